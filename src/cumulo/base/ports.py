@@ -1,0 +1,103 @@
+"""What services need of one another, each as a small Protocol; `app.py` hands the real ones over."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from cumulo.base.caller import Caller
+
+
+class LogEvent(NamedTuple):
+    """One line for CloudWatch Logs."""
+
+    timestamp_ms: int
+    message: str
+
+
+class LogSink(Protocol):
+    """Takes the output of functions and containers."""
+
+    def append(self, account: str, region: str, group: str, stream: str, events: Sequence[LogEvent]) -> None:
+        """Add events to a stream; group and stream come into being when they are missing.
+
+        Returns at once.  The events are safe from a kill of the process after `Journal.flush()`.
+        """
+        ...
+
+
+class Usage(msgspec.Struct, frozen=True, array_like=True):
+    """What was used: `quantity` of `kind` by `resource`, between two moments.
+
+    `service` and `kind` name a line of the price book (`lambda`, `requests`); `quantity` is in that line's
+    unit (requests, GB-seconds, ...), not in money.
+    """
+
+    account: str
+    region: str
+    service: str
+    kind: str
+    resource: str
+    quantity: float
+    start_ms: int
+    end_ms: int
+
+
+class UsageSink(Protocol):
+    """Takes usage records; committed together with what caused them."""
+
+    def record(self, *records: Usage) -> None:
+        """Add records.  Returns at once; safe from a kill of the process after `Journal.flush()`."""
+        ...
+
+
+class ObjectReader(Protocol):
+    """Reads objects of S3, wherever the companion for S3 lives."""
+
+    async def read_object(
+        self, caller: Caller, bucket: str, key: str, version: str | None, *, bytes_max: int
+    ) -> bytes:
+        """The object's bytes.  AwsError NoSuchBucket, NoSuchKey, NoSuchVersion, or EntityTooLarge."""
+        ...
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """Temporary keys of a role."""
+
+    access_key: str
+    secret_key: str
+    session_token: str
+    expires_at: float
+
+
+class RoleSessions(Protocol):
+    """Gives running code the temporary keys of its role."""
+
+    def issue(self, account: str, role_arn: str, session_name: str) -> Credentials:
+        """Make keys that the door recognises as this role of this account."""
+        ...
+
+
+class InvokeResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a function's run came to.  `function_error` is empty, `Handled` or `Unhandled`."""
+
+    payload: bytes
+    function_error: str = ""
+    log_tail: bytes = b""
+    executed_version: str = "$LATEST"
+
+
+class Invoker(Protocol):
+    """Calls functions; used by API Gateway, events and the like."""
+
+    async def invoke(
+        self,
+        caller: Caller,
+        function: str,
+        payload: bytes,
+        *,
+        client_context: str = "",
+        want_log: bool = False,
+    ) -> InvokeResult:
+        """Run a function (name or ARN, maybe with a qualifier) and wait for its answer."""
+        ...

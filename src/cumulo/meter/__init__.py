@@ -1,0 +1,1 @@
+"""Usage records, the price book and the bill."""

@@ -1,0 +1,1 @@
+"""What runs functions: isolated processes that speak the Runtime API."""

@@ -1,0 +1,164 @@
+"""What a sandbox is, for everybody who uses one.  Nothing here knows AWS.
+
+A launcher starts processes that are shut in, each with two listening sockets that exist only inside:
+
+    runtime_socket   the Runtime API, at the address in the process's AWS_LAMBDA_RUNTIME_API
+    cloud_socket     the cloud itself, at the address in the process's AWS_ENDPOINT_URL
+
+The server accepts on both; the socket itself says which sandbox is calling, and no other sandbox can reach it.
+"""
+
+import socket
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+
+class Bind(msgspec.Struct, frozen=True):
+    """A file or folder of the host that the sandbox sees, read-only, at `target`."""
+
+    source: Path
+    target: str
+
+
+class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What to start.
+
+    name        unique among living sandboxes; [a-z0-9-], 40 characters at most
+    argv        the command, as seen inside; cwd is /var/task
+    env         its whole environment, to which the launcher adds AWS_LAMBDA_RUNTIME_API, AWS_ENDPOINT_URL and
+                _LAMBDA_TELEMETRY_LOG_FD (a pipe that carries framed log records)
+    code        the folder at /var/task, read-only
+    layers      folders merged at /opt, read-only; later ones win
+    binds       what the runtime needs: interpreter, /var/runtime, ...
+    memory_mib  limit of memory
+    vcpus       limit of processor time, 1769 MiB of a function being 1.0
+    tmp_name    the volume at /tmp: the same name gives the same files, until `drop_tmp`
+    tmp_mib     its size
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    code: Path
+    memory_mib: int
+    vcpus: float
+    tmp_name: str
+    tmp_mib: int
+    layers: tuple[Path, ...] = ()
+    binds: tuple[Bind, ...] = ()
+    pids_max: int = 1024
+    files_max: int = 1024
+
+
+class Exit(msgspec.Struct, frozen=True):
+    """How the main process ended: an exit code, or the signal that killed it; and whether memory ran out."""
+
+    code: int = 0
+    signal: int = 0
+    out_of_memory: bool = False
+
+
+class StartError(Exception):
+    """The sandbox could not be started.  `kind` is a word for errors: Runtime.InvalidEntrypoint, Sandbox.Failed."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class Isolation(StrEnum):
+    """How much a launcher shuts in."""
+
+    FULL = "full"  # namespaces, own uid, cgroup limits, seccomp
+    PARTIAL = "partial"  # some of these are missing; `doctor` names them
+    NONE = "none"  # a plain process
+
+
+class Sandbox(Protocol):
+    """A started sandbox.  Everything but `wait` returns at once."""
+
+    name: str
+    runtime_socket: socket.socket  # listening, non-blocking, the server's end
+    cloud_socket: socket.socket
+    output: int  # non-blocking pipe: stdout and stderr of everything inside
+    telemetry: int  # non-blocking pipe: framed log records (awslambdaric, our Node runtime)
+
+    def freeze(self) -> None:
+        """Stop every process inside from running."""
+        ...
+
+    def thaw(self) -> None:
+        """Let them run again."""
+        ...
+
+    def kill(self) -> None:
+        """End every process inside now; `wait` then returns.  Harmless when it has ended."""
+        ...
+
+    def memory_peak_bytes(self) -> int:
+        """The most memory used since the start; 0 when it cannot be known."""
+        ...
+
+    async def wait(self) -> Exit:
+        """How it ended, once it has.  Any number of callers may wait.  Does not clean up: call `close` after."""
+        ...
+
+    async def close(self) -> None:
+        """Kill it if it lives and give back everything: descriptors, cgroups, mounts.  /tmp stays."""
+        ...
+
+
+class Launcher(Protocol):
+    """Starts sandboxes."""
+
+    isolation: Isolation
+
+    async def start(self, spec: SandboxSpec) -> Sandbox:
+        """Start one; returns as soon as its sockets listen, which may be before its command runs.  StartError."""
+        ...
+
+    def drop_tmp(self, tmp_name: str) -> None:
+        """Forget a /tmp volume that no living sandbox uses."""
+        ...
+
+    async def close(self) -> None:
+        """End all sandboxes and helpers."""
+        ...
+
+
+class RuntimeHost(msgspec.Struct, frozen=True, kw_only=True):
+    """How this machine runs a Lambda runtime.
+
+    argv, env, binds   go into the SandboxSpec; env has what belongs to the runtime (PATH, LANG, TZ, PYTHONPATH,
+                       LD_LIBRARY_PATH, LAMBDA_RUNTIME_DIR, AWS_EXECUTION_ENV), not what belongs to the function
+    version            for the INIT_START line, like `python:3.12.v18`
+    version_arn        `arn:aws:lambda:<region>::runtime:<64 hex>` with `{region}` left in
+    warning            why this is not quite the runtime that was asked for; empty when it is
+    """
+
+    runtime: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    binds: tuple[Bind, ...]
+    version: str
+    version_arn: str
+    warning: str = ""
+
+
+class RuntimeMissing(Exception):
+    """This machine cannot run the runtime at all; the message says what to install."""
+
+
+class Runtimes(Protocol):
+    """The runtimes of this machine."""
+
+    def prepare(self, runtime: str, handler: str, code: Path) -> RuntimeHost:
+        """Find or make what `runtime` needs.  May take seconds (it can install packages): call it in a thread.
+
+        RuntimeMissing when this machine has nothing for it.
+        """
+        ...

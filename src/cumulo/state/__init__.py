@@ -1,0 +1,1 @@
+"""What must survive: the store, the journal and the blobs."""

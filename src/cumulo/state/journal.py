@@ -1,0 +1,156 @@
+"""The journal: what is too frequent for a transaction of its own, safe from a kill at the price of one write.
+
+An invocation leaves usage and log lines.  Committing each to SQLite would cost more than the invocation; so
+they are appended here before the answer leaves, and folded into the store in groups:
+
+    append -> flush (one write)          before the answer
+    fold   -> store.commit -> unlink     every FOLD_SECONDS
+
+A segment is folded as a whole.  The number of the last folded segment is committed in the same transaction
+as what it held, so a record is replayed exactly when it had not been folded.  A torn last record (the machine
+died in the middle of a write) ends the replay of its segment.
+"""
+
+import asyncio
+import contextlib
+import os
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from cumulo.state.store import Store
+
+FOLD_SECONDS = 0.25
+SEGMENT_BYTES_MAX = 64 * 1024 * 1024
+_HEAD = struct.Struct("<BII")  # kind, length, crc32 of the payload
+
+
+class _Folded(msgspec.Struct):
+    segment: int
+
+
+class Journal:
+    """Appends records by kind; each kind has one owner that folds and replays.
+
+    At start: owners call `register`, then `replay()` is called once, then `run()` folds for ever.
+    """
+
+    def __init__(self, folder: Path, store: Store) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._store = store
+        self._mark = store.table("journal", _Folded)
+        self._owners: dict[int, Callable[[bytes], None]] = {}
+        self._folds: list[Callable[[], None]] = []
+        self._buffer: list[bytes] = []
+        self._segment = max([_number(p) for p in folder.glob("*.log")] + [self._folded()]) + 1
+        self._fd = self._open(self._segment)
+        self._bytes = 0
+        self._lock = asyncio.Lock()
+        self._full = asyncio.Event()
+
+    def register(self, kind: int, *, replay: Callable[[bytes], None], fold: Callable[[], None]) -> None:
+        """Own a kind: `replay(payload)` after a crash; `fold()` writes what came since the last fold to the store.
+
+        `fold` runs on the event loop and must not await; it only calls `Table.put` and `Store.execute`.
+        """
+        assert kind not in self._owners, f"kind {kind} has an owner"
+        self._owners[kind] = replay
+        self._folds.append(fold)
+
+    def append(self, kind: int, payload: bytes) -> None:
+        """Add a record; it is safe after `flush`."""
+        self._buffer.append(_HEAD.pack(kind, len(payload), zlib.crc32(payload)))
+        self._buffer.append(payload)
+
+    def flush(self) -> None:
+        """Hand what was appended to the operating system: from here on a kill of this process cannot lose it."""
+        if not self._buffer:
+            return
+        data = b"".join(self._buffer)
+        self._buffer.clear()
+        _write_all(self._fd, data)
+        self._bytes += len(data)
+        if self._bytes > SEGMENT_BYTES_MAX:
+            self._full.set()
+
+    def replay(self) -> int:
+        """Give every record that was not folded to its owner; how many there were."""
+        count = 0
+        folded = self._folded()
+        for path in sorted(self._folder.glob("*.log"), key=_number):
+            if _number(path) == self._segment:
+                continue
+            if _number(path) > folded:
+                for kind, payload in _records(path.read_bytes()):
+                    self._owners[kind](payload)
+                    count += 1
+        return count
+
+    async def fold(self) -> None:
+        """Move everything appended so far into the store, durably, and drop its segments."""
+        async with self._lock:
+            self.flush()
+            old = self._segment
+            if not self._bytes and not self._leftovers(old - 1):
+                return
+            self._segment += 1
+            os.close(self._fd)
+            self._fd = self._open(self._segment)
+            self._bytes = 0
+            for fold in self._folds:
+                fold()
+            self._mark.put("mark", _Folded(old))
+            await self._store.commit()
+            for path in self._leftovers(old):
+                path.unlink(missing_ok=True)
+
+    async def run(self) -> None:
+        """Fold for ever."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._full.wait(), FOLD_SECONDS)
+            self._full.clear()
+            await self.fold()
+
+    async def close(self) -> None:
+        """Fold what is left."""
+        await self.fold()
+        os.close(self._fd)
+        (self._folder / f"{self._segment}.log").unlink(missing_ok=True)
+
+    def _folded(self) -> int:
+        mark = self._mark.get("mark")
+        return mark.segment if mark else 0
+
+    def _leftovers(self, upto: int) -> list[Path]:
+        return [path for path in self._folder.glob("*.log") if _number(path) <= upto]
+
+    def _open(self, number: int) -> int:
+        return os.open(self._folder / f"{number}.log", os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+
+
+def _number(path: Path) -> int:
+    return int(path.stem)
+
+
+def _records(data: bytes) -> list[tuple[int, bytes]]:
+    found: list[tuple[int, bytes]] = []
+    at = 0
+    while at + _HEAD.size <= len(data):
+        kind, length, crc = _HEAD.unpack_from(data, at)
+        payload = data[at + _HEAD.size : at + _HEAD.size + length]
+        if len(payload) < length or zlib.crc32(payload) != crc:
+            break
+        found.append((kind, payload))
+        at += _HEAD.size + length
+    return found
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]

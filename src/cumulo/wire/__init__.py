@@ -1,0 +1,1 @@
+"""AWS bytes to plain values and back: the HTTP server, routing, signatures, protocols, validation, errors."""

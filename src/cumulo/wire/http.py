@@ -1,0 +1,132 @@
+"""The plain HTTP values that the server hands to handlers and takes back."""
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import Protocol
+
+HeaderList = list[tuple[bytes, bytes]]
+
+
+class Headers:
+    """A request's headers: names lower-cased, order kept, duplicates kept."""
+
+    __slots__ = ("_first", "raw")
+
+    def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
+        self.raw: HeaderList = list(raw)
+        self._first: dict[bytes, bytes] = {}
+        for name, value in self.raw:
+            self._first.setdefault(name, value)
+
+    def get(self, name: str, default: str = "") -> str:
+        """The first value of a header (name in lower case), decoded as latin-1."""
+        value = self._first.get(name.encode())
+        return default if value is None else value.decode("latin-1")
+
+    def get_all(self, name: str) -> list[str]:
+        """Every value of a header, in order."""
+        wanted = name.encode()
+        return [value.decode("latin-1") for key, value in self.raw if key == wanted]
+
+    def __contains__(self, name: str) -> bool:
+        return name.encode() in self._first
+
+    def items(self) -> Iterator[tuple[str, str]]:
+        """Name and value of each header line."""
+        return ((name.decode("latin-1"), value.decode("latin-1")) for name, value in self.raw)
+
+
+class Body(Protocol):
+    """A request's body, which may still be arriving."""
+
+    async def read(self, bytes_max: int) -> bytes:
+        """All of it.  AwsError RequestEntityTooLargeException (413) beyond `bytes_max`; BodyCutShort when it ends early."""
+        ...
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Piece by piece, with back-pressure on the client."""
+        ...
+
+
+class BodyCutShort(Exception):
+    """The client went away in the middle of its body."""
+
+
+class BytesBody:
+    """A body that is all here."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    async def read(self, bytes_max: int) -> bytes:
+        """All of it."""
+        if len(self._data) > bytes_max:
+            from cumulo.base.errors import AwsError
+
+            raise AwsError(
+                "RequestEntityTooLargeException",
+                f"Request must be smaller than {bytes_max} bytes",
+                status=413,
+            )
+        return self._data
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """All of it, once."""
+        yield self._data
+
+
+class Request:
+    """One HTTP request.
+
+    `path` is still percent-encoded and has no query; `query` is the raw query string.  `peer` is who connected:
+    the client's address, or the name of the sandbox whose own listener was used.
+    """
+
+    __slots__ = ("body", "headers", "method", "path", "peer", "query", "scheme")
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        query: str,
+        headers: Headers,
+        body: Body,
+        *,
+        scheme: str = "http",
+        peer: str = "",
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.body = body
+        self.scheme = scheme
+        self.peer = peer
+
+
+class Response:
+    """One HTTP answer: bytes, or an iterator that the server streams.
+
+    The server adds Content-Length (or chunked framing), Date and Connection.
+    """
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(
+        self,
+        status: int = 200,
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes | AsyncIterator[bytes] = b"",
+    ) -> None:
+        self.status = status
+        self.headers = list(headers)
+        self.body = body
+
+
+class Handler(Protocol):
+    """What the server calls for each request.  It answers errors itself; an exception is a bug and becomes a 500."""
+
+    async def __call__(self, request: Request) -> Response:
+        """Answer a request."""
+        ...
