@@ -1,6 +1,6 @@
 """The plain HTTP values that the server hands to handlers and takes back."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Protocol
 
 HeaderList = list[tuple[bytes, bytes]]
@@ -129,4 +129,20 @@ class Handler(Protocol):
 
     async def __call__(self, request: Request) -> Response:
         """Answer a request."""
+        ...
+
+
+class Lane(Protocol):
+    """A short cut for calls that must be quick: no coroutine, no task, the answer leaves from a callback."""
+
+    def wants(self, method: str, path: str) -> bool:
+        """Whether requests like this one (path still percent-encoded) go down this lane."""
+        ...
+
+    def take(self, request: Request, body: bytes, reply: Callable[[Response], None]) -> bool:
+        """Begin to answer a request whose body is all here; False hands it to the ordinary handler instead.
+
+        Calls `reply` exactly once, now or later, with a body of bytes.  A reply to a client that has gone is
+        dropped by the server.
+        """
         ...
