@@ -1,0 +1,1 @@
+"""Builds every object once, by hand, top to bottom."""
