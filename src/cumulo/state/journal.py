@@ -21,9 +21,12 @@ from pathlib import Path
 
 import msgspec
 
-from cumulo.state.store import Store
+from cumulo.base.log import Log
+from cumulo.state.store import Store, StoreError
 
 FOLD_SECONDS = 0.25
+RETRY_SECONDS = 1.0
+BUFFER_BYTES_MAX = 64 * 1024 * 1024
 SEGMENT_BYTES_MAX = 64 * 1024 * 1024
 _HEAD = struct.Struct("<BII")  # kind, length, crc32 of the payload
 
@@ -38,10 +41,11 @@ class Journal:
     At start: owners call `register`, then `replay()` is called once, then `run()` folds for ever.
     """
 
-    def __init__(self, folder: Path, store: Store) -> None:
+    def __init__(self, folder: Path, store: Store, log: Log | None = None) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._store = store
+        self._log = log or Log()
         self._mark = store.table("journal", _Folded)
         self._owners: dict[int, Callable[[bytes], None]] = {}
         self._folds: list[Callable[[], None]] = []
@@ -67,15 +71,31 @@ class Journal:
         self._buffer.append(payload)
 
     def flush(self) -> None:
-        """Hand what was appended to the operating system: from here on a kill of this process cannot lose it."""
+        """Hand what was appended to the operating system: from here on a kill of this process cannot lose it.
+
+        A full disk raises nothing: calls go on, and what could not be written waits in memory (up to
+        BUFFER_BYTES_MAX; beyond it, it is dropped) for the next flush.
+        """
         if not self._buffer:
             return
         data = b"".join(self._buffer)
         self._buffer.clear()
-        _write_all(self._fd, data)
+        try:
+            _write_all(self._fd, data)
+        except OSError as error:
+            os.ftruncate(self._fd, self._bytes)  # a torn record would hide those after it
+            self._keep(data, error)
+            return
         self._bytes += len(data)
         if self._bytes > SEGMENT_BYTES_MAX:
             self._full.set()
+
+    def _keep(self, data: bytes, error: OSError) -> None:
+        if len(data) > BUFFER_BYTES_MAX:
+            self._log.error("journal.dropped", bytes=len(data), error=str(error))
+            return
+        self._log.error("journal.write_failed", bytes=len(data), error=str(error))
+        self._buffer.append(data)
 
     def replay(self) -> int:
         """Give every record that was not folded to its owner; how many there were."""
@@ -97,10 +117,9 @@ class Journal:
             old = self._segment
             if not self._bytes and not self._leftovers(old - 1):
                 return
-            self._segment += 1
+            fresh = self._open(old + 1)
             os.close(self._fd)
-            self._fd = self._open(self._segment)
-            self._bytes = 0
+            self._fd, self._segment, self._bytes = fresh, old + 1, 0
             for fold in self._folds:
                 fold()
             self._mark.put("mark", _Folded(old))
@@ -109,12 +128,16 @@ class Journal:
                 path.unlink(missing_ok=True)
 
     async def run(self) -> None:
-        """Fold for ever."""
+        """Fold for ever; when the disk refuses, the segments stay and the next round tries again."""
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._full.wait(), FOLD_SECONDS)
             self._full.clear()
-            await self.fold()
+            try:
+                await self.fold()
+            except (OSError, StoreError) as error:
+                self._log.error("journal.fold_failed", error=str(error))
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def close(self) -> None:
         """Fold what is left."""

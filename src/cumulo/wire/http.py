@@ -127,7 +127,7 @@ class Response:
 class Handler(Protocol):
     """What the server calls for each request.  It answers errors itself; an exception is a bug and becomes a 500."""
 
-    async def __call__(self, request: Request) -> Response:
+    async def __call__(self, request: Request, /) -> Response:
         """Answer a request."""
         ...
 

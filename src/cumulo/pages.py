@@ -1,0 +1,146 @@
+"""Cumulo's own pages under /_cumulo/: health, ready, metrics, the bill, reset; and the door behind them."""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from cumulo import __version__
+from cumulo.base.clock import Clock
+from cumulo.wire.http import Handler, Request, Response
+
+JSON = ("content-type", "application/json")
+
+
+class Counters:
+    """What /metrics shows of requests: counts and seconds by status class."""
+
+    def __init__(self) -> None:
+        self.requests: dict[int, int] = {}
+        self.seconds = 0.0
+
+    def done(self, _request: Request, status: int, seconds: float) -> None:
+        """Count one answered request."""
+        self.requests[status] = self.requests.get(status, 0) + 1
+        self.seconds += seconds
+
+
+class Pages:
+    """Answers what lies under /_cumulo/ (and /_localstack/health, which tools wait for); the rest is AWS's."""
+
+    def __init__(
+        self,
+        *,
+        door: Handler,
+        clock: Clock,
+        counters: Counters,
+        gauges: Callable[[], Mapping[str, float]],
+        services: Mapping[str, str],
+        bill: Handler,
+        code: Handler,
+        reset: Callable[[], Awaitable[None]] | None,
+    ) -> None:
+        self._door = door
+        self._clock = clock
+        self._counters = counters
+        self._gauges = gauges
+        self._services = services
+        self._reset = reset
+        self._started = clock.monotonic()
+        self._pages: dict[str, Handler] = {
+            "/_cumulo/health": self.health,
+            "/_localstack/health": self.health,
+            "/_cumulo/ready": self.ready,
+            "/_cumulo/metrics": self.metrics,
+            "/metrics": self.metrics,
+            "/_cumulo/bill": bill,
+            "/_cumulo/reset": self.reset,
+        }
+        self._code = code
+        self.is_ready = False
+
+    async def __call__(self, request: Request) -> Response:
+        """Answer a request, or hand it to the door."""
+        path = request.path
+        if not path.startswith(("/_", "/metrics")):
+            return await self._door(request)
+        page = self._pages.get(path)
+        if page is not None:
+            return await page(request)
+        if path.startswith("/_cumulo/lambda/code/"):
+            return await self._code(request)
+        if path.startswith("/_cumulo/"):
+            return answer(404, {"message": f"there is no page {path}"})
+        return await self._door(request)
+
+    async def health(self, _request: Request) -> Response:
+        """Which services there are; always answers while the process lives."""
+        return answer(
+            200,
+            {
+                "status": "running",
+                "version": __version__,
+                "edition": "cumulo",
+                "uptime_seconds": round(self._clock.monotonic() - self._started, 3),
+                "services": dict(self._services),
+            },
+        )
+
+    async def ready(self, _request: Request) -> Response:
+        """200 once calls are served."""
+        return answer(200 if self.is_ready else 503, {"ready": self.is_ready})
+
+    async def metrics(self, _request: Request) -> Response:
+        """Prometheus' text format."""
+        text = exposition(self._counters, self._gauges())
+        return Response(200, [("content-type", "text/plain; version=0.0.4; charset=utf-8")], text)
+
+    async def reset(self, request: Request) -> Response:
+        """POST empties everything, companions too; only in local mode."""
+        if self._reset is None:
+            return answer(403, {"message": "reset is for local mode only"})
+        if request.method != "POST":
+            return answer(405, {"message": "use POST"})
+        await self._reset()
+        return answer(200, {"reset": True})
+
+
+def answer(status: int, value: Any) -> Response:
+    """A JSON answer."""
+    return Response(status, [JSON], msgspec.json.encode(value))
+
+
+def query_of(request: Request) -> dict[str, str]:
+    """The query string's parameters, the last of a name winning."""
+    return dict(parse_qsl(request.query, keep_blank_values=True))
+
+
+def exposition(counters: Counters, gauges: Mapping[str, float]) -> bytes:
+    """The counters and gauges as Prometheus reads them; the client library is imported on first use."""
+    from prometheus_client import CollectorRegistry, generate_latest
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+    from prometheus_client.registry import Collector
+
+    class Snapshot(Collector):
+        def collect(self) -> list[Metric]:
+            requests = CounterMetricFamily(
+                "cumulo_requests", "Requests answered, by status.", labels=["status"]
+            )
+            for status, count in sorted(counters.requests.items()):
+                requests.add_metric([str(status)], count)
+            seconds = CounterMetricFamily("cumulo_request_seconds", "Seconds spent on requests.")
+            seconds.add_metric([], counters.seconds)
+            process = CounterMetricFamily("cumulo_cpu_seconds", "Processor seconds of the server.")
+            process.add_metric([], time.process_time())
+            rows: list[Metric] = [requests, seconds, process]
+            rows += [
+                GaugeMetricFamily(f"cumulo_{name}", name.replace("_", " "), value)
+                for name, value in sorted(gauges.items())
+            ]
+            return rows
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Snapshot())
+    return generate_latest(registry)
