@@ -1,0 +1,54 @@
+"""Writes docs/coverage.md: for each AWS operation of our services, whether it runs, is stored, or is refused."""
+
+import sys
+from pathlib import Path
+
+from cumulo.app import catalogue
+from cumulo.wire.service import Coverage
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "coverage.md"
+HEAD = """# Coverage
+
+Generated from the code by `make coverage`; a test fails when it is out of date.
+
+- **runs**: does what AWS does.
+- **stored**: keeps and shows what it was told; nothing acts on it.
+- **refused**: answers with a clear error that names what is missing (501 `NotImplemented` when nothing is built).
+
+Every AWS service that is not listed here is answered by a companion (moto, unless you point it elsewhere).
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [HEAD]
+    for service, (known, operations) in sorted(catalogue().items()):
+        built = {name: operations[name].coverage for name in known if name in operations}
+        count = {kind: sum(1 for value in built.values() if value is kind) for kind in Coverage}
+        refused = len(known) - count[Coverage.RUNS] - count[Coverage.STORED]
+        parts.append(
+            f"\n## {service}\n\n{len(known)} operations: {count[Coverage.RUNS]} run, "
+            f"{count[Coverage.STORED]} stored, {refused} refused.\n\n| operation | | note |\n|---|---|---|\n"
+        )
+        for name in sorted(known):
+            operation = operations.get(name)
+            kind = operation.coverage if operation else Coverage.REFUSED
+            parts.append(f"| {name} | {kind} | {operation.note if operation else ''} |\n")
+    return "".join(parts)
+
+
+def main() -> None:
+    """Write the page, or with --check only compare."""
+    text = page()
+    if "--check" in sys.argv:
+        sys.exit(
+            0
+            if PAGE.exists() and PAGE.read_text() == text
+            else "docs/coverage.md is out of date: make coverage"
+        )
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""`cumulo status`: which clouds run, and what is in them."""
+
+import sys
+from typing import Any
+
+import click
+import msgspec
+
+from cumulo.cli.running import Running
+
+
+@click.command("status")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def command(*, as_json: bool) -> None:
+    """Show the clouds that run on this machine.  Exit code 1 when there is none."""
+    rows = [_describe(running) for running in Running.list()]
+    if as_json:
+        click.echo(msgspec.json.encode(rows).decode())
+    elif not rows:
+        click.echo("no cloud is running (cumulo up starts one)")
+    else:
+        for row in rows:
+            state = "ready" if row["ready"] else "not answering"
+            click.echo(f"{row['endpoint']}  {state}  pid {row['pid']}  data {row['data']}")
+            for name, value in row["gauges"].items():
+                click.echo(f"  {name:<28} {value:g}")
+    sys.exit(0 if rows else 1)
+
+
+def _describe(running: Running) -> dict[str, Any]:
+    gauges: dict[str, float] = {}
+    ready = False
+    try:
+        ready = "true" in _get(running.endpoint + "/_cumulo/ready")
+        for line in _get(running.endpoint + "/metrics").splitlines():
+            name, _, value = line.rpartition(" ")
+            if name.startswith("cumulo_") and "{" not in name and not name.endswith("_created"):
+                gauges[name.removeprefix("cumulo_")] = float(value)
+    except OSError:
+        ready = False
+    return {
+        "endpoint": running.endpoint,
+        "pid": running.pid,
+        "data": str(running.data),
+        "ready": ready,
+        "gauges": gauges,
+    }
+
+
+def _get(url: str) -> str:
+    from urllib.request import urlopen
+
+    with urlopen(url, timeout=5) as answer:  # noqa: S310 - our own endpoint
+        text: str = answer.read().decode()
+        return text

@@ -1,0 +1,99 @@
+"""`cumulo up`: start a cloud, in the foreground or detached."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cumulo.base.caller import DEFAULT_ACCOUNT, DEFAULT_REGION
+from cumulo.cli.running import Running
+from cumulo.settings import Settings
+
+START_SECONDS_MAX = 60.0
+
+
+def default_data() -> Path:
+    """Where the cloud keeps everything unless told otherwise."""
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "cumulo"
+
+
+def _options(function: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on."),
+        click.option("--port", default=4566, show_default=True, help="The port to listen on; 0 takes a free one."),
+        click.option("--data", type=click.Path(path_type=Path), help="The folder that keeps everything."),
+        click.option("--ephemeral", is_flag=True, help="Keep nothing."),
+        click.option("--engine", type=click.Choice(["auto", "local", "docker", "none"]), default="auto", show_default=True,
+                     help="What runs containers."),
+        click.option("--sandbox", type=click.Choice(["auto", "namespaces", "plain"]), default="auto", show_default=True,
+                     help="What runs functions."),
+        click.option("--mode", type=click.Choice(["local", "shared"]), default="local", show_default=True,
+                     help="local: any key is accepted; shared: signatures are verified."),
+        click.option("--account", default=DEFAULT_ACCOUNT, show_default=True, help="The account of keys that name none."),
+        click.option("--region", default=DEFAULT_REGION, show_default=True, help="The region of requests that name none."),
+        click.option("--concurrency", default=1000, show_default=True, help="Concurrent executions of an account."),
+        click.option("--idle-seconds", default=600.0, show_default=True, help="How long idle environments are kept."),
+        click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info",
+                     show_default=True, help="Of the server's own log (on stderr)."),
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+@click.command("up")
+@_options
+@click.option("--detach", "-d", is_flag=True, help="Return when it is ready; `cumulo down` stops it.")
+def command(*, detach: bool, **options: Any) -> None:
+    """Start a cloud.  Prints `Ready.` when it serves calls; stops on Ctrl-C or SIGTERM."""
+    settings = Settings(**options)
+    if settings.engine in ("local", "docker"):
+        raise click.UsageError(f"the {settings.engine} engine is not part of this version; use --engine none")
+    if settings.data is None and not settings.ephemeral:
+        settings = Settings(**{**options, "data": default_data()})
+    if detach:
+        _detach(settings)
+    else:
+        from cumulo.app import serve
+
+        sys.exit(serve(settings, announce))
+
+
+def announce(endpoint: str, notes: list[str]) -> None:
+    """Tell the user (and the tools that wait for `Ready.`) where the cloud is."""
+    for note in notes:
+        print(f"note: {note}")
+    print(f"Cumulo is at {endpoint}")
+    print("Ready.", flush=True)
+
+
+def _detach(settings: Settings) -> None:
+    """Start the same command as a session of its own and wait for its Ready line."""
+    argv = [arg for arg in sys.argv[1:] if arg not in ("--detach", "-d")]
+    log = Path(settings.data or "/tmp") / "server.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as sink:
+        mark = sink.tell()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cumulo.cli.main", *argv],
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while process.poll() is None and time.monotonic() < deadline:
+        mine = [running for running in Running.list() if running.pid == process.pid]
+        if mine:
+            click.echo(f"Cumulo is at {mine[0].endpoint} (pid {process.pid}, log {log})\nReady.")
+            return
+        time.sleep(0.02)
+    with log.open("rb") as source:
+        source.seek(mark)
+        click.echo(source.read().decode(errors="replace"), err=True)
+    raise click.ClickException("the cloud did not start")
