@@ -1,5 +1,6 @@
 """Cumulo's own pages under /_cumulo/: health, ready, metrics, the bill, reset; and the door behind them."""
 
+import hmac
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -10,7 +11,9 @@ import msgspec
 from cumulo import __version__
 from cumulo.base.clock import Clock
 from cumulo.wire.http import Handler, Request, Response
+from cumulo.wire.keys import Keys
 
+TOKEN_HEADER = "x-cumulo-token"
 JSON = ("content-type", "application/json")
 
 
@@ -40,6 +43,9 @@ class Pages:
         services: Mapping[str, str],
         bill: Handler,
         code: Handler,
+        keys: Keys,
+        token: str,
+        shared: bool,
         reset: Callable[[], Awaitable[None]] | None,
     ) -> None:
         self._door = door
@@ -48,15 +54,19 @@ class Pages:
         self._gauges = gauges
         self._services = services
         self._reset = reset
+        self._keys = keys
+        self._token = token
+        self._shared = shared
         self._started = clock.monotonic()
         self._pages: dict[str, Handler] = {
             "/_cumulo/health": self.health,
             "/_localstack/health": self.health,
             "/_cumulo/ready": self.ready,
-            "/_cumulo/metrics": self.metrics,
-            "/metrics": self.metrics,
-            "/_cumulo/bill": bill,
+            "/_cumulo/metrics": self._guarded(self.metrics),
+            "/metrics": self._guarded(self.metrics),
+            "/_cumulo/bill": self._guarded(bill),
             "/_cumulo/reset": self.reset,
+            "/_cumulo/keys": self._guarded(self.keys, always=True),
         }
         self._code = code
         self.is_ready = False
@@ -96,6 +106,34 @@ class Pages:
         """Prometheus' text format."""
         text = exposition(self._counters, self._gauges())
         return Response(200, [("content-type", "text/plain; version=0.0.4; charset=utf-8")], text)
+
+    async def keys(self, request: Request) -> Response:
+        """GET lists the access keys, POST ?account=&name= makes one, DELETE ?id= removes one."""
+        query = query_of(request)
+        if request.method == "GET":
+            rows = [{"id": key.access_key, "account": key.account, "name": key.name} for key in self._keys.list()]
+            return answer(200, {"keys": rows})
+        if request.method == "POST":
+            account = query.get("account", "")
+            if not (len(account) == 12 and account.isdecimal()):
+                return answer(400, {"message": "account must be 12 digits"})
+            made = await self._keys.create(account, query.get("name", ""))
+            return answer(200, {"id": made.access_key, "secret": made.secret, "account": account})
+        if request.method == "DELETE":
+            gone = await self._keys.delete(query.get("id", ""))
+            return answer(200 if gone else 404, {"deleted": gone})
+        return answer(405, {"message": "use GET, POST or DELETE"})
+
+    def _guarded(self, page: Handler, *, always: bool = False) -> Handler:
+        """In shared mode (or always) a page asks for the token that lies in the data folder."""
+
+        async def guarded(request: Request, /) -> Response:
+            given = request.headers.get(TOKEN_HEADER).encode()
+            if (always or self._shared) and not hmac.compare_digest(given, self._token.encode()):
+                return answer(403, {"message": f"the header {TOKEN_HEADER} must hold the data folder's admin-token"})
+            return await page(request)
+
+        return guarded
 
     async def reset(self, request: Request) -> Response:
         """POST empties everything, companions too; only in local mode."""

@@ -6,7 +6,7 @@ import time
 
 import click
 
-from cumulo.cli.running import Running
+from cumulo.cli.running import Running, runtime_folder
 
 STOP_SECONDS_MAX = 30.0
 
@@ -15,7 +15,7 @@ STOP_SECONDS_MAX = 30.0
 @click.option("--port", type=int, help="Only the cloud on this port.")
 def command(port: int | None) -> None:
     """Stop the cloud (every one of this user, unless --port names one)."""
-    found = [running for running in Running.list() if port is None or running.port == port]
+    found = [running for running in Running.list(runtime_folder()) if port is None or running.port == port]
     if not found:
         click.echo("no cloud is running")
         return

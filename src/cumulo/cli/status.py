@@ -6,14 +6,14 @@ from typing import Any
 import click
 import msgspec
 
-from cumulo.cli.running import Running
+from cumulo.cli.running import Running, runtime_folder
 
 
 @click.command("status")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def command(*, as_json: bool) -> None:
     """Show the clouds that run on this machine.  Exit code 1 when there is none."""
-    rows = [_describe(running) for running in Running.list()]
+    rows = [_describe(running) for running in Running.list(runtime_folder())]
     if as_json:
         click.echo(msgspec.json.encode(rows).decode())
     elif not rows:

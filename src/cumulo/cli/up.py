@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from cumulo.base.caller import DEFAULT_ACCOUNT, DEFAULT_REGION
-from cumulo.cli.running import Running
+from cumulo.cli.running import Running, runtime_folder
 from cumulo.settings import Settings
 
 START_SECONDS_MAX = 60.0
@@ -88,7 +88,7 @@ def _detach(settings: Settings) -> None:
         )
     deadline = time.monotonic() + START_SECONDS_MAX
     while process.poll() is None and time.monotonic() < deadline:
-        mine = [running for running in Running.list() if running.pid == process.pid]
+        mine = [running for running in Running.list(runtime_folder()) if running.pid == process.pid]
         if mine:
             click.echo(f"Cumulo is at {mine[0].endpoint} (pid {process.pid}, log {log})\nReady.")
             return
