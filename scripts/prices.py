@@ -1,6 +1,7 @@
+# ruff: noqa: INP001
 """Turns a collection of price notes (JSON) into the price book that Cumulo ships.
 
-    python scripts/prices.py NOTES.json src/cumulo/meter/prices/us-east-1.json
+python scripts/prices.py NOTES.json src/cumulo/meter/prices/us-east-1.json
 """
 
 import json
@@ -18,18 +19,24 @@ def text(number: Any) -> str:
     return f"{Decimal(str(number)):f}"
 
 
-def line(service: str, kind: str, unit: str, note: Any, *, per: int = 1, confirmed: bool | None = None) -> Line:
+def line(
+    service: str, kind: str, unit: str, note: Any, *, per: int = 1, confirmed: bool | None = None
+) -> Line:
     """A line with one price."""
     found = {"service": service, "kind": kind, "unit": unit, "tiers": [{"price": text(note["price_usd"])}]}
     return found | extras(per, note["confirmed"] if confirmed is None else confirmed)
 
 
-def tiered(service: str, kind: str, unit: str, notes: list[Any], bound: str, *, per: int = 1, times: int = 1) -> Line:
+def tiered(
+    service: str, kind: str, unit: str, notes: list[Any], bound: str, *, per: int = 1, times: int = 1
+) -> Line:
     """A line with tiers, whose bounds are `times` the notes' numbers."""
     tiers = []
     for note in notes:
         upto = note[bound]
-        tiers.append({"price": text(note["price_usd"])} | ({} if upto is None else {"up_to": text(int(upto * times))}))
+        tiers.append(
+            {"price": text(note["price_usd"])} | ({} if upto is None else {"up_to": text(int(upto * times))})
+        )
     found = {"service": service, "kind": kind, "unit": unit, "tiers": tiers}
     return found | extras(per, all(note["confirmed"] for note in notes))
 
@@ -51,9 +58,13 @@ def lambda_lines(notes: Any) -> list[Line]:
     lines = [line("lambda", "requests", "request", notes["requests"], per=million)]
     for arch in ("x86", "arm64"):
         lines.append(tiered("lambda", f"duration_{arch}", gb_s, notes[f"duration_{arch}"], "tier_up_to_gb_s"))
-        lines.append(line("lambda", f"provisioned_concurrency_{arch}", gb_s, notes[f"provisioned_concurrency_{arch}"]))
+        lines.append(
+            line("lambda", f"provisioned_concurrency_{arch}", gb_s, notes[f"provisioned_concurrency_{arch}"])
+        )
         lines.append(line("lambda", f"provisioned_duration_{arch}", gb_s, notes[f"pc_duration_{arch}"]))
-        lines.append(line("lambda", f"tenant_environment_{arch}", "GB", notes[f"tenant_isolation_env_created_{arch}"]))
+        lines.append(
+            line("lambda", f"tenant_environment_{arch}", "GB", notes[f"tenant_isolation_env_created_{arch}"])
+        )
     return [
         *lines,
         line("lambda", "ephemeral_storage", gb_s, notes["ephemeral_storage"]),
@@ -72,7 +83,9 @@ def logs_lines(notes: Any) -> list[Line]:
     """CloudWatch Logs; its tiers count decimal terabytes."""
     return [
         line("logs", "ingestion", "GB", notes["ingestion_standard"]),
-        tiered("logs", "ingestion_lambda", "GB", notes["ingestion_lambda_tiers"], "tier_up_to_tb", times=1000),
+        tiered(
+            "logs", "ingestion_lambda", "GB", notes["ingestion_lambda_tiers"], "tier_up_to_tb", times=1000
+        ),
         line("logs", "ingestion_infrequent_access", "GB", notes["ingestion_infrequent_access"]),
         line("logs", "storage", "GB-month", notes["storage"]),
         line("logs", "insights_scanned", "GB", notes["insights_scanned"]),
@@ -91,8 +104,14 @@ def apigateway_lines(notes: Any) -> list[Line]:
         )
     ]
     minutes = notes["websocket_connection_minutes"]
-    caches = [line("apigateway", f"cache:{size}", "hour", note) for size, note in notes["cache_hourly"].items()]
-    return [*calls, line("apigateway", "connection_minutes", "connection-minute", minutes, per=million), *caches]
+    caches = [
+        line("apigateway", f"cache:{size}", "hour", note) for size, note in notes["cache_hourly"].items()
+    ]
+    return [
+        *calls,
+        line("apigateway", "connection_minutes", "connection-minute", minutes, per=million),
+        *caches,
+    ]
 
 
 def ecs_lines(fargate: Any, ecs: Any) -> list[Line]:
@@ -136,14 +155,18 @@ def ecr_lines(notes: Any) -> list[Line]:
 def lightsail_lines(notes: Any) -> list[Line]:
     """Lightsail: flat prices, by the hour up to the month's."""
     name = "lightsail"
-    lines = [monthly(name, f"bundle:{b['bundleId']}", b["monthly_usd"], b["confirmed"]) for b in notes["bundles"]]
+    lines = [
+        monthly(name, f"bundle:{b['bundleId']}", b["monthly_usd"], b["confirmed"]) for b in notes["bundles"]
+    ]
     for power, note in notes["container_powers"].items():
         lines.append(monthly(name, f"container:{power}", note["monthly_usd"], note["confirmed"]))
     for size, note in notes["databases"].items():
         lines.append(monthly(name, f"database:{size}", note["standard_monthly"], note["confirmed"]))
         lines.append(monthly(name, f"database_ha:{size}", note["ha_monthly"], note["confirmed"]))
     for kind, table in (("distribution", notes["distributions"]), ("bucket", notes["buckets"])):
-        lines += [monthly(name, f"{kind}:{size}", n["price_usd"], n["confirmed"]) for size, n in table.items()]
+        lines += [
+            monthly(name, f"{kind}:{size}", n["price_usd"], n["confirmed"]) for size, n in table.items()
+        ]
     balancer = notes["load_balancer"]
     return [
         *lines,
@@ -172,9 +195,15 @@ def free(notes: Any) -> list[Line]:
         allowance("apigateway", ["http_requests"], "request", year["http_requests"], always=False),
         allowance("apigateway", ["websocket_messages"], "message", year["ws_messages"], always=False),
         allowance(
-            "apigateway", ["connection_minutes"], "connection-minute", year["ws_connection_minutes"], always=False
+            "apigateway",
+            ["connection_minutes"],
+            "connection-minute",
+            year["ws_connection_minutes"],
+            always=False,
         ),
-        allowance("ecr", ["storage"], "GB-month", notes["ecr"]["free_tier"]["private_gb_month"], always=False),
+        allowance(
+            "ecr", ["storage"], "GB-month", notes["ecr"]["free_tier"]["private_gb_month"], always=False
+        ),
     ]
 
 
@@ -210,7 +239,9 @@ def book(notes: Any) -> Line:
 
 def render(content: Line) -> str:
     """JSON with one line of text for each entry, so that a change of price is a change of one line."""
-    head = [f" {json.dumps(key)}: {json.dumps(content[key])}," for key in ("region", "currency", "as_of", "note")]
+    head = [
+        f" {json.dumps(key)}: {json.dumps(content[key])}," for key in ("region", "currency", "as_of", "note")
+    ]
     parts = []
     for key in ("lines", "free"):
         rows = ",\n".join(f"  {json.dumps(entry)}" for entry in content[key])
