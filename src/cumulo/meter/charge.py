@@ -5,7 +5,6 @@ all regions together.  Both are computed there, and then shared out to resources
 used, in whole numbers, so that the parts always make the sum.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from fractions import Fraction
@@ -65,11 +64,14 @@ def money(atoms: int) -> Decimal:
 def charge(uses: Iterable[Use], books: Books) -> list[Charge]:
     """Price the usage of one month."""
     found: list[Charge] = []
-    for pool, members in _pools(uses, books).items():
-        scale = lcm(*(use.scale for use in members))
-        atoms = [use.atoms * (scale // use.scale) for use in members]
-        free = _free_shares(pool.free, atoms, scale)
-        found += _price(members, atoms, free, scale, books)
+    for pool, groups in _pools(uses, books).items():
+        scale = lcm(*(use.scale for members in groups.values() for use in members))
+        sums = [sum(_atoms(members, scale)) for members in groups.values()]
+        free = int(pool.free.quantity * scale) if pool.free else 0
+        # To regions and kinds first: what these owe must not depend on how many resources shared the usage.
+        shares = share(min(free, sum(sums)), sums)
+        for members, mine in zip(groups.values(), shares, strict=True):
+            found += _price(members, mine, scale, books)
     return found
 
 
@@ -82,16 +84,19 @@ class _Pool(NamedTuple):
     free: Free | None
 
 
-def _pools(uses: Iterable[Use], books: Books) -> dict[_Pool, list[Use]]:
+_Groups = dict[tuple[str, str], list[Use]]  # by region and kind
+
+
+def _pools(uses: Iterable[Use], books: Books) -> dict[_Pool, _Groups]:
     # Sorted, so that the remainder of a division always goes to the same resource.
-    pools: dict[_Pool, list[Use]] = defaultdict(list)
-    allowances: dict[tuple[str, str, str], Free | None] = {}
+    pools: dict[_Pool, _Groups] = {}
+    known: dict[tuple[str, str, str], _Pool] = {}
     for use in sorted(uses):
         key = (use.account, use.service, use.kind)
-        if key not in allowances:
-            allowances[key] = _allowance(books(use.region), use.service, use.kind)
-        free = allowances[key]
-        pools[_Pool(use.account, use.service, free.kinds if free else (use.kind,), free)].append(use)
+        if key not in known:
+            free = _allowance(books(use.region), use.service, use.kind)
+            known[key] = _Pool(use.account, use.service, free.kinds if free else (use.kind,), free)
+        pools.setdefault(known[key], {}).setdefault((use.region, use.kind), []).append(use)
     return pools
 
 
@@ -99,37 +104,21 @@ def _allowance(book: PriceBook, service: str, kind: str) -> Free | None:
     return next((free for free in book.free if free.service == service and kind in free.kinds), None)
 
 
-def _free_shares(free: Free | None, atoms: Sequence[int], scale: int) -> list[int]:
-    if free is None:
-        return [0] * len(atoms)
-    return share(min(int(free.quantity * scale), sum(atoms)), atoms)
+def _atoms(members: Iterable[Use], scale: int) -> list[int]:
+    return [use.atoms * (scale // use.scale) for use in members]
 
 
-def _price(
-    members: Sequence[Use], atoms: Sequence[int], free: Sequence[int], scale: int, books: Books
-) -> list[Charge]:
-    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for index, use in enumerate(members):
-        groups[use.region, use.kind].append(index)
-    charges: list[Charge] = []
-    for (region, kind), indexes in groups.items():
-        line = books(region).line(members[0].service, kind)
-        used = [atoms[index] for index in indexes]
-        parts = tiers(line, [atoms[index] - free[index] for index in indexes], scale)
-        list_parts = tiers(line, used, scale)
-        for at, index in enumerate(indexes):
-            charges.append(
-                Charge(
-                    use=members[index],
-                    scale=scale,
-                    atoms=atoms[index],
-                    free_atoms=free[index],
-                    line=line,
-                    parts=parts[at],
-                    list_parts=list_parts[at],
-                )
-            )
-    return charges
+def _price(members: Sequence[Use], free: int, scale: int, books: Books) -> list[Charge]:
+    """Price one kind of usage of an account in a region, of which `free` atoms cost nothing."""
+    line = books(members[0].region).line(members[0].service, members[0].kind)
+    atoms = _atoms(members, scale)
+    free_atoms = share(free, atoms)
+    parts = tiers(line, list(map(sub, atoms, free_atoms)), scale)
+    list_parts = tiers(line, atoms, scale)
+    return [
+        Charge(use=use, scale=scale, line=line, atoms=used, free_atoms=free, parts=owed, list_parts=listed)
+        for use, used, free, owed, listed in zip(members, atoms, free_atoms, parts, list_parts, strict=True)
+    ]
 
 
 def tiers(line: Line | None, atoms: Sequence[int], scale: int) -> list[tuple[Part, ...]]:

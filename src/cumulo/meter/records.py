@@ -8,7 +8,6 @@ from cumulo.base.ports import Usage
 HOUR_MS = 3_600_000
 QUANTITY_MAX = 1e12  # of one record; more is a mistake of who recorded it
 HOURS_SPANNED_MAX = 24 * 366
-TMP_MIB_FREE = 512
 
 
 class Use(NamedTuple):
@@ -48,28 +47,3 @@ def by_hour(start_ms: int, end_ms: int, atoms: int) -> Iterator[tuple[int, int]]
     ]
     yield first, atoms - sum(share for _, share in later)
     yield from ((hour, share) for hour, share in later if share)
-
-
-def lambda_usage(
-    *,
-    account: str,
-    region: str,
-    resource: str,
-    architecture: str,
-    billed_ms: int,
-    memory_mib: int,
-    tmp_mib: int,
-    start_ms: int,
-    end_ms: int,
-) -> tuple[Usage, ...]:
-    """What one invocation is billed for; `architecture` is Lambda's word (x86_64, arm64)."""
-    kind = "duration_arm64" if architecture == "arm64" else "duration_x86"
-    quantity = billed_ms * memory_mib / 1_024_000
-    records = (
-        Usage(account, region, "lambda", "requests", resource, 1, start_ms, start_ms),
-        Usage(account, region, "lambda", kind, resource, quantity, start_ms, end_ms),
-    )
-    if tmp_mib <= TMP_MIB_FREE:
-        return records
-    disk = billed_ms * (tmp_mib - TMP_MIB_FREE) / 1_024_000
-    return (*records, Usage(account, region, "lambda", "ephemeral_storage", resource, disk, start_ms, end_ms))
