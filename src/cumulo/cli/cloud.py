@@ -82,7 +82,9 @@ def fetch(endpoint: str, path: str) -> bytes:
 def aws_environment(endpoint: str, environ: Mapping[str, str]) -> dict[str, str]:
     """The variables that point AWS tools to a cloud: what is set stays, what is missing is made up."""
     found = {"AWS_ENDPOINT_URL": endpoint}
-    if not (environ.get("AWS_ACCESS_KEY_ID") or environ.get("AWS_PROFILE")):
+    if environ.get("AWS_PROFILE"):  # it has its own keys and region
+        return found
+    if not environ.get("AWS_ACCESS_KEY_ID"):
         found |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
     if not (environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")):
         found["AWS_DEFAULT_REGION"] = DEFAULT_REGION
@@ -95,7 +97,7 @@ def client(service: str, endpoint: str, environ: Mapping[str, str] = os.environ)
     from botocore.config import Config
 
     made_up = aws_environment(endpoint, environ)
-    region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
+    region = environ.get("AWS_REGION") or made_up.get("AWS_DEFAULT_REGION")  # None: boto3 knows
     config = Config(
         connect_timeout=5,
         read_timeout=930,

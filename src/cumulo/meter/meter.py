@@ -32,6 +32,8 @@ _READ = """
 SELECT account, region, service, kind, resource, MIN(hour), scale, SUM(quantity) FROM usage
 WHERE hour >= ? AND hour < ? GROUP BY account, region, service, kind, resource, scale, hour / ?
 """
+# Old by the newest record and not by the clock: a machine that starts in a wrong year loses nothing.
+_FORGET = "DELETE FROM usage WHERE hour < (SELECT MAX(hour) FROM usage) - ?"
 _Key = tuple[str, str, str, str, str, int, int]
 
 
@@ -66,8 +68,7 @@ class Meter:
         self._decode = msgspec.msgpack.Decoder(tuple[Usage, ...]).decode
         self._scales: dict[tuple[str, str], int] = {}
         self._added: dict[_Key, int] = {}  # since the last fold
-        self._oldest = int(clock.now()) // 3600 - DAYS_KEPT * 24
-        store.execute("DELETE FROM usage WHERE hour < ?", (self._oldest,))
+        store.execute(_FORGET, (DAYS_KEPT * 24,))
         journal.register(JOURNAL_KIND, replay=self._replay, fold=self._fold)
 
     def record(self, *records: Usage) -> None:

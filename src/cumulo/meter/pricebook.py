@@ -89,12 +89,17 @@ class PriceBook:
 class PriceBooks:
     """The books by region: the shipped ones, or those at `path` (a file, or a folder of `<region>.json`).
 
-    Files are read when they are first asked for.
+    The shipped ones are read when they are first asked for, a user's at once: BadPriceBook must come at start,
+    not in the middle of an invocation.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
         self._books: dict[str, PriceBook] = {}  # one per file that exists
+        if path is not None:
+            self._default()
+            for file in path.glob("*.json"):
+                self._own(file.stem)
 
     def of(self, region: str) -> PriceBook:
         """The book for a region: its own, else us-east-1's."""

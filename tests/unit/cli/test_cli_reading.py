@@ -422,6 +422,11 @@ def test_aws_keeps_the_keys_and_region_that_are_set(tmp_path: Path):
     ]
 
 
+def test_aws_leaves_keys_and_region_to_a_profile(tmp_path: Path):
+    ran = run_aws(tmp_path, "s3", "ls", AWS_PROFILE="mine")
+    assert ran.stdout.splitlines()[1:] == ["AWS_ENDPOINT_URL=http://127.0.0.1:4566", "AWS_PROFILE=mine"]
+
+
 def test_the_aws_cli_is_looked_for_beside_python_then_on_the_path(tmp_path: Path):
     beside, elsewhere = tmp_path / "bin", tmp_path / "path"
     for folder in (beside, elsewhere):

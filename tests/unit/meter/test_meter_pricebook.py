@@ -46,7 +46,7 @@ def test_a_users_folder_has_a_book_for_each_region(tmp_path: Path):
 
 def test_a_folder_without_us_east_1_is_refused(tmp_path: Path):
     with pytest.raises(BadPriceBook, match=r"there is no us-east-1\.json"):
-        PriceBooks(tmp_path).of("eu-west-1")
+        PriceBooks(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -67,10 +67,17 @@ def test_a_folder_without_us_east_1_is_refused(tmp_path: Path):
 )
 def test_a_book_that_makes_no_sense_is_refused_with_the_reason(tmp_path: Path, changes, why):
     with pytest.raises(BadPriceBook, match=why):
-        PriceBooks(write(tmp_path / "mine.json", "us-east-1", **changes)).of("us-east-1")
+        PriceBooks(write(tmp_path / "mine.json", "us-east-1", **changes))
 
 
 def test_a_book_that_is_no_json_is_refused(tmp_path: Path):
     (tmp_path / "mine.json").write_text("{")
     with pytest.raises(BadPriceBook, match="cannot be read"):
-        PriceBooks(tmp_path / "mine.json").of("us-east-1")
+        PriceBooks(tmp_path / "mine.json")
+
+
+def test_a_users_book_of_another_region_is_checked_at_start_too(tmp_path: Path):
+    write(tmp_path / "us-east-1.json", "us-east-1")
+    write(tmp_path / "eu-west-1.json", "eu-west-1", tiers=[])
+    with pytest.raises(BadPriceBook, match=r"eu-west-1\.json"):
+        PriceBooks(tmp_path)
