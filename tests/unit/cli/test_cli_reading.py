@@ -205,6 +205,20 @@ def test_an_aws_error_is_one_sentence():
     assert result.stderr == "ResourceNotFoundException: Function not found: f\n"
 
 
+def test_invoke_asks_once_even_when_the_cloud_fails():
+    """A second try would run the function a second time."""
+    asks: list[Asked] = []
+
+    def handle(asked: Asked) -> Answer:
+        asks.append(asked)
+        return error("ServiceException", "Something broke.", 500)
+
+    with fake_cloud(handle) as endpoint:
+        result = say(endpoint, "invoke", "f", "{}")
+    assert (result.exit_code, len(asks)) == (1, 1)
+    assert result.stderr.startswith("ServiceException: Something broke.")
+
+
 # -- logs ------------------------------------------------------------------------------------------------
 
 

@@ -195,6 +195,7 @@ def test_usage_of_days_long_past_is_forgotten_at_start(tmp_path: Path):
         house.meter.record(request(), request(START_MS + days * 24 * HOUR_MS))
         await house.close()
         again = House(tmp_path)
+        await again.store.commit()
         found = await again.quantity("requests")
         await again.meter.reset()
         await again.close()
