@@ -15,7 +15,7 @@ for.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
@@ -25,7 +25,7 @@ import msgspec
 from cumulo.meter.bill import Bill, grouped, make_bill
 from cumulo.meter.charge import Charge
 from cumulo.meter.explain import explain, plain, quantity
-from cumulo.meter.meter import Grain, Meter
+from cumulo.meter.meter import Grain, Meter, Tags
 from cumulo.meter.period import Month, month_of, parse_month
 from cumulo.meter.records import Use
 from cumulo.meter.units import unit
@@ -91,18 +91,19 @@ def parse_query(text: str, now: float) -> Query:
     return Query(month=month, group=group, explain=flag, **filters)
 
 
-async def read_bill(meter: Meter, query: Query) -> Bill:
-    """Make the bill that a query asks for."""
-    grain = {"day": Grain.DAY, "hour": Grain.HOUR}.get(query.group, Grain.MONTH)
-    uses = await meter.uses(query.month, grain)
-    now = meter.clock.now()
-    # A month of many functions by the hour takes a while: not on the event loop.
-    return await asyncio.to_thread(make_bill, uses, meter.books.of, query.month, now, query.keeps)
-
-
 async def bill_json(meter: Meter, query: Query) -> dict[str, Any]:
     """The bill as this module's docstring shows it."""
-    return render(await read_bill(meter, query), query, _key(meter, query))
+    grain = {"day": Grain.DAY, "hour": Grain.HOUR}.get(query.group, Grain.MONTH)
+    uses = await meter.uses(query.month, grain)
+    key = _key(query, uses, meter.tags)
+    now = meter.clock.now()
+
+    def make() -> dict[str, Any]:
+        bill = make_bill(uses, meter.books.of, query.month, now, query.keeps)
+        return render(bill, query, key)
+
+    # A month of many functions takes a while: not on the event loop.
+    return await asyncio.to_thread(make)
 
 
 def render(bill: Bill, query: Query, key: Callable[[Use], str]) -> dict[str, Any]:
@@ -154,23 +155,17 @@ def _line(found: Charge, query: Query, *, timed: bool) -> dict[str, str]:
     return line
 
 
-def _key(meter: Meter, query: Query) -> Callable[[Use], str]:
-    tag = query.group.removeprefix("tag:") if query.group.startswith("tag:") else ""
-    tags = meter.tags
-
-    def key(use: Use) -> str:
-        if tag:
-            found: Mapping[str, str] = (
-                tags.tags_of(use.account, use.region, use.service, use.resource) if tags else {}
-            )
-            return found.get(tag, "")
-        if query.group == "hour":
-            return _hour(use.hour)
-        if query.group == "day":
-            return _hour(use.hour)[:10]
-        return str(getattr(use, query.group))
-
-    return key
+def _key(query: Query, uses: Iterable[Use], tags: Tags | None) -> Callable[[Use], str]:
+    if query.group.startswith("tag:"):
+        name = query.group.removeprefix("tag:")
+        resources = {(*use[:3], use.resource) for use in uses}
+        found = {which: tags.tags_of(*which).get(name, "") if tags else "" for which in resources}
+        return lambda use: found[*use[:3], use.resource]
+    if query.group == "hour":
+        return lambda use: _hour(use.hour)
+    if query.group == "day":
+        return lambda use: _hour(use.hour)[:10]
+    return lambda use: str(getattr(use, query.group))
 
 
 def _hour(hour: int) -> str:
