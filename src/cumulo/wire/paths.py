@@ -115,10 +115,11 @@ def _choose(leaves: "list[_Leaf] | tuple[()]", query: str) -> _Leaf | None:
         name, _, value = part.partition("=")
         sent.setdefault(percent_decode(name), percent_decode(value))
     fitting = [leaf for leaf in leaves if _fits(leaf, sent)]
-    for leaf in fitting:
-        if all(name in sent for name in leaf.wanted):
-            return leaf
-    return fitting[-1] if fitting else None
+    if not fitting:
+        return None
+    # Most constants first; among equals the one whose required parameters are there, else the least demanding.
+    equals = [leaf for leaf in fitting if len(leaf.constants) == len(fitting[0].constants)]
+    return next((leaf for leaf in equals if all(name in sent for name in leaf.wanted)), equals[-1])
 
 
 def _fits(leaf: _Leaf, sent: Mapping[str, str]) -> bool:

@@ -24,6 +24,10 @@ class Bound:
         members = model.members(shape)
         self.payload = shape.payload
         self.payload_shape = members[shape.payload] if shape.payload else None
+        # An empty body is an empty payload where there must be one, and no payload elsewhere.
+        self.empty: Values = {}
+        if shape.payload in shape.required and self.payload_shape and self.payload_shape.type == "blob":
+            self.empty = {shape.payload: b""}
         places: dict[str, dict[str, Shape]] = {}
         for name, member in members.items():
             if name != shape.payload:
@@ -36,11 +40,12 @@ class Bound:
         self.body = places.get("body", {}) if shape.payload is None else {}
 
 
-def binders(model: ServiceModel, bound: Bound) -> list[Bind]:
+def binders(model: ServiceModel, operation: OperationModel, bound: Bound) -> list[Bind]:
     """Compile what reads path, query and headers into values."""
+    constants = {part.partition("=")[0] for part in operation.http.request_uri.partition("?")[2].split("&")}
     found: list[Bind] = [_bind_label(name, member) for name, member in bound.uri.items()]
     if bound.query:
-        found.append(_bind_query(model, bound.query))
+        found.append(_bind_query(model, bound.query, constants))
     found += [_bind_header(model, name, member) for name, member in bound.header.items()]
     found += [_bind_prefix(name, member) for name, member in bound.headers.items()]
     return found
@@ -76,7 +81,7 @@ def _bind_label(name: str, member: Shape) -> Bind:
     return bind
 
 
-def _bind_query(model: ServiceModel, members: dict[str, Shape]) -> Bind:
+def _bind_query(model: ServiceModel, members: dict[str, Shape], constants: set[str]) -> Bind:
     singles: dict[str, tuple[str, FromText]] = {}
     lists: dict[str, tuple[str, FromText]] = {}
     maps = [
@@ -100,7 +105,7 @@ def _bind_query(model: ServiceModel, members: dict[str, Shape]) -> Bind:
             elif key in lists:
                 name, convert = lists[key]
                 values.setdefault(name, []).append(convert(text))
-            else:
+            elif key not in constants:
                 _bind_map(maps, key, text, values)
 
     return bind

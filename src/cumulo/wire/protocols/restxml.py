@@ -28,11 +28,12 @@ class RestXml:
         if operation.input is None:
             return lambda _raw: {}
         bound = rest.Bound(self._model, self._model.shape(operation.input))
-        binders = rest.binders(self._model, bound)
+        binders = rest.binders(self._model, operation, bound)
         body = self._body_reader(bound)
+        empty = bound.empty
 
         def parse(raw: Raw) -> Values:
-            values: Values = body(raw.body) if body is not None and raw.body else {}
+            values: Values = body(raw.body) if body is not None and raw.body else dict(empty)
             for bind in binders:
                 bind(raw, values)
             return values
