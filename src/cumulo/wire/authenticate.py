@@ -43,6 +43,11 @@ class Authenticator:
             scope = self._scopes[text] = parse_scope(text)
             return scope
 
+    def identify(self, request: Request) -> None:
+        """Turn away, before its body is read, who cannot be right: unsigned, unknown or out of time."""
+        if self._verifier is not None:
+            self._verifier.identify(request)
+
     def __call__(self, request: Request, body: bytes | None, *, service: str = "") -> Caller:
         """Who asks.  AwsError when signatures are verified and this one does not hold.
 

@@ -153,6 +153,7 @@ class Door:
             found = served.operations.find(request)
             if found is not None:
                 protocol = found.protocol
+            self.authenticate.identify(request)
             if body is None:
                 body = await self._read(served, request, found)
             caller = self.authenticate(request, body)
@@ -214,6 +215,7 @@ class Door:
             if service.startswith("s3"):
                 self.authenticate(request, None)
                 return await self._companions(request)
+            self.authenticate.identify(request)
             body = await request.body.read(limits.BODY_BYTES_MAX)
             self.authenticate(request, body)
         except Exception as exc:  # noqa: BLE001 - whatever it is, it becomes an answer

@@ -8,6 +8,9 @@ from cumulo.wire.models import OperationModel, ServiceModel
 from cumulo.wire.protocols.rest import percent_decode
 
 
+_SEGMENTS_MAX = 512
+
+
 class Match(msgspec.Struct, frozen=True):
     """An operation and its path's labels, decoded."""
 
@@ -45,6 +48,8 @@ class Paths:
         segments = path.split("/")[1:] if path.startswith("/") else path.split("/")
         if len(segments) > 1 and not segments[-1]:
             segments.pop()
+        if len(segments) > _SEGMENTS_MAX:
+            return None
         for node, captured in _walk(self._root, segments, 0, ()):
             leaf = _choose(node.leaves.get(method, ()), query)
             if leaf is not None:

@@ -15,6 +15,7 @@ from cumulo.wire.sigv4 import Scope
 
 _DATED = re.compile(r"/(\d{4}-\d{2}-\d{2})(?:/|$)", re.ASCII)
 _AWS_HOST = re.compile(r"^(?P<name>[a-z0-9.-]+?)(?:\.[a-z]{2}(?:-[a-z]+)+-\d)?\.amazonaws\.com(?:\.cn)?$")
+_JSON_TYPES = frozenset({"", "application/json", "application/x-amz-json-1.0", "application/x-amz-json-1.1"})
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -41,8 +42,9 @@ class Operations:
         """By target or path; None when only the body can tell (query)."""
         target = request.headers.get("x-amz-target")
         if self._json and (target or not self._form):
-            name = target.rpartition(".")[2]
-            return Found("json", self._model.operations.get(name), name)
+            prefix, _, name = target.rpartition(".")
+            known = prefix == self._model.metadata.target_prefix and _is_json(request)
+            return Found("json", self._model.operations.get(name) if known else None, name)
         if "smithy-protocol" in request.headers or not (self._form or self.paths):
             return Found(self._model.metadata.protocol, None, request.path)
         if self.paths is not None:
@@ -155,6 +157,12 @@ def form_fields(request: Request, body: bytes) -> list[tuple[str, str]]:
     except UnicodeDecodeError:
         raise Malformed("The request body is not valid UTF-8", "query") from None
     return pairs(request.query) + (pairs(text) if text else [])
+
+
+def _is_json(request: Request) -> bool:
+    """AWS does not know an operation by its target when the content type is of another protocol."""
+    kind = request.headers.get("content-type").partition(";")[0].strip().lower()
+    return kind in _JSON_TYPES
 
 
 def _protocols(metadata: Metadata) -> tuple[str, ...]:

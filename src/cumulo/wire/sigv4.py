@@ -20,6 +20,7 @@ PRESIGNED_SECONDS_MAX = 604_800
 _EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 _STAMP = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
 _HEX64 = re.compile(r"[0-9a-f]{64}")
+_S3 = frozenset({"s3", "s3express", "s3-object-lambda"})
 _UNRESERVED = "-_.~"
 
 
@@ -150,8 +151,8 @@ class Verifier:
         self._find = find
         self._now = now
 
-    def verify(self, request: Request, body: bytes | None) -> tuple[Signature, Key]:
-        """Whose signature it is; AwsError when it is nobody's.  `body` None: the payload hash is believed."""
+    def identify(self, request: Request) -> tuple[Signature, Key]:
+        """Whose signature it claims to be, as far as can be told without the body; AwsError when nobody's."""
         signature = signature_of(request)
         key = self._find(signature.scope.access_key)
         if key is None or not hmac.compare_digest(key.session_token.encode(), signature.token.encode()):
@@ -160,7 +161,16 @@ class Verifier:
                 "The security token included in the request is invalid.",
                 status=403,
             )
+        if key.expires_at and self._now() >= key.expires_at:
+            raise AwsError(
+                "ExpiredTokenException", "The security token included in the request is expired", status=403
+            )
         self._check_time(signature)
+        return signature, key
+
+    def verify(self, request: Request, body: bytes | None) -> tuple[Signature, Key]:
+        """Whose signature it is; AwsError when it is nobody's.  `body` None: the payload hash is believed."""
+        signature, key = self.identify(request)
         payload = _payload_hash(request, signature, body)
         canonical = canonical_request(request, signature, payload)
         expected = sign(key.secret_key, signature, canonical)
@@ -185,6 +195,9 @@ class Verifier:
                 f"'{signature.scope.date[:16]}' != '{signature.stamp[:8]}', from '{signature.stamp}'."
             )
         now = self._now()
+        if signature.scope.service in _S3:
+            _check_s3_time(signature, at, now)
+            return
         allowed = float(signature.expires_s) if signature.presigned else SKEW_SECONDS_MAX
         early = _basic(now + SKEW_SECONDS_MAX)
         if at > now + SKEW_SECONDS_MAX:
@@ -199,9 +212,20 @@ class Verifier:
             )
 
 
+def _check_s3_time(signature: Signature, at: float, now: float) -> None:
+    if signature.presigned and at + signature.expires_s < now:
+        raise AwsError("AccessDenied", "Request has expired", status=403)
+    if at > now + SKEW_SECONDS_MAX or (not signature.presigned and at < now - SKEW_SECONDS_MAX):
+        raise AwsError(
+            "RequestTimeTooSkewed",
+            "The difference between the request time and the current time is too large.",
+            status=403,
+        )
+
+
 def canonical_request(request: Request, signature: Signature, payload: str) -> str:
     """The text that was signed."""
-    s3 = signature.scope.service in {"s3", "s3-object-lambda", "s3express"}
+    s3 = signature.scope.service in _S3
     path = request.path if s3 else normalize(request.path)
     decoded = unquote_to_bytes(path)
     uri = quote(decoded, safe="/-_.~") if s3 else quote(path, safe="/-_.~")
@@ -256,7 +280,7 @@ def sign(secret: str, signature: Signature, canonical: str) -> str:
 def _payload_hash(request: Request, signature: Signature, body: bytes | None) -> str:
     """The payload's hash as it was signed, checked against the body where there is one to check."""
     declared = request.headers.get("x-amz-content-sha256")
-    if signature.scope.service in {"s3", "s3express", "s3-object-lambda"}:
+    if signature.scope.service in _S3:
         if signature.presigned and not declared:
             return "UNSIGNED-PAYLOAD"
         if declared == "UNSIGNED-PAYLOAD" or declared.startswith("STREAMING-"):
