@@ -1,0 +1,27 @@
+"""Which codec speaks which protocol."""
+
+from cumulo.wire.models import ServiceModel
+from cumulo.wire.protocols.base import Codec
+from cumulo.wire.protocols.jsonrpc import JsonRpc
+from cumulo.wire.protocols.query import Query
+from cumulo.wire.protocols.restjson import RestJson
+from cumulo.wire.protocols.restxml import RestXml
+
+REST = frozenset({"rest-json", "rest-xml"})
+
+
+class ProtocolMissing(Exception):
+    """A protocol that is not built."""
+
+
+def codec(model: ServiceModel, protocol: str) -> Codec:
+    """The codec of a service in one of its protocols; ProtocolMissing when it is not built."""
+    if protocol == "json":
+        return JsonRpc(model)
+    if protocol == "rest-json":
+        return RestJson(model)
+    if protocol == "rest-xml":
+        return RestXml(model)
+    if protocol in {"query", "ec2"}:
+        return Query(model, ec2=protocol == "ec2")
+    raise ProtocolMissing(protocol)
