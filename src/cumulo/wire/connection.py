@@ -75,8 +75,10 @@ class Connection(Link):
         if phase == HEAD:
             if self._held:
                 self._more_of_head(data)
+            elif self._ahead:
+                self._hold(data)
             else:
-                self._advance(data)
+                self._advance(data, 0)
         elif phase == BUSY:
             self._hold(data)
         elif phase < LINGER:
@@ -116,7 +118,7 @@ class Connection(Link):
     def resume_writing(self) -> None:
         """The client has caught up."""
         super().resume_writing()
-        if self._phase == HEAD and self._held and not self._advancing:
+        if self._phase == HEAD and self._ahead and not self._advancing:
             self._next()
 
     # Heads
@@ -124,24 +126,23 @@ class Connection(Link):
     def _more_of_head(self, data: bytes) -> None:
         before = len(self._held)
         self._held += data
-        if self.write_paused:
-            self._bound_held()
-        elif self._held.find(_END, max(0, before - 3)) >= 0:
-            self._next()
-        else:
+        if self._held.find(_END, max(0, before - 3)) < 0:
             self._look_at_part(data)
-
-    def _next(self) -> None:
+            return
         data = bytes(self._held)
         self._held.clear()
         self._probe = None
-        self._unpause()
-        self._advance(data)
+        self._advance(data, 0)
 
-    def _advance(self, data: bytes) -> None:
-        """Begin as many requests as `data` has, each when the one before is answered."""
+    def _next(self) -> None:
+        data, at = self._ahead, self._at
+        self._ahead, self._at = b"", 0
+        self._unpause()
+        self._advance(data, at)
+
+    def _advance(self, data: bytes, at: int) -> None:
+        """Begin as many requests as data[at:] has, each when the one before is answered."""
         self._advancing = True
-        at = 0
         size = len(data)
         while at < size and self._phase == HEAD and not self.write_paused:
             if data[at] == 13 and data.startswith(b"\r\n", at):
@@ -149,17 +150,17 @@ class Connection(Link):
                 continue
             end = data.find(_END, at)
             if end < 0:
-                break
-            at = self._begin(data, at, end + 4)
-        self._advancing = False
-        if at < size:
-            if self._phase == HEAD and not self.write_paused:
                 self._since = self.server.tick
                 rest = data[at:] if at else data
                 self._held += rest
                 self._look_at_part(rest)
-            elif self._phase <= BUSY:
-                self._hold(data[at:])
+                at = size
+                break
+            at = self._begin(data, at, end + 4)
+        self._advancing = False
+        if at < size and self._phase <= BUSY:
+            self._ahead, self._at = data, at
+            self._bound_ahead()
 
     def _look_at_part(self, data: bytes) -> None:
         if len(self._held) > self.server.limits.head_bytes_max:
@@ -324,7 +325,7 @@ class Connection(Link):
             self._collect(exchange, data, done=done)
         if rest:
             if self._phase == HEAD:
-                self._advance(rest)
+                self._advance(rest, 0)
             elif self._phase == BUSY:
                 self._hold(rest)
 
@@ -351,11 +352,11 @@ class Connection(Link):
 
     def _hold(self, data: bytes) -> None:
         """Keep what the client sent ahead."""
-        self._held += data
-        self._bound_held()
+        self._ahead, self._at = self._ahead[self._at :] + data, 0
+        self._bound_ahead()
 
-    def _bound_held(self) -> None:
-        if len(self._held) > self.server.limits.held_bytes_max:
+    def _bound_ahead(self) -> None:
+        if len(self._ahead) - self._at > self.server.limits.ahead_bytes_max:
             self.pause_body()
 
     # Ends
@@ -368,13 +369,13 @@ class Connection(Link):
         if server.on_done is not None:
             server.on_done(exchange.request, status, server.clock.monotonic() - exchange.started)
         if not keep_alive:
-            self._close(linger=self._phase > BUSY or self._read_paused or bool(self._held))
+            self._close(linger=self._phase > BUSY or self._read_paused or bool(self._ahead))
             return
         self._phase = HEAD
         self._since = server.tick
-        if self._held and not self._advancing:
+        if self._ahead and not self._advancing:
             self._next()
-        if self.ended and self.exchange is None:
+        if self.ended and self.exchange is None and not self._ahead and not self._advancing:
             self._close(linger=False)
 
     def close_idle(self) -> None:
@@ -404,7 +405,7 @@ class Connection(Link):
 
     def more_to_come(self) -> bool:
         """Whether the client has asked, or can still ask, for something else."""
-        return not self.ended or _END in self._held
+        return not self.ended or self._ahead.find(_END, self._at) >= 0
 
     def _refuse(self, status: int, code: str, message: str) -> None:
         """Answer with an error of the server's own and close."""

@@ -92,7 +92,10 @@ class Exchange:
             await self._stream(response, body)
         except BadAnswer:
             _log.exception("an answer cannot be written", extra={"path": self.request.path})
-            self.reply(failure(500, "InternalFailure", "Internal server error"))
+            if self.sent:
+                self.connection.abort()
+            else:
+                self.reply(failure(500, "InternalFailure", "Internal server error"))
         except asyncio.CancelledError:
             if self.connection.exchange is self:
                 self.connection.abort()

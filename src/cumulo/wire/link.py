@@ -32,6 +32,8 @@ class Link(asyncio.Protocol):
     """A connected client, before anything is known of what it says."""
 
     __slots__ = (
+        "_ahead",
+        "_at",
         "_drain",
         "_held",
         "_lingered",
@@ -53,7 +55,9 @@ class Link(asyncio.Protocol):
         self.write_paused = False
         self._phase = HEAD
         self._since = server.tick
-        self._held = bytearray()  # what the client sent ahead, or a head that is not complete
+        self._held = bytearray()  # a head that is not complete
+        self._ahead = b""  # what the client sent ahead, from `_at` on
+        self._at = 0
         self._read_paused = False
         self._drain: asyncio.Future[None] | None = None
         self._write_size = -1
@@ -92,7 +96,7 @@ class Link(asyncio.Protocol):
     def resume_body(self) -> None:
         """Read on."""
         self._since = self.server.tick
-        if len(self._held) <= self.server.limits.held_bytes_max:
+        if len(self._ahead) - self._at <= self.server.limits.ahead_bytes_max:
             self._unpause()
 
     def _unpause(self) -> None:
@@ -124,6 +128,7 @@ class Link(asyncio.Protocol):
         if self._phase >= LINGER:
             return
         self._held.clear()
+        self._ahead, self._at = b"", 0
         self._phase = LINGER
         self._since = self.server.tick
         if linger and not self.ended and not self.transport.is_closing():

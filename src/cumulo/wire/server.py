@@ -39,7 +39,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     headers_count_max: int = house.HEADERS_COUNT_MAX
     bodies_bytes_max: int = house.BODY_IN_MEMORY_BYTES_TOTAL_MAX
     lane_body_bytes_max: int = 6 * house.MIB + 64 * 1024  # Lambda's payload, and room for its envelope
-    held_bytes_max: int = 64 * 1024  # sent ahead by a client whose request is being answered
+    ahead_bytes_max: int = 64 * 1024  # sent ahead by a client whose request is being answered
     connections_max: int = house.CONNECTIONS_MAX
     adopted_connections_max: int = 512  # of one adopted socket, so that no sandbox can take them all
     refused_connections_max: int = 256  # told that there are too many, and not gone yet
