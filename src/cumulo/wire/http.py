@@ -13,9 +13,7 @@ class Headers:
 
     def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
         self.raw: HeaderList = list(raw)
-        self._first: dict[bytes, bytes] = {}
-        for name, value in self.raw:
-            self._first.setdefault(name, value)
+        self._first: dict[bytes, bytes] = dict(reversed(self.raw))
 
     def get(self, name: str, default: str = "") -> str:
         """The first value of a header (name in lower case), decoded as latin-1."""
