@@ -1,4 +1,5 @@
-# ruff: noqa: PTH - pathlib would cost the warden and every cell a megabyte
+# ruff: noqa: PTH102, PTH103, PTH106, PTH110
+# (pathlib would cost the warden and every cell a megabyte)
 """Limits, freezing and accounting by control groups, version 1 and 2 behind one set of verbs.
 
 Every sandbox has a group `cumulo-<instance>/<cell>`; on version 1 one in each hierarchy.
@@ -54,6 +55,7 @@ def quota_us(vcpus: float) -> int:
 class GroupsV1:
     """Hierarchies mounted apart: /sys/fs/cgroup/memory, cpu, pids, freezer."""
 
+    version = 1
     frozen_word = b"FROZEN"
     thawed_word = b"THAWED"
     cache_word = "total_inactive_file"
@@ -63,7 +65,6 @@ class GroupsV1:
         self.bases = {kind: f"{root}/{kind}/{parent}" for kind in V1_KINDS}
         for base in self.bases.values():
             os.makedirs(base, exist_ok=True)
-        # This kernel moves a task at once within a hierarchy, and after about 10 ms when none moved lately.
 
     def make(self, cell: str, pids_max: int) -> None:
         """Make the groups of a cell."""
@@ -72,7 +73,7 @@ class GroupsV1:
         _write(f"{self.bases['pids']}/{cell}/pids.max", str(pids_max))
 
     def join(self, cell: str) -> None:
-        """Move the calling process in."""
+        """Move the calling process in.  The kernel takes about 10 ms for the first move after a pause."""
         for base in self.bases.values():
             _write(f"{base}/{cell}/cgroup.procs", "0")
 
@@ -124,7 +125,7 @@ class GroupsV1:
 
     def remove(self, cell: str) -> bool:
         """Remove the groups; False while something is still in one."""
-        return all([_rmdir(f"{base}/{cell}") for base in self.bases.values()])
+        return not [base for base in self.bases.values() if not _rmdir(f"{base}/{cell}")]
 
     def cells(self) -> list[str]:
         """The groups that are there."""
@@ -132,12 +133,13 @@ class GroupsV1:
 
     def remove_parent(self) -> bool:
         """Remove the parent, when it is empty."""
-        return all([_rmdir(base) for base in self.bases.values()])
+        return not [base for base in self.bases.values() if not _rmdir(base)]
 
 
 class GroupsV2:
     """The one unified hierarchy."""
 
+    version = 2
     frozen_word = b"1"
     thawed_word = b"0"
     cache_word = "inactive_file"
@@ -222,6 +224,7 @@ class GroupsV2:
 
 
 Groups = GroupsV1 | GroupsV2
+KINDS: dict[int, type[GroupsV1] | type[GroupsV2]] = {1: GroupsV1, 2: GroupsV2}
 
 
 def open_groups(root: str, instance: str) -> Groups:
@@ -249,7 +252,7 @@ def _folders(path: str) -> list[str]:
         return []
 
 
-def used_bytes(groups: Groups, peak: str, stat: str) -> int:
+def used_bytes(groups: Groups | type[GroupsV1] | type[GroupsV2], peak: str, stat: str) -> int:
     """The most memory used, without the cache of files that the kernel would give up at any time."""
     cache = counter(stat, groups.cache_word) + counter(stat, groups.cache_word_too)
     return max(0, int(peak) - cache)
@@ -281,7 +284,7 @@ def end(groups: Groups, cell: str) -> None:
 
 def remove_all(groups: Groups, cells: list[str], deadline: float) -> bool:
     """Remove the groups of dead cells and their parent, waiting for the kernel until `deadline` (monotonic)."""
-    while not all([groups.remove(cell) for cell in cells]) or not groups.remove_parent():
+    while [cell for cell in cells if not groups.remove(cell)] or not groups.remove_parent():
         if time.monotonic() > deadline:
             return False
         time.sleep(0.01)

@@ -5,6 +5,7 @@ list, fails with ENOSYS, at which programs fall back to what they did before.  A
 (i386, x32) end the process.
 """
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -84,10 +85,8 @@ class _Builder:
 
     def export(self) -> bytes:
         """The program."""
-        try:
+        with contextlib.suppress(FilterError):  # libseccomp before 2.5 has no such choice
             self._set(_ATTRIBUTE_OPTIMIZE, _BY_BINARY_TREE)
-        except FilterError:
-            pass  # libseccomp before 2.5 has no such choice: the program is only slower
         fd = os.memfd_create("seccomp", os.MFD_CLOEXEC)
         try:
             if self._lib.seccomp_export_bpf(self._context, fd) < 0:

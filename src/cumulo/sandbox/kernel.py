@@ -113,7 +113,7 @@ def sethostname(name: str) -> None:
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
-    """The classic mount(2)."""
+    """Mount by path."""
     result = _libc.mount(
         source.encode() or None,
         target.encode(),

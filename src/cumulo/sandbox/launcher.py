@@ -11,7 +11,6 @@ import re
 import signal
 import socket
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -40,21 +39,19 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 class CellSandbox:
     """A started sandbox."""
 
-    def __init__(
-        self, name: str, number: int, fds: list[int], ward: Wardship, groups: "GroupWords | None"
-    ) -> None:
+    def __init__(self, name: str, number: int, fds: list[int], ward: Wardship) -> None:
         self.name = name
         self.number = number
         self._ward = ward
-        self._groups = groups
+        self._groups = cgroups.KINDS.get(ward.groups)
         self.runtime_socket = _adopt(fds[0])
         self.cloud_socket = _adopt(fds[1])
         self.output, self.telemetry, self._pidfd = fds[2:5]
         for fd in (self.output, self.telemetry):
             os.set_blocking(fd, False)
-        self._freezer = fds[5] if groups else -1
-        self._peak = fds[6] if groups else fds[5]
-        self._stat = fds[7] if groups else -1
+        self._freezer = fds[5] if self._groups else -1
+        self._peak = fds[6] if self._groups else fds[5]
+        self._stat = fds[7] if self._groups else -1
         self._fds = fds[2:]
         self._exit: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
         self._peak_at_exit = 0
@@ -91,7 +88,7 @@ class CellSandbox:
             if self._groups is None:
                 return int(peak or b"0")
             stat = os.pread(self._stat, 8192, 0).decode()
-            return cgroups.used_bytes(self._groups.kind, peak.decode(), stat)
+            return cgroups.used_bytes(self._groups, peak.decode(), stat)
         except (OSError, ValueError):
             return self._peak_at_exit
 
@@ -138,19 +135,11 @@ class CellSandbox:
             return
         try:
             if self._groups:
-                os.write(self._freezer, self._groups.frozen if freeze else self._groups.thawed)
+                os.write(self._freezer, self._groups.frozen_word if freeze else self._groups.thawed_word)
             else:
                 signal.pidfd_send_signal(self._pidfd, signal.SIGUSR1 if freeze else signal.SIGUSR2)
         except OSError:
             return  # it has ended, and its group was removed
-
-
-class GroupWords(msgspec.Struct, frozen=True):
-    """What the server must know of the kind of control groups."""
-
-    frozen: bytes
-    thawed: bytes
-    kind: type[cgroups.GroupsV1] | type[cgroups.GroupsV2]
 
 
 class CellLauncher:
@@ -220,9 +209,6 @@ class CellLauncher:
         except TimeoutError:
             raise StartError("Sandbox.Failed", "the sandbox did not start in time") from None
 
-    def _sandbox(self, ward: Wardship, name: str, number: int, fds: list[int]) -> CellSandbox:
-        return CellSandbox(name, number, fds, ward, words_of(fds))
-
     async def _warden(self) -> Wardship:
         if self._ward is not None and self._ward.alive:
             return self._ward
@@ -261,15 +247,6 @@ class CellLauncher:
             "pids_max": spec.pids_max + 1,  # and pid 1, which is ours
             "files_max": spec.files_max,
         }
-
-
-def words_of(fds: list[int]) -> GroupWords | None:
-    """How to freeze, from what the warden sent: with eight descriptors there are control groups."""
-    if len(fds) < 8:
-        return None
-    version_1 = Path(os.readlink(f"/proc/self/fd/{fds[5]}")).name == "freezer.state"
-    kind = cgroups.GroupsV1 if version_1 else cgroups.GroupsV2
-    return GroupWords(kind.frozen_word, kind.thawed_word, kind)
 
 
 def _check(spec: SandboxSpec) -> None:

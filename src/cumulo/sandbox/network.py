@@ -1,4 +1,5 @@
-# ruff: noqa: PTH - pathlib would cost the warden and every cell a megabyte
+# ruff: noqa: PTH123
+# (pathlib would cost the warden and every cell a megabyte)
 """The way out of a sandbox: a bridge of this instance, translated by the host, closed towards the host.
 
     sandbox eth0 --veth--> bridge (10.n.0.1/16) --forward, masquerade--> the world
@@ -180,7 +181,7 @@ def apply_rules(nft: str, rules: str) -> None:
 
 def forward_blocker(nft: str) -> str:
     """The chain to which the host's own firewall (Docker's, for one) wants exceptions added; empty when none is needed."""
-    import subprocess
+    import subprocess  # only the server asks this
 
     done = subprocess.run(
         [nft, "list", "chain", "ip", "filter", "FORWARD"], capture_output=True, text=True, check=False

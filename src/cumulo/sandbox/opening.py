@@ -4,6 +4,7 @@ Every running instance holds the lock of a file in a folder of the machine, and 
 whose lock can be had belongs to nobody any more, and what bears its name may be removed.
 """
 
+import asyncio
 import contextlib
 import fcntl
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cumulo.sandbox import cgroups, filters, network
+from cumulo.sandbox.birth import UNPRIVILEGED_UID
 from cumulo.sandbox.contract import Isolation, Launcher
 from cumulo.sandbox.launcher import CellLauncher, Limits
 from cumulo.sandbox.plain import PlainLauncher
@@ -51,9 +53,7 @@ async def open_launcher(
     kind        auto, namespaces (nothing less, OSError), or plain
     spare_cells how many sandboxes are kept prepared
     """
-    import asyncio
-
-    found = report or await asyncio.to_thread(probe)
+    found: Report = report if report is not None else await asyncio.to_thread(probe)
     if kind == "plain" or (kind == "auto" and found.isolation == Isolation.NONE):
         return PlainLauncher()
     if found.isolation == Isolation.NONE:
@@ -97,8 +97,8 @@ def _open_cells(
         "images": "",
         "nft": tool("nft") if report.privileged else "",
         "mkfs": tool("mkfs.ext4") if report.ok("tmp") else "",
-        "uid_base": _UID_FIRST + zlib.crc32(instance.encode()) % _UID_BLOCKS * UIDS,
-        "uid_count": UIDS,
+        "uid_base": _uid_base(instance) if report.privileged else UNPRIVILEGED_UID,
+        "uid_count": UIDS if report.privileged else 1,
         "spares": spare_cells,
         "spare_tmp_mib": spare_tmp_mib,
     }
@@ -123,6 +123,11 @@ def _open_cells(
         limits=limits,
         reap=clean,
     )
+
+
+def _uid_base(instance: str) -> int:
+    """The first of the user ids of an instance: a block of its own, as far as chance allows."""
+    return _UID_FIRST + zlib.crc32(instance.encode()) % _UID_BLOCKS * UIDS
 
 
 def registry_folder() -> Path:

@@ -18,7 +18,7 @@ _SYS_OPEN_TREE = 428
 _CAP_SYS_ADMIN = 21
 _SEARCH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _TRIAL_SECONDS_MAX = 5.0
-_TRIAL = "import sys; sys.path.insert(0, {root!r}); from cumulo.sandbox.warden import trial; trial()"
+_TRIAL = "import sys; sys.path.insert(0, {root!r}); from cumulo.sandbox.birth import trial; trial()"
 
 
 class Finding(msgspec.Struct, frozen=True):

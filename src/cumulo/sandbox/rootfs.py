@@ -1,4 +1,5 @@
-# ruff: noqa: PTH - pathlib would cost the warden and every cell a megabyte
+# ruff: noqa: PTH101, PTH102, PTH103, PTH110, PTH112, PTH114, PTH115, PTH116, PTH120, PTH123, PTH208, PTH211
+# (pathlib would cost the warden and every cell a megabyte)
 """What a sandbox sees as its file system.
 
 The warden builds one read-only root in a mount namespace of its own.  Every cell starts from a copy of these

@@ -1,4 +1,5 @@
-# ruff: noqa: PTH - pathlib would cost the warden and every cell a megabyte
+# ruff: noqa: PTH102, PTH103, PTH106, PTH108, PTH110
+# (pathlib would cost the warden and every cell a megabyte)
 """The warden's stock of /tmp volumes: a few made beforehand, the others known by their names."""
 
 import os

@@ -1,4 +1,5 @@
-# ruff: noqa: PTH - pathlib would cost the warden and every cell a megabyte
+# ruff: noqa: PTH101, PTH104, PTH106, PTH110
+# (pathlib would cost the warden and every cell a megabyte)
 """The /tmp volumes: sparse ext4 images behind loop devices, so that what a function stores is bounded by the
 volume and not counted as its memory.  Mounted in the warden's own mount namespace only: when the warden ends,
 the kernel unmounts them and frees the loop devices.
@@ -52,7 +53,7 @@ def make_image(template: str, size_mib: int, mkfs: str, spot: str) -> None:
         raise VolumeError(f"{mkfs} failed")
     mount_image(temporary, spot)
     os.rmdir(f"{spot}/lost+found")
-    os.chmod(spot, 0o1777)
+    os.chmod(spot, 0o1777)  # noqa: S103 - it is a /tmp
     kernel.umount(spot, 0)
     os.rename(temporary, template)
 

@@ -1,4 +1,5 @@
-# ruff: noqa: PTH - pathlib would cost the warden and every cell a megabyte
+# ruff: noqa: PTH108, PTH112
+# (pathlib would cost the warden and every cell a megabyte)
 """The warden: one small process with one thread that forks cells for the server, and cleans up after both.
 
     server <--SOCK_SEQPACKET--> warden --fork--> cell, cell, cell
@@ -11,7 +12,6 @@ kills every cell, gives everything back and ends.  When the warden itself is kil
 import gc
 import os
 import socket
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,6 @@ REFILL_AGAIN_SECONDS = 1.0
 REMOVE_AGAIN_SECONDS = 0.02
 REMOVE_ATTEMPTS_MAX = 100
 END_SECONDS_MAX = 5.0
-UNPRIVILEGED_UID = 1051
 
 
 class Cell:
@@ -79,20 +78,20 @@ class Warden:
         self._groups = self._open_groups()
         self._roots = rootfs.Roots(config["scratch"])
         self._network = self._open_network()
-        privileged = config["privileged"]
         self._stock = Stock(
             self._loop,
             images=config["images"],
             mounts=f"{config['scratch']}/tmp",
             mkfs=config["mkfs"],
-            uid_base=config["uid_base"] if privileged else UNPRIVILEGED_UID,
-            uid_count=config["uid_count"] if privileged else 1,
+            uid_base=config["uid_base"],
+            uid_count=config["uid_count"],
             changed=self._match,
         )
 
     def run(self) -> None:
         """Serve until the server goes, then give everything back."""
-        self._say({"t": "ready", "problems": self.problems, "pid": os.getpid()})
+        version = self._groups.version if self._groups is not None else 0
+        self._say({"t": "ready", "problems": self.problems, "groups": version})
         self._loop.watch(self._server.fileno(), self._from_server)
         self._refill_soon(0.0)
         gc.collect()
@@ -408,63 +407,3 @@ class Warden:
             self._network.close()
         for entry in os.scandir(self._config["images"]):
             os.unlink(entry.path)
-
-
-def main() -> None:
-    """Enter where the warden lives, and serve.  The server's socket is descriptor 3, the instance's lock 4."""
-    server = socket.socket(fileno=3)
-    os.set_inheritable(3, False)
-    os.set_inheritable(4, False)
-    raw, fds = messages.receive(server)
-    if not raw:
-        return
-    config = messages.decode(raw)
-    with open(fds[0], "rb") as file:
-        seccomp = file.read()
-    try:
-        if not config["privileged"]:
-            _enter_user_namespace()
-        kernel.unshare(kernel.CLONE_NEWNS)
-        kernel.mount("", "/", flags=kernel.MS_REC | kernel.MS_SLAVE)
-        warden = Warden(server, config, seccomp)
-    except (OSError, ValueError) as error:
-        messages.send(server, messages.encode({"t": "failed", "why": str(error)}))
-        sys.exit(1)
-    warden.run()
-
-
-def _enter_user_namespace() -> None:
-    """Become somebody in a user namespace, as pid 1 of a pid namespace that belongs to it.
-
-    Cells need a pid namespace each, and only the owner of the one we live in may return to it between them.
-    """
-    uid, gid = os.getuid(), os.getgid()
-    kernel.unshare(kernel.CLONE_NEWUSER | kernel.CLONE_NEWPID)
-    for name, text in (
-        ("setgroups", "deny"),
-        ("uid_map", f"{UNPRIVILEGED_UID} {uid} 1"),
-        ("gid_map", f"{UNPRIVILEGED_UID} {gid} 1"),
-    ):
-        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
-            file.write(text)
-    child = os.fork()
-    if child == 0:
-        kernel.die_with_parent()
-        return
-    os.closerange(3, 1024)
-    _, status = os.waitpid(child, 0)
-    os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
-
-
-def trial() -> None:
-    """Find out whether an ordinary user may do here what cells need; print why not."""
-    try:
-        _enter_user_namespace()
-        kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWNET | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS)
-        kernel.mount("", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
-        kernel.mount("tmpfs", "/mnt", "tmpfs")
-        kernel.mount("proc", "/proc", "proc")
-    except OSError as error:
-        print(error, flush=True)  # noqa: T201 - the answer to whoever started this
-        os._exit(1)
-    os._exit(0)

@@ -4,6 +4,7 @@ import asyncio
 import collections
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -18,7 +19,7 @@ UNSENT_MAX = 8192
 READY_SECONDS_MAX = 10.0
 END_SECONDS_MAX = 8.0
 
-_PROGRAM = "import sys; sys.path.insert(0, {root!r}); from cumulo.sandbox.warden import main; main()"
+_PROGRAM = "import sys; sys.path.insert(0, {root!r}); from cumulo.sandbox.birth import main; main()"
 
 
 class WardenGone(Exception):
@@ -56,9 +57,10 @@ class Wardship:
     """One warden process and the sandboxes it keeps."""
 
     def __init__(
-        self, process: "subprocess.Popen[bytes]", sock: socket.socket, problems: dict[str, str]
+        self, process: "subprocess.Popen[bytes]", sock: socket.socket, hello: dict[str, Any]
     ) -> None:
-        self.problems = problems
+        self.problems: dict[str, str] = hello["problems"]  # what it could not have, by name
+        self.groups: int = hello["groups"]  # the version of control groups; 0 is none
         self.pid = process.pid
         self.alive = True
         self.sandboxes: dict[int, Any] = {}
@@ -185,7 +187,7 @@ class Wardship:
 async def connect(config: dict[str, Any], seccomp: bytes, lock: int) -> Wardship:
     """Start a warden.  OSError when it cannot do its work here."""
     process, sock, message = await asyncio.to_thread(_spawn, config, seccomp, lock)
-    return Wardship(process, sock, message["problems"])
+    return Wardship(process, sock, message)
 
 
 def _spawn(
@@ -243,8 +245,6 @@ def _introduce(sock: socket.socket, config: dict[str, Any], seccomp: bytes) -> d
 
 def _not_wanted(fds: list[int]) -> Any:
     """Let a sandbox die that nobody waits for: its pidfd is the fifth descriptor."""
-    import signal
-
     with contextlib.suppress(OSError):
         signal.pidfd_send_signal(fds[4], signal.SIGKILL)
     messages.close_all(fds)
