@@ -204,7 +204,7 @@ class CellLauncher:
         try:
             async with asyncio.timeout(START_SECONDS_MAX):
                 return await ward.start(
-                    number, message, lambda fds: self._sandbox(ward, spec.name, number, fds)
+                    number, message, lambda fds: CellSandbox(spec.name, number, fds, ward)
                 )
         except TimeoutError:
             raise StartError("Sandbox.Failed", "the sandbox did not start in time") from None

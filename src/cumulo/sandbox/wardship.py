@@ -164,7 +164,12 @@ class Wardship:
         if pending.answer.done():  # nobody waits any more
             _not_wanted(fds)
             return
-        sandbox = pending.make(fds)
+        try:
+            sandbox = pending.make(fds)
+        except OSError as error:  # out of descriptors
+            _not_wanted(fds)
+            pending.answer.set_exception(StartError("Sandbox.Failed", str(error)))
+            return
         self.sandboxes[number] = sandbox
         pending.answer.set_result(sandbox)
 
