@@ -55,11 +55,14 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Exit(msgspec.Struct, frozen=True):
-    """How the main process ended: an exit code, or the signal that killed it; and whether memory ran out."""
+    """How the main process ended: an exit code, or the signal that killed it; whether memory ran out; and
+    whether the command could not even be executed (code 126 or 127): Runtime.InvalidEntrypoint.
+    """
 
     code: int = 0
     signal: int = 0
     out_of_memory: bool = False
+    entrypoint_failed: bool = False
 
 
 class StartError(Exception):
