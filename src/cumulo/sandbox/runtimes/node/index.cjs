@@ -34,10 +34,9 @@ function main() {
   );
 
   const { load } = require('./loader.cjs');
-  load(process.env.LAMBDA_TASK_ROOT || process.cwd(), process.env._HANDLER || '').then(
-    (handler) => require('./loop.cjs').serve(client, current, handler),
-    (error) => die('Uncaught Exception', error, EXIT_UNCAUGHT_EXCEPTION),
-  );
+  load(process.env.LAMBDA_TASK_ROOT || process.cwd(), process.env._HANDLER || '')
+    .then((handler) => require('./loop.cjs').serve(client, current, handler))
+    .catch((error) => die('Uncaught Exception', error, EXIT_UNCAUGHT_EXCEPTION));
 }
 
 main();

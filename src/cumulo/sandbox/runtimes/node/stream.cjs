@@ -101,6 +101,7 @@ class ResponseStream extends Writable {
 
   _open() {
     const socket = this._client.connect();
+    socket.unref(); // a handler that leaves its stream open must not be waited for without end
     const reader = new AnswerReader();
     const lost = (error) => {
       const problem = error instanceof Error ? error : new Error('The Runtime API closed the connection');
@@ -133,6 +134,7 @@ class ResponseStream extends Writable {
 
   _final(callback) {
     if (this._socket === undefined) this._open();
+    this._socket.ref();
     this._socket.write(`0\r\n${this._trailers}\r\n`, callback);
   }
 
