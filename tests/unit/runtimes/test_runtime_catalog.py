@@ -31,7 +31,14 @@ def test_names_labels_and_arns_tell_runtimes_apart():
 
 @pytest.mark.parametrize(
     ("name", "retired"),
-    [("python3.7", True), ("nodejs14.x", True), ("go1.x", True), ("python3.12", False), ("provided.al2", False), ("x", False)],
+    [
+        ("python3.7", True),
+        ("nodejs14.x", True),
+        ("go1.x", True),
+        ("python3.12", False),
+        ("provided.al2", False),
+        ("x", False),
+    ],
 )
 def test_retired_runtimes_are_those_that_aws_refuses(name: str, retired: bool):
     assert catalog.is_retired(name) is retired
@@ -59,7 +66,9 @@ def test_the_nearest_is_the_closest_and_of_two_the_newer():
 
 @pytest.mark.parametrize("name", ["ruby3.4", "dotnet8", "go1.x", "python2.7", "custom", "cobol85"])
 def test_what_cannot_run_says_so(tmp_path: Path, name: str):
-    with pytest.raises(RuntimeMissing, match=rf"^{re.escape(name)} (cannot run on this machine|is not a runtime)"):
+    with pytest.raises(
+        RuntimeMissing, match=rf"^{re.escape(name)} (cannot run on this machine|is not a runtime)"
+    ):
         machine().prepare(name, "x", tmp_path)
 
 

@@ -80,7 +80,7 @@ public class Stream implements RequestStreamHandler {
   }
 }
 """
-BROKEN = "package example; public class Broken { static { if (true) throw new RuntimeException(\"early\"); } public String go() { return null; } }"
+BROKEN = 'package example; public class Broken { static { if (true) throw new RuntimeException("early"); } public String go() { return null; } }'
 EVENT = {
     "items": [{"name": "nöt", "count": 3, "size": "LARGE", "price": 1.5, "unknown": {"a": 1}}],
     "totals": {"a": 4, "b": 5000000000},
@@ -131,7 +131,7 @@ def test_a_stream_handler_gets_the_bytes(code: Path):
 @pytest.mark.parametrize(
     ("method", "event", "answer"),
     [
-        ("text", "hi \u2713 \n \"q\"", "f hi \u2713 \n \"q\""),
+        ("text", 'hi \u2713 \n "q"', 'f hi \u2713 \n "q"'),
         ("twice", 21, 42),
         ("any", {"a": [1, 2.5, None, True, {"b": "c"}, 12345678901234567890], "": {}}, None),
         ("any", [], None),
@@ -177,9 +177,17 @@ def test_an_event_of_the_wrong_shape_is_an_error(code: Path):
     ("handler", "kind", "words"),
     [
         ("example.Nobody", "java.lang.ClassNotFoundException", "Class not found: example.Nobody"),
-        ("example.Hello::hidden", "java.lang.NoSuchMethodException", "No public method named hidden with appropriate"),
+        (
+            "example.Hello::hidden",
+            "java.lang.NoSuchMethodException",
+            "No public method named hidden with appropriate",
+        ),
         ("example.Broken", "java.lang.ExceptionInInitializerError", None),
-        ("java.lang.String", "java.lang.ClassCastException", "does not implement an appropriate handler interface"),
+        (
+            "java.lang.String",
+            "java.lang.ClassCastException",
+            "does not implement an appropriate handler interface",
+        ),
     ],
 )
 def test_what_cannot_be_loaded_is_an_init_error(code: Path, handler: str, kind: str, words: str | None):
@@ -194,7 +202,9 @@ def test_what_cannot_be_loaded_is_an_init_error(code: Path, handler: str, kind: 
 
 def test_the_heap_is_bounded_by_the_memory(code: Path):
     host = machine().prepare("java17", "example.Hello", code)
-    assert play(host, code, EVENT, handler="example.Hello", env={"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128"}).answers
+    assert play(
+        host, code, EVENT, handler="example.Hello", env={"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128"}
+    ).answers
 
 
 def test_the_binds_of_java_cover_what_it_links_to(tmp_path: Path):

@@ -22,7 +22,12 @@ def host_of(runtime: str, tmp_path: Path) -> RuntimeHost:
 
 
 def run(
-    tmp_path: Path, source: str, *events: object, runtime: str = CLASSIC, file: str = "index.js", **more: object
+    tmp_path: Path,
+    source: str,
+    *events: object,
+    runtime: str = CLASSIC,
+    file: str = "index.js",
+    **more: object,
 ) -> Played:
     write(tmp_path, {file: source})
     return play(host_of(runtime, tmp_path), tmp_path, *(events or ({},)), **more)  # type: ignore[arg-type]
@@ -35,15 +40,26 @@ def run(
         ("index.js", "exports.handler = async (event) => ({ got: event });"),
         ("index.cjs", "module.exports = { handler: async (event) => ({ got: event }) };"),
         ("index.mjs", "export const handler = async (event) => ({ got: event });"),
-        ("index.mjs", "const got = await Promise.resolve('got'); export const handler = async (event) => ({ [got]: event });"),
+        (
+            "index.mjs",
+            "const got = await Promise.resolve('got'); export const handler = async (event) => ({ [got]: event });",
+        ),
     ],
 )
-def test_an_async_handler_answers_from_every_kind_of_module(tmp_path: Path, runtime: str, file: str, source: str):
+def test_an_async_handler_answers_from_every_kind_of_module(
+    tmp_path: Path, runtime: str, file: str, source: str
+):
     assert run(tmp_path, source, 1, "two", runtime=runtime, file=file).answers == [{"got": 1}, {"got": "two"}]
 
 
 def test_a_package_of_type_module_has_es_modules_in_js_files(tmp_path: Path):
-    write(tmp_path, {"package.json": '{"type": "module"}', "lib/x.js": "export const handler = async () => import.meta.url;"})
+    write(
+        tmp_path,
+        {
+            "package.json": '{"type": "module"}',
+            "lib/x.js": "export const handler = async () => import.meta.url;",
+        },
+    )
     played = play(host_of(CLASSIC, tmp_path), tmp_path, {}, handler="lib/x.handler")
     assert played.answers == [f"file://{tmp_path}/lib/x.js"]
 
@@ -118,7 +134,9 @@ def test_a_callback_waits_for_what_it_started(tmp_path: Path):
         ("", [None], []),
     ],
 )
-def test_the_old_ways_to_answer(tmp_path: Path, call: str, answers: list[object], errors: list[tuple[str, str]]):
+def test_the_old_ways_to_answer(
+    tmp_path: Path, call: str, answers: list[object], errors: list[tuple[str, str]]
+):
     played = run(tmp_path, f"exports.handler = (event, context, callback) => {{ {call} }};")
     assert played.answers == answers
     assert [(error["errorType"], error["errorMessage"]) for error in played.errors] == errors
@@ -129,7 +147,9 @@ def test_node_24_refuses_callback_handlers(tmp_path: Path):
     played = run(tmp_path, source, runtime=MODERN, until_exit=True)
     (error,) = played.errors
     assert error["errorType"] == "Runtime.CallbackHandlerDeprecated"
-    assert error["errorMessage"].startswith("ERROR: AWS Lambda has removed support for callback-based function handlers")
+    assert error["errorMessage"].startswith(
+        "ERROR: AWS Lambda has removed support for callback-based function handlers"
+    )
     assert played.exit is not None
     assert played.exit.code != 0
 
@@ -306,8 +326,12 @@ def test_what_cannot_be_json_is_an_error(tmp_path: Path):
 def test_the_sdk_of_a_folder_is_seen(tmp_path: Path):
     modules = write(tmp_path / "sdk", {"@aws-sdk/client-s3/index.js": "module.exports = { S3: 's3' };"})
     host = HostRuntimes(tmp_path / "cache", node_modules=modules).prepare(CLASSIC, "index.handler", tmp_path)
-    assert (str(modules), "/var/runtime/node_modules") in [(str(bind.source), bind.target) for bind in host.binds]
-    code = write(tmp_path / "code", {"index.js": "exports.handler = async () => require('@aws-sdk/client-s3').S3;"})
+    assert (str(modules), "/var/runtime/node_modules") in [
+        (str(bind.source), bind.target) for bind in host.binds
+    ]
+    code = write(
+        tmp_path / "code", {"index.js": "exports.handler = async () => require('@aws-sdk/client-s3').S3;"}
+    )
     assert play(host, code, {}).answers == ["s3"]
 
 
@@ -320,7 +344,11 @@ def test_the_memory_of_the_function_bounds_the_heap(tmp_path: Path):
 def test_an_exec_wrapper_starts_the_runtime(tmp_path: Path):
     write(tmp_path, {"wrap": '#!/bin/sh\nexport WRAPPED=yes\nexec "$@"\n'})
     (tmp_path / "wrap").chmod(0o755)
-    played = run(tmp_path, "exports.handler = async () => process.env.WRAPPED;", env={"AWS_LAMBDA_EXEC_WRAPPER": "/var/task/wrap"})
+    played = run(
+        tmp_path,
+        "exports.handler = async () => process.env.WRAPPED;",
+        env={"AWS_LAMBDA_EXEC_WRAPPER": "/var/task/wrap"},
+    )
     assert played.answers == ["yes"]
 
 

@@ -25,7 +25,9 @@ def run(host: RuntimeHost, code: Path, source: str, *events: object, **more: obj
 
 
 def test_a_function_answers_and_keeps_its_process(host: RuntimeHost, tmp_path: Path):
-    source = "n = 0\ndef handler(event, context):\n    global n\n    n += 1\n    return {'n': n, 'got': event}\n"
+    source = (
+        "n = 0\ndef handler(event, context):\n    global n\n    n += 1\n    return {'n': n, 'got': event}\n"
+    )
     played = run(host, tmp_path, source, {"a": 1}, {"b": 2})
     assert played.answers == [{"n": 1, "got": {"a": 1}}, {"n": 2, "got": {"b": 2}}]
 
@@ -42,7 +44,11 @@ def test_the_context_and_the_trace_are_those_of_the_call(host: RuntimeHost, tmp_
 def test_an_exception_is_reported_as_aws_does(host: RuntimeHost, tmp_path: Path):
     played = run(host, tmp_path, "def handler(event, context):\n    raise ValueError('no')\n")
     (error,) = played.errors
-    assert (error["errorType"], error["errorMessage"], error["requestId"]) == ("ValueError", "no", "request-0")
+    assert (error["errorType"], error["errorMessage"], error["requestId"]) == (
+        "ValueError",
+        "no",
+        "request-0",
+    )
     assert "index.py" in error["stackTrace"][0]
     assert len(error["stackTrace"]) == 1
     assert any("[ERROR] ValueError: no" in frame.text for frame in played.frames)
@@ -51,8 +57,18 @@ def test_an_exception_is_reported_as_aws_does(host: RuntimeHost, tmp_path: Path)
 @pytest.mark.parametrize(
     ("source", "handler", "kind", "words"),
     [
-        ("import nothing_here\n", "index.handler", "Runtime.ImportModuleError", "No module named 'nothing_here'"),
-        ("x = 1\n", "index.handler", "Runtime.HandlerNotFound", "Handler 'handler' missing on module 'index'"),
+        (
+            "import nothing_here\n",
+            "index.handler",
+            "Runtime.ImportModuleError",
+            "No module named 'nothing_here'",
+        ),
+        (
+            "x = 1\n",
+            "index.handler",
+            "Runtime.HandlerNotFound",
+            "Handler 'handler' missing on module 'index'",
+        ),
         ("def (\n", "index.handler", "Runtime.UserCodeSyntaxError", "Syntax error in module 'index'"),
         ("x = 1\n", "index", "Runtime.MalformedHandlerName", "Bad handler 'index'"),
         ("x = 1\n", "other.handler", "Runtime.ImportModuleError", "Unable to import module 'other'"),
@@ -99,15 +115,22 @@ def test_sys_path_is_in_the_order_of_aws(host: RuntimeHost, tmp_path: Path):
 
 
 def test_a_python_path_of_the_function_is_kept(host: RuntimeHost, tmp_path: Path):
-    write(tmp_path, {"lib/helper.py": "value = 7\n", "lib/sitecustomize.py": "import os; os.environ['CUSTOM'] = 'yes'\n"})
-    source = "import helper, os\ndef handler(event, context):\n    return [helper.value, os.environ['CUSTOM']]\n"
+    write(
+        tmp_path,
+        {"lib/helper.py": "value = 7\n", "lib/sitecustomize.py": "import os; os.environ['CUSTOM'] = 'yes'\n"},
+    )
+    source = (
+        "import helper, os\ndef handler(event, context):\n    return [helper.value, os.environ['CUSTOM']]\n"
+    )
     played = run(host, tmp_path, source, env={"PYTHONPATH": "/var/task/lib"})
     assert played.answers == [[7, "yes"]]
 
 
 def test_what_the_site_module_gives_is_there(host: RuntimeHost, tmp_path: Path):
     write(tmp_path, {"vendor.pth": "vendored\n", "vendored/deep.py": "value = 3\n"})
-    source = "import deep\ndef handler(event, context):\n    return [deep.value, callable(exit), callable(quit)]\n"
+    source = (
+        "import deep\ndef handler(event, context):\n    return [deep.value, callable(exit), callable(quit)]\n"
+    )
     assert run(host, tmp_path, source).answers == [[3, True, True]]
 
 
@@ -129,7 +152,9 @@ def test_a_nested_handler_and_logging_through_the_pipe(host: RuntimeHost, tmp_pa
 
 def test_logs_in_json_carry_the_request(host: RuntimeHost, tmp_path: Path):
     source = "import logging\ndef handler(event, context):\n    logging.getLogger().info('x')\n    return 1\n"
-    played = run(host, tmp_path, source, env={"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": "INFO"})
+    played = run(
+        host, tmp_path, source, env={"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": "INFO"}
+    )
     (frame,) = played.frames
     assert '"level": "INFO", "message": "x"' in frame.text
     assert '"requestId": "request-0"' in frame.text
@@ -166,7 +191,9 @@ def test_the_environment_is_that_of_aws(host: RuntimeHost):
 def test_every_user_may_read_the_runtime(host: RuntimeHost):
     home = host.binds[0].source
     assert home.stat().st_mode & 0o777 == 0o755
-    closed = [path for path in home.rglob("*") if not path.stat().st_mode & (0o001 if path.is_dir() else 0o004)]
+    closed = [
+        path for path in home.rglob("*") if not path.stat().st_mode & (0o001 if path.is_dir() else 0o004)
+    ]
     assert closed == []
 
 

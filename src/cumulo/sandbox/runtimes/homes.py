@@ -62,10 +62,11 @@ def write_all(folder: Path, files: Mapping[str, bytes]) -> None:
 
 def link(source: Path, target: Path) -> None:
     """Put `source` at `target`, without copying where the file system and its mode allow."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.parent.is_dir():
+        target.parent.mkdir(parents=True, exist_ok=True)
     if source.stat().st_mode & 0o004:
         try:
-            os.link(source.resolve(), target)
+            os.link(source.resolve() if source.is_symlink() else source, target)
         except OSError:
             pass  # another file system, or not ours to link
         else:

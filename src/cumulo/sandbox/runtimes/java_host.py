@@ -6,7 +6,7 @@ The client is compiled here, once, with any compiler that is on the machine; fun
 import re
 import subprocess
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -53,7 +53,9 @@ class JavaHost:
         """Find a Java and make its /var/runtime; RuntimeMissing when there is none, or no compiler."""
         java = self.nearest(runtime)
         if java is None:
-            raise RuntimeMissing(f"{runtime.name} cannot run on this machine: no Java was found. {remedy(runtime)}")
+            raise RuntimeMissing(
+                f"{runtime.name} cannot run on this machine: no Java was found. {remedy(runtime)}"
+            )
         home = self._home(runtime)
         binds = [Bind(home, RUNTIME_DIR)]
         if not is_system(java.home):
@@ -85,7 +87,9 @@ class JavaHost:
         scripts = shipped("java", suffixes=("bootstrap",))
 
         def fill(folder: Path) -> None:
-            compiler = min((java for java in self._all() if java.compiler), key=lambda java: java.major, default=None)
+            compiler = min(
+                (java for java in self._all() if java.compiler), key=lambda java: java.major, default=None
+            )
             if compiler is None:
                 raise RuntimeMissing(
                     f"{runtime.name} cannot run on this machine: there is a Java but no compiler (javac), which "
@@ -94,7 +98,9 @@ class JavaHost:
             write_all(folder, scripts)
             _compile(compiler, sources, folder)
 
-        return self._homes.make("java", [part for item in (sources | scripts).items() for part in item], fill)
+        return self._homes.make(
+            "java", [part for item in (*sources.items(), *scripts.items()) for part in item], fill
+        )
 
 
 def warning(runtime: Runtime, java: Java) -> str:
@@ -109,7 +115,7 @@ def remedy(runtime: Runtime) -> str:
     return f"Install a JDK {runtime.version} (for example apt-get install openjdk-{runtime.version}-jdk-headless)."
 
 
-def _compile(java: Java, sources: dict[str, bytes], folder: Path) -> None:
+def _compile(java: Java, sources: Mapping[str, bytes], folder: Path) -> None:
     """Compile the client into an uncompressed jar, which opens quickest."""
     work = folder / "work"
     classes = work / "classes"
@@ -125,7 +131,9 @@ def _compile(java: Java, sources: dict[str, bytes], folder: Path) -> None:
         check=False,
     )  # fmt: skip
     if done.returncode != 0:
-        raise RuntimeMissing(f"The Java runtime client could not be compiled: {done.stdout}{done.stderr}".strip())
+        raise RuntimeMissing(
+            f"The Java runtime client could not be compiled: {done.stdout}{done.stderr}".strip()
+        )
     with zipfile.ZipFile(folder / "runtime.jar", "w", zipfile.ZIP_STORED) as jar:
         for path in sorted(classes.rglob("*.class")):
             jar.write(path, str(path.relative_to(classes)))

@@ -26,7 +26,9 @@ class Node(msgspec.Struct, frozen=True):
 class NodeHost:
     """Prepares `nodejsX.x`; `node_modules` is a folder with the AWS SDK that functions see, when there is one."""
 
-    def __init__(self, places: Places, answers: Answers, homes: Homes, *, node_modules: Path | None = None) -> None:
+    def __init__(
+        self, places: Places, answers: Answers, homes: Homes, *, node_modules: Path | None = None
+    ) -> None:
         self._places = places
         self._answers = answers
         self._homes = homes
@@ -42,7 +44,9 @@ class NodeHost:
         """Find a `node` and make its /var/runtime; RuntimeMissing when there is none."""
         node = self.nearest(runtime)
         if node is None:
-            raise RuntimeMissing(f"{runtime.name} cannot run on this machine: no Node.js was found. {remedy(runtime)}")
+            raise RuntimeMissing(
+                f"{runtime.name} cannot run on this machine: no Node.js was found. {remedy(runtime)}"
+            )
         binds = [Bind(self._home(), RUNTIME_DIR)]
         if self.node_modules is not None:
             binds.append(Bind(self.node_modules, f"{RUNTIME_DIR}/node_modules"))

@@ -15,7 +15,11 @@ import msgspec
 ASK_SECONDS_MAX = 10.0
 ANSWERS_MAX = 256
 
-_PYTHON_TREES = (".pyenv/versions/*/bin", ".local/share/uv/python/*/bin", ".local/share/mise/installs/python/*/bin")
+_PYTHON_TREES = (
+    ".pyenv/versions/*/bin",
+    ".local/share/uv/python/*/bin",
+    ".local/share/mise/installs/python/*/bin",
+)
 _NODE_TREES = (
     ".nvm/versions/node/*/bin",
     ".volta/tools/image/node/*/bin",
@@ -23,7 +27,12 @@ _NODE_TREES = (
     ".local/share/fnm/node-versions/*/installation/bin",
     ".local/share/mise/installs/node/*/bin",
 )
-_JAVA_TREES = (".sdkman/candidates/java/*", ".jdks/*", ".asdf/installs/java/*", ".local/share/mise/installs/java/*")
+_JAVA_TREES = (
+    ".sdkman/candidates/java/*",
+    ".jdks/*",
+    ".asdf/installs/java/*",
+    ".local/share/mise/installs/java/*",
+)
 
 
 class Places(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +49,9 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
         """What an environment names."""
         java = environ.get("JAVA_HOME")
         return cls(
-            path=tuple(Path(word) for word in environ.get("PATH", "").split(os.pathsep) if word.startswith("/")),
+            path=tuple(
+                Path(word) for word in environ.get("PATH", "").split(os.pathsep) if word.startswith("/")
+            ),
             home=Path(environ.get("HOME", "/nonexistent")),
             java_home=Path(java) if java else None,
         )

@@ -26,7 +26,7 @@ class PythonHost:
 
     def prepare(self, runtime: Runtime) -> RuntimeHost:
         """Find an interpreter and make its /var/runtime; RuntimeMissing when there is none."""
-        reasons = []
+        reasons: list[str] = []
         for python in self._pythons.for_minor(_minor(runtime)):
             try:
                 return self._host(runtime, python, reasons)

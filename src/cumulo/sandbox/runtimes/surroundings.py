@@ -14,7 +14,9 @@ _LIBRARIES = (
 )
 
 
-def environment(runtime: Runtime, *, programs: Path | None = None, libraries: Path | None = None) -> dict[str, str]:
+def environment(
+    runtime: Runtime, *, programs: Path | None = None, libraries: Path | None = None
+) -> dict[str, str]:
     """Return what belongs to the runtime; `programs` and `libraries` stand where AWS has /var/lang.
 
     The interpreter's own folder comes first, so that a function that starts it by name gets the same one.

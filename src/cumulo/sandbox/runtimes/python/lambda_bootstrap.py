@@ -1,3 +1,4 @@
+# noqa: INP001 - a folder of files for functions, no package of ours
 """Runs awslambdaric with sys.path as AWS has it.
 
 The interpreter was started with -S, which saves a third of its start and keeps the machine's own packages out.
@@ -11,7 +12,7 @@ import sys
 WRAPPED = "_CUMULO_WRAPPED"
 
 
-def main():  # type: ignore[no-untyped-def]  # noqa: ANN201
+def main() -> None:
     """Start the function's runtime."""
     environ = os.environ
     wrapper = environ.get("AWS_LAMBDA_EXEC_WRAPPER")
@@ -24,7 +25,7 @@ def main():  # type: ignore[no-untyped-def]  # noqa: ANN201
     own_path = environ.get("PYTHONPATH", home) != home
     folders = [task_root]
     if not own_path:
-        version = "python%d.%d" % sys.version_info[:2]
+        version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
         folders += ["/opt/python/lib/" + version + "/site-packages", "/opt/python"]
         sys.path[:] = [path for i, path in enumerate(sys.path) if path != here or i == 0]
     sys.path[:0] = folders
@@ -39,7 +40,7 @@ def main():  # type: ignore[no-untyped-def]  # noqa: ANN201
     run([task_root, environ["_HANDLER"]])
 
 
-def _restore_builtins():  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _restore_builtins() -> None:
     import _sitebuiltins
     import builtins
 
@@ -48,7 +49,7 @@ def _restore_builtins():  # type: ignore[no-untyped-def]  # noqa: ANN202
     builtins.help = _sitebuiltins._Helper()  # noqa: SLF001
 
 
-def _read_pth_files(folders):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _read_pth_files(folders: "list[str]") -> None:
     for folder in folders:
         try:
             names = os.listdir(folder)  # noqa: PTH208
