@@ -29,7 +29,10 @@ def zipped(files=None, **more) -> bytes:
     """A zip of names and contents."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in {**(files or {"app.py": "def handler(event, context): return event\n"}), **more}.items():
+        for name, content in {
+            **(files or {"app.py": "def handler(event, context): return event\n"}),
+            **more,
+        }.items():
             archive.writestr(name, content)
     return out.getvalue()
 
@@ -93,7 +96,9 @@ class FakeObjects:
 class Cloud:
     """A control plane on a folder; another one on the same folder is a restart."""
 
-    def __init__(self, folder: Path, *, clock=None, runtimes=None, concurrency=1000, code_in_use=None, seed=1):
+    def __init__(
+        self, folder: Path, *, clock=None, runtimes=None, concurrency=1000, code_in_use=None, seed=1
+    ):
         folder.mkdir(exist_ok=True)
         self.folder = folder
         self.clock = clock or VirtualClock()

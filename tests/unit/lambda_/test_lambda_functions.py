@@ -3,7 +3,17 @@
 import base64
 import hashlib
 
-from tests.unit.lambda_.lambda_control_kit import ARN, CALLER, CODE, OTHER_CODE, ROLE, Cloud, refused, run, zipped
+from tests.unit.lambda_.lambda_control_kit import (
+    ARN,
+    CALLER,
+    CODE,
+    OTHER_CODE,
+    ROLE,
+    Cloud,
+    refused,
+    run,
+    zipped,
+)
 
 from cumulo.base.caller import Caller
 
@@ -38,9 +48,15 @@ def test_a_new_function_is_pending_and_soon_active(tmp_path):
             }
             await cloud.control.settled()
             shown = await cloud.config()
-            assert (shown["State"], shown["StateReason"], shown["LastUpdateStatus"]) == ("Active", None, "Successful")
+            assert (shown["State"], shown["StateReason"], shown["LastUpdateStatus"]) == (
+                "Active",
+                None,
+                "Successful",
+            )
             assert shown["RevisionId"] != created["RevisionId"]
-            assert shown["RuntimeVersionConfig"]["RuntimeVersionArn"].startswith("arn:aws:lambda:eu-west-1::runtime:")
+            assert shown["RuntimeVersionConfig"]["RuntimeVersionArn"].startswith(
+                "arn:aws:lambda:eu-west-1::runtime:"
+            )
             assert "Environment" not in shown
 
     run(main)
@@ -118,7 +134,9 @@ def test_a_failed_update_leaves_the_old_one_serving(tmp_path):
             await cloud.active()
             old = cloud.control.resolve(CALLER, "f", None)
             cloud.runtimes.missing.add("java21")
-            await cloud.call("UpdateFunctionConfiguration", FunctionName="f", Runtime="java21", Handler="A::b")
+            await cloud.call(
+                "UpdateFunctionConfiguration", FunctionName="f", Runtime="java21", Handler="A::b"
+            )
             await cloud.control.settled()
             shown = await cloud.config()
             assert (shown["State"], shown["LastUpdateStatus"]) == ("Active", "Failed")
@@ -135,9 +153,7 @@ def test_nothing_can_be_done_to_a_pending_function_but_reading_and_deleting(tmp_
         async with Cloud(tmp_path) as cloud:
             cloud.runtimes.gate.clear()
             await cloud.create()
-            sentence = (
-                "The operation cannot be performed at this time. The function is currently in the following state: Pending"
-            )
+            sentence = "The operation cannot be performed at this time. The function is currently in the following state: Pending"
             for operation in ("UpdateFunctionConfiguration", "PublishVersion"):
                 error = await refused(cloud.call(operation, FunctionName="f"))
                 assert (error.code, error.message) == ("ResourceConflictException", sentence)
@@ -170,7 +186,9 @@ def test_an_update_with_the_same_values_is_still_an_update(tmp_path):
     async def main():
         async with Cloud(tmp_path) as cloud:
             first = await cloud.active()
-            second = await cloud.call("UpdateFunctionConfiguration", FunctionName="f", Timeout=first["Timeout"])
+            second = await cloud.call(
+                "UpdateFunctionConfiguration", FunctionName="f", Timeout=first["Timeout"]
+            )
             assert second["RevisionId"] != first["RevisionId"]
             assert second["LastUpdateStatus"] == "InProgress"
 
@@ -303,7 +321,12 @@ def test_every_member_of_the_requests_is_known_to_act_to_be_shown_or_to_be_refus
         | {"CodeSigningConfigArn", "RevisionId", "DryRun", "ZipFile", "S3Bucket", "S3Key", "S3ObjectVersion"}
         | {"S3ObjectStorageMode", "ImageUri", "SourceKMSKeyArn", "CodeSha256", "Description"}
     )  # fmt: skip
-    for operation in ("CreateFunction", "UpdateFunctionCode", "UpdateFunctionConfiguration", "PublishVersion"):
+    for operation in (
+        "CreateFunction",
+        "UpdateFunctionCode",
+        "UpdateFunctionConfiguration",
+        "PublishVersion",
+    ):
         members = set(MODEL.operation_model(operation).input_shape.members)
         assert members <= known, members - known
 
@@ -329,8 +352,14 @@ def test_settings_are_kept_and_shown(tmp_path):
                 VpcConfig={"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]},
                 LoggingConfig={"LogFormat": "JSON", "LogGroup": "/my/group", "ApplicationLogLevel": "WARN"},
             )
-            assert shown == shown | (given | {"SnapStart": {"ApplyOn": "PublishedVersions", "OptimizationStatus": "Off"}})
-            assert shown["VpcConfig"] == {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"], "VpcId": ""}
+            assert shown == shown | (
+                given | {"SnapStart": {"ApplyOn": "PublishedVersions", "OptimizationStatus": "Off"}}
+            )
+            assert shown["VpcConfig"] == {
+                "SubnetIds": ["subnet-1"],
+                "SecurityGroupIds": ["sg-1"],
+                "VpcId": "",
+            }
             assert shown["LoggingConfig"] == {
                 "LogFormat": "JSON",
                 "LogGroup": "/my/group",
@@ -383,8 +412,12 @@ def test_functions_are_listed_by_the_page_without_what_is_about_the_moment(tmp_p
             assert [f["FunctionName"] for f in second["Functions"]] == ["f50", "f51", "f52"]
             assert second["NextMarker"] is None
             assert not {"State", "LastUpdateStatus", "RuntimeVersionConfig"} & first["Functions"][0].keys()
-            assert (await refused(cloud.call("ListFunctions", Marker="what?"))).code == "InvalidParameterValueException"
-            everything = await cloud.call("ListFunctions", FunctionVersion="ALL", MasterRegion="ALL", MaxItems=1)
+            assert (
+                await refused(cloud.call("ListFunctions", Marker="what?"))
+            ).code == "InvalidParameterValueException"
+            everything = await cloud.call(
+                "ListFunctions", FunctionVersion="ALL", MasterRegion="ALL", MaxItems=1
+            )
             assert everything["Functions"][0]["FunctionArn"] == ARN + "f00:$LATEST"
             none = await cloud.call("ListFunctions", FunctionVersion="ALL", MasterRegion="us-west-2")
             assert none["Functions"] == []
@@ -396,17 +429,34 @@ def test_a_deleted_function_is_gone_with_all_that_belonged_to_it(tmp_path):
     async def main():
         async with Cloud(tmp_path) as cloud:
             await cloud.active(Publish=True)
-            await cloud.call("AddPermission", FunctionName="f", StatementId="s", Action="lambda:InvokeFunction", Principal="s3.amazonaws.com")
+            await cloud.call(
+                "AddPermission",
+                FunctionName="f",
+                StatementId="s",
+                Action="lambda:InvokeFunction",
+                Principal="s3.amazonaws.com",
+            )
             generations = {cloud.control.resolve(CALLER, "f", q).generation for q in ("$LATEST", "1")}
             await cloud.call("DeleteFunction", FunctionName="f")
             assert cloud.fleet.forgotten == ["f"]
             assert generations == set(cloud.fleet.retired)
-            for operation in ("GetFunction", "DeleteFunction", "GetPolicy", "ListVersionsByFunction", "ListAliases"):
+            for operation in (
+                "GetFunction",
+                "DeleteFunction",
+                "GetPolicy",
+                "ListVersionsByFunction",
+                "ListAliases",
+            ):
                 error = await refused(cloud.call(operation, FunctionName="f"))
-                assert (error.code, error.message) == ("ResourceNotFoundException", f"Function not found: {ARN}f")
+                assert (error.code, error.message) == (
+                    "ResourceNotFoundException",
+                    f"Function not found: {ARN}f",
+                )
             again = await cloud.active(Publish=True)
             assert again["Version"] == "$LATEST"
-            assert (await refused(cloud.call("GetPolicy", FunctionName="f"))).message == "The resource you requested does not exist."
+            assert (
+                await refused(cloud.call("GetPolicy", FunctionName="f"))
+            ).message == "The resource you requested does not exist."
 
     run(main)
 

@@ -9,11 +9,22 @@ from cumulo.services.lambda_.names import target, unqualified
 
 @pytest.mark.parametrize(
     "text",
-    ["thumb", "function:thumb", "123456789012:function:thumb", "eu-west-1:123456789012:function:thumb", ARN + "thumb"],
+    [
+        "thumb",
+        "function:thumb",
+        "123456789012:function:thumb",
+        "eu-west-1:123456789012:function:thumb",
+        ARN + "thumb",
+    ],
 )
 def test_every_form_names_the_same_function(text):
     found = target(CALLER, text, operation="GetFunction")
-    assert (found.account, found.region, found.name, found.qualifier) == ("123456789012", "eu-west-1", "thumb", None)
+    assert (found.account, found.region, found.name, found.qualifier) == (
+        "123456789012",
+        "eu-west-1",
+        "thumb",
+        None,
+    )
     for qualifier in ("$LATEST", "7", "prod"):
         found = target(CALLER, f"{text}:{qualifier}", operation="GetFunction")
         assert (found.name, found.qualifier, found.arn) == ("thumb", qualifier, f"{ARN}thumb:{qualifier}")

@@ -24,7 +24,12 @@ def test_tags_are_added_changed_and_removed(tmp_path):
                 (ARN + "f", {}, "InvalidParameterValueException", "cannot be processed"),
                 (ARN + "f:1", {"x": "y"}, "InvalidParameterValueException", "aliases and versions"),
                 (ARN + "none", {"x": "y"}, "ResourceNotFoundException", "Function not found"),
-                (ARN.replace("eu-west-1", "us-east-1") + "f", {"x": "y"}, "ResourceNotFoundException", "not reachable"),
+                (
+                    ARN.replace("eu-west-1", "us-east-1") + "f",
+                    {"x": "y"},
+                    "ResourceNotFoundException",
+                    "not reachable",
+                ),
                 ("f", {"x": "y"}, "ValidationException", "resource"),
             ):
                 error = await refused(cloud.call("TagResource", Resource=arn, Tags=tags))
@@ -52,10 +57,14 @@ def test_concurrency_is_reserved_as_far_as_enough_is_left_for_others(tmp_path):
             await cloud.active("f")
             await cloud.active("g")
             assert await cloud.call("GetFunctionConcurrency", FunctionName="f") == {}
-            put = await cloud.call("PutFunctionConcurrency", FunctionName="f", ReservedConcurrentExecutions=900)
+            put = await cloud.call(
+                "PutFunctionConcurrency", FunctionName="f", ReservedConcurrentExecutions=900
+            )
             assert put == {"ReservedConcurrentExecutions": 900}
             await cloud.call("PutFunctionConcurrency", FunctionName="f", ReservedConcurrentExecutions=899)
-            error = await refused(cloud.call("PutFunctionConcurrency", FunctionName="g", ReservedConcurrentExecutions=2))
+            error = await refused(
+                cloud.call("PutFunctionConcurrency", FunctionName="g", ReservedConcurrentExecutions=2)
+            )
             assert error.message == (
                 "Specified ReservedConcurrentExecutions for function decreases account's "
                 "UnreservedConcurrentExecution below its minimum value of [100]."
@@ -102,15 +111,22 @@ def test_a_policy_grows_and_shrinks_by_statements(tmp_path):
                 },
             }
             error = await refused(cloud.call("AddPermission", **given))
-            assert (error.code, "(s3) provided already exists" in error.message) == ("ResourceConflictException", True)
+            assert (error.code, "(s3) provided already exists" in error.message) == (
+                "ResourceConflictException",
+                True,
+            )
             await cloud.call("AddPermission", **given | {"StatementId": "acc", "Principal": "111122223333"})
             shown = await cloud.call("GetPolicy", FunctionName="f")
             policy = json.loads(shown["Policy"])
             assert [s["Sid"] for s in policy["Statement"]] == ["s3", "acc"]
             assert policy["Statement"][1]["Principal"] == {"AWS": "arn:aws:iam::111122223333:root"}
-            error = await refused(cloud.call("RemovePermission", FunctionName="f", StatementId="s3", RevisionId="x"))
+            error = await refused(
+                cloud.call("RemovePermission", FunctionName="f", StatementId="s3", RevisionId="x")
+            )
             assert error.code == "PreconditionFailedException"
-            await cloud.call("RemovePermission", FunctionName="f", StatementId="s3", RevisionId=shown["RevisionId"])
+            await cloud.call(
+                "RemovePermission", FunctionName="f", StatementId="s3", RevisionId=shown["RevisionId"]
+            )
             await cloud.call("RemovePermission", FunctionName="f", StatementId="acc")
             assert (await refused(cloud.call("GetPolicy", FunctionName="f"))).status == 404
             await cloud.call("AddPermission", **given | {"Qualifier": "1"})
@@ -147,7 +163,9 @@ def test_what_terraform_reads_on_every_refresh_is_there(tmp_path):
             assert await cloud.call("GetFunctionCodeSigningConfig", FunctionName="f") == {"FunctionName": "f"}
             management = await cloud.call("GetRuntimeManagementConfig", FunctionName="f")
             assert management == {"UpdateRuntimeOn": "Auto", "FunctionArn": ARN + "f:$LATEST"}
-            assert await cloud.call("GetFunctionRecursionConfig", FunctionName="f") == {"RecursiveLoop": "Terminate"}
+            assert await cloud.call("GetFunctionRecursionConfig", FunctionName="f") == {
+                "RecursiveLoop": "Terminate"
+            }
             for operation, member in EMPTY.items():
                 assert await cloud.call(operation, FunctionName="f") == {member: []}
             for operation, sentence in MISSING.items():
@@ -159,7 +177,9 @@ def test_what_terraform_reads_on_every_refresh_is_there(tmp_path):
     run(main)
 
 
-@pytest.mark.parametrize("operation", [*EMPTY, *MISSING, "GetFunctionCodeSigningConfig", "GetFunctionRecursionConfig"])
+@pytest.mark.parametrize(
+    "operation", [*EMPTY, *MISSING, "GetFunctionCodeSigningConfig", "GetFunctionRecursionConfig"]
+)
 def test_refresh_reads_know_that_a_function_is_missing(tmp_path, operation):
     async def main():
         async with Cloud(tmp_path) as cloud:

@@ -39,7 +39,11 @@ def test_every_state_is_reachable_and_an_unlisted_pair_is_a_bug(machine):
 
 def test_a_creation_ends_active_or_failed_with_the_reason():
     good = settle(LATEST, Outcome(version_arn="arn:x"))
-    assert (good.state, good.last_update, good.runtime_version_arn) == (State.ACTIVE, UpdateStatus.SUCCESSFUL, "arn:x")
+    assert (good.state, good.last_update, good.runtime_version_arn) == (
+        State.ACTIVE,
+        UpdateStatus.SUCCESSFUL,
+        "arn:x",
+    )
     bad = settle(LATEST, BAD)
     assert (bad.state, bad.state_reason, bad.state_reason_code) == (State.FAILED, "no", "InvalidRuntime")
     assert bad.last_update is None

@@ -18,7 +18,11 @@ def test_versions_are_frozen_and_numbered(tmp_path):
             assert (two["Version"], two["Description"]) == ("2", "second")
             assert (await cloud.config(Qualifier="1"))["CodeSha256"] == one["CodeSha256"]
             listed = await cloud.call("ListVersionsByFunction", FunctionName="f")
-            assert [v["FunctionArn"] for v in listed["Versions"]] == [ARN + "f:$LATEST", ARN + "f:1", ARN + "f:2"]
+            assert [v["FunctionArn"] for v in listed["Versions"]] == [
+                ARN + "f:$LATEST",
+                ARN + "f:1",
+                ARN + "f:2",
+            ]
             old, new = (cloud.control.resolve(CALLER, "f:" + n, None) for n in "12")
             assert old.invoked_arn == ARN + "f:1"
             assert old.code != new.code
@@ -117,7 +121,12 @@ def test_more_than_nine_versions_stay_in_the_order_of_their_numbers(tmp_path):
                 await cloud.call("PublishVersion", FunctionName="f")
             found, marker = [], None
             while True:
-                page = await cloud.call("ListVersionsByFunction", FunctionName="f", MaxItems=5, **({"Marker": marker} if marker else {}))
+                page = await cloud.call(
+                    "ListVersionsByFunction",
+                    FunctionName="f",
+                    MaxItems=5,
+                    **({"Marker": marker} if marker else {}),
+                )
                 found += [v["Version"] for v in page["Versions"]]
                 marker = page["NextMarker"]
                 if marker is None:
@@ -136,12 +145,12 @@ def test_code_of_a_version_outlives_updates_of_latest(tmp_path):
             await cloud.call("UpdateFunctionCode", FunctionName="f", ZipFile=OTHER_CODE)
             await cloud.control.settled()
             cloud.clock.advance(10_000)
-            assert await cloud.control._code.remove_unused() == 0
+            assert await cloud.control._transitions.remove_unused_code() == 0
             assert cloud.control.resolve(CALLER, "f", "1").code.is_dir()
             assert len(cloud.trees()) == 2
             await cloud.call("DeleteFunction", FunctionName="f", Qualifier="1")
             cloud.clock.advance(10_000)
-            assert await cloud.control._code.remove_unused() == 1
+            assert await cloud.control._transitions.remove_unused_code() == 1
             assert len(cloud.trees()) == 1
             await cloud.call("UpdateFunctionCode", FunctionName="f", ZipFile=CODE)
             await cloud.control.settled()

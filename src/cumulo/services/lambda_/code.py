@@ -107,17 +107,15 @@ class CodeStore:
         for digest in digests:
             self._unused[digest] = self._clock.monotonic() + wait
 
-    def used(self, digest: str) -> None:
-        """Something refers to it again."""
-        self._unused.pop(digest, None)
-
     def next_removal(self) -> float | None:
         """When `remove_unused` has something to do, on the monotonic clock."""
         return min(self._unused.values(), default=None)
 
-    async def remove_unused(self) -> int:
-        """Remove what has been unused for long enough; how many zips went."""
+    async def remove_unused(self, referenced: Collection[str]) -> int:
+        """Remove what has been unused for long enough, unless it came into use again; how many zips went."""
         now = self._clock.monotonic()
+        for digest in [d for d in self._unused if d in referenced]:
+            del self._unused[digest]
         gone = [d for d, due in self._unused.items() if due <= now and not self._busy(d)]
         for digest in gone:
             del self._unused[digest]

@@ -95,6 +95,10 @@ class Transitions:
         """Let code go that nothing refers to any more."""
         self._code.unused(digests - self._registry.digests())
 
+    async def remove_unused_code(self) -> int:
+        """Remove code that nothing has referred to for long enough; how many zips went."""
+        return await self._code.remove_unused(self._registry.digests())
+
     # -- the loop ----------------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
@@ -171,6 +175,6 @@ class Transitions:
             due = self._code.next_removal()
             if due is not None and due <= self._clock.monotonic():
                 try:
-                    await self._code.remove_unused()
+                    await self.remove_unused_code()
                 except OSError as error:
                     log.error("unused code could not be removed", error=str(error))  # noqa: TRY400

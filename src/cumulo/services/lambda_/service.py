@@ -1,7 +1,7 @@
 """Lambda's control plane: what it is built from, and what it can do.
 
-    operations --+-> registry (store) --> transitions (run.py) --+-> preparation --> runtimes
-                 +-> intake --> code (blobs, trees)              +-> fleet (the data plane)
+operations --+-> registry (store) --> transitions (run.py) --+-> preparation --> runtimes
+             +-> intake --> code (blobs, trees)              +-> fleet (the data plane)
 """
 
 from collections.abc import Callable, Mapping

@@ -89,7 +89,7 @@ def _open(data: bytes) -> zipfile.ZipFile:
 
 def _plan(archive: zipfile.ZipFile) -> Plan:
     infos = archive.infolist()
-    _check_headers(infos)
+    _check_headers(infos, archive.start_dir)
     plan = _sorted_out(archive, infos)
     if not plan.files and not plan.links:
         raise ZipRefused(errors.EMPTY_ZIP)
@@ -166,7 +166,7 @@ def stays_inside(links: Mapping[Parts, str], link: Parts) -> bool:
     return True
 
 
-def _check_headers(infos: Iterable[zipfile.ZipInfo]) -> None:
+def _check_headers(infos: Iterable[zipfile.ZipInfo], end: int) -> None:
     """Refuse what is known from the directory alone."""
     total = 0
     spans: list[tuple[int, int]] = []
@@ -181,8 +181,9 @@ def _check_headers(infos: Iterable[zipfile.ZipInfo]) -> None:
     if total >= UNZIPPED_BYTES_MAX:
         raise ZipRefused(f"Unzipped size must be smaller than {UNZIPPED_BYTES_MAX} bytes")
     spans.sort()
+    spans.append((end, end))
     if any(after[0] < before[1] for before, after in pairwise(spans)):
-        raise ZipRefused(errors.BAD_ZIP)  # entries that share bytes
+        raise ZipRefused(errors.BAD_ZIP)  # entries that share bytes, or go on into the directory
 
 
 def _is_folder(info: zipfile.ZipInfo) -> bool:
