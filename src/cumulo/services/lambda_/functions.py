@@ -178,7 +178,7 @@ class Functions:
         found: list[Version] = []
         if master in (None, "ALL", caller.region):  # nothing is replicated here from other regions
             found = (
-                list(self._registry.versions(caller))
+                self._registry.versions(caller)
                 if everything
                 else [function.latest for function in self._registry.functions(caller)]
             )

@@ -1,6 +1,6 @@
 """The functions and versions of this cloud, in the store; who keeps something of them is told of every change."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from cumulo.base.caller import Caller
 from cumulo.services.lambda_ import errors, states
@@ -99,11 +99,10 @@ class Registry:
 
     # -- all of them -------------------------------------------------------------------------------------------
 
-    def versions(self, caller: Caller) -> Iterator[Version]:
-        """Every version of an account in a region: `$LATEST` of each function, then its numbers."""
-        for function in self.functions(caller):
-            yield function.latest
-            yield from self.published(function)
+    def versions(self, caller: Caller) -> list[Version]:
+        """Every version of an account in a region, each `$LATEST` among them, in no order."""
+        prefix = join_key(caller.account, caller.region, "")
+        return [function.latest for function in self.functions(caller)] + self._versions.scan(prefix)
 
     def digests(self) -> frozenset[str]:
         """The code that something refers to."""
@@ -116,11 +115,9 @@ class Registry:
 
     def unfinished(self) -> list[Target]:
         """The functions with a preparation to come."""
-        return [
-            target_of(function)
-            for function in self.everything()
-            if any(states.unfinished(function, self.published(function)))
-        ]
+        latest = [function.latest for function in self.everything()]
+        waiting = filter(states.in_progress, [*latest, *self._versions.scan()])
+        return list(dict.fromkeys(Target(v.account, v.region, v.name) for v in waiting))
 
     def clear(self) -> None:
         """Remove everything."""
@@ -131,11 +128,6 @@ class Registry:
     def _changed(self) -> None:
         for listener in self._listeners:
             listener()
-
-
-def target_of(function: Function) -> Target:
-    """The name of a function that is at hand."""
-    return Target(function.latest.account, function.latest.region, function.latest.name)
 
 
 def _version_key(account: str, region: str, name: str, number: str) -> str:
