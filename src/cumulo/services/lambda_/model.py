@@ -79,6 +79,8 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     last_update: UpdateStatus | None = None
     last_update_reason: str = ""
     last_update_reason_code: str = ""
+    generation: str = ""  # changes with every update of code or configuration; see Ready
+    fingerprint: str = ""  # of a published version: what `$LATEST` was when it was published
 
     @property
     def function_arn(self) -> str:

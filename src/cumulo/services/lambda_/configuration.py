@@ -1,0 +1,224 @@
+"""What callers say about a function: checked beyond the model, and laid over the version that was before.
+
+Every member either acts (a field of Version), is kept and shown (`extra`), or is refused by its name.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from cumulo.base.errors import AwsError, not_implemented
+from cumulo.services.lambda_ import errors
+from cumulo.services.lambda_.model import Logging, Version
+from cumulo.services.lambda_.quotas import (
+    ENVIRONMENT_BYTES_MAX,
+    ENVIRONMENT_RESERVED,
+    LAYERS_MAX,
+    MEMORY_MIB_MAX,
+    RUNTIMES,
+    RUNTIMES_RETIRED,
+    SNAP_START_RUNTIMES,
+    TIMEOUT_S_MAX,
+    TMP_MIB_MAX,
+)
+from cumulo.wire.service import Values
+
+Fields = dict[str, Any]
+ARM = "arm64"
+
+_REFUSED = {
+    "ImageConfig": "functions from container images need an engine",
+    "TenancyConfig": "tenant isolation is not built yet",
+    "CapacityProviderConfig": "Lambda Managed Instances are not built yet",
+    "DurableConfig": "durable functions are not built yet",
+    "RuntimeConfig": "custom managed runtimes are not built yet",
+    "AcceleratorConfig": "accelerators are not built yet",
+    "PublishTo": "$LATEST.PUBLISHED belongs to Lambda Managed Instances, which are not built yet",
+}
+_SHOWN = ("VpcConfig", "KMSKeyArn", "FileSystemConfigs")
+_LAYER = re.compile(r"arn:aws[a-zA-Z-]*:lambda:(?P<region>[a-z0-9-]+):\d{12}:layer:(?P<name>[\w-]+):\d+")
+_NOT_COMPARED = frozenset(
+    {
+        "version",
+        "last_modified",
+        "revision_id",
+        "runtime_version_arn",
+        "state",
+        "state_reason",
+        "state_reason_code",
+        "last_update",
+        "last_update_reason",
+        "last_update_reason_code",
+        "generation",
+        "fingerprint",
+    }
+)
+
+
+def refuse_unbuilt(operation: str, values: Values) -> None:
+    """Say by name what this cloud has not got."""
+    for member, why in _REFUSED.items():
+        if values.get(member) not in (None, {}, [], ""):
+            raise not_implemented("lambda", f"{operation} with {member}", why)
+    if values.get("PackageType") == "Image":
+        raise not_implemented(
+            "lambda", f"{operation} with PackageType Image", "container images need an engine"
+        )
+    if arn := values.get("CodeSigningConfigArn"):
+        raise AwsError(
+            "CodeSigningConfigNotFoundException",
+            "The code signing configuration cannot be found. Check that the provided configuration is not"
+            f" deleted: {arn}.",
+            status=404,
+            fields={"Type": "User"},
+        )
+
+
+def changes(values: Values, before: Version | None, region: str) -> Fields:
+    """The fields of Version that the request sets."""
+    found: Fields = {}
+    for member, read in _READERS.items():
+        if member in values:
+            found.update(read(values[member]))
+    if (runtime := values.get("Runtime")) is not None:
+        found["runtime"] = _runtime(runtime)
+    if "Layers" in values:
+        found["layers"] = _layers(values["Layers"], region)
+    if "LoggingConfig" in values:
+        found["logging"] = _logging(values["LoggingConfig"], before.logging if before else Logging())
+    shown = {name: _shown(name, values[name]) for name in _SHOWN if name in values}
+    if shown:
+        found["extra"] = _without_nothing((dict(before.extra) if before else {}) | shown)
+    _check_snap_start(
+        found.get("snap_start", before.snap_start if before else "None"),
+        found.get("runtime", before.runtime if before else ""),
+    )
+    return found
+
+
+def fingerprint(version: Version) -> str:
+    """A digest of what a version would be if it were published now."""
+    built = msgspec.to_builtins(version)
+    compared = {name: value for name, value in built.items() if name not in _NOT_COMPARED}
+    return hashlib.sha256(json.dumps(compared, sort_keys=True).encode()).hexdigest()
+
+
+def _at_most(member: str, value: int, most: int) -> int:
+    if value > most:
+        raise errors.broken_constraint(value, member, f"Member must have value less than or equal to {most}")
+    return value
+
+
+def _runtime(name: str) -> str:
+    if name in RUNTIMES_RETIRED:
+        raise errors.invalid(
+            f"The runtime parameter of {name} is no longer supported for creating or updating AWS Lambda"
+            " functions. We recommend you use a supported runtime while creating or updating functions."
+        )
+    if name not in RUNTIMES:
+        raise errors.invalid(
+            f"Value {name} at 'runtime' failed to satisfy constraint: Member must satisfy enum value set:"
+            f" [{', '.join(RUNTIMES)}] or be a valid ARN"
+        )
+    return name
+
+
+def _environment(given: Values) -> Fields:
+    variables: dict[str, str] = given.get("Variables") or {}
+    reserved = [name for name in variables if name in ENVIRONMENT_RESERVED]
+    if reserved:
+        raise errors.invalid(
+            "Lambda was unable to configure your environment variables because the environment variables you"
+            " have provided contains reserved keys that are currently not supported for modification."
+            f" Reserved keys used in this request: {', '.join(reserved)}"
+        )
+    measured = json.dumps(variables, separators=(",", ":"), ensure_ascii=False)
+    if len(measured.encode()) > ENVIRONMENT_BYTES_MAX:
+        raise errors.invalid(
+            "Lambda was unable to configure your environment variables because the environment variables you"
+            f" have provided exceeded the 4KB limit. String measured: {measured}"
+        )
+    if any("\0" in value for value in variables.values()):
+        raise errors.invalid("Environment variable values must not contain the NUL character.")
+    return {"environment": dict(variables)}
+
+
+def _layers(arns: list[str], region: str) -> tuple[str, ...]:
+    if len(arns) > LAYERS_MAX:
+        raise errors.invalid("Cannot reference more than 5 layers.")
+    seen: dict[str, str] = {}
+    for arn in arns:
+        match = _LAYER.fullmatch(arn)
+        if match is not None and match["region"] != region:
+            raise errors.invalid(
+                "Layers are not in the same region as the function."
+                f" Layers are expected to be in region {region}."
+            )
+        layer = arn.rpartition(":")[0]
+        if layer in seen:
+            raise errors.invalid(
+                "Two different versions of the same layer are not allowed to be referenced in the same"
+                f" function. {seen[layer]} and {arn} are versions of the same layer."
+            )
+        seen[layer] = arn
+    if arns:
+        # Layers cannot be published here yet, so there is none that could be meant.
+        raise errors.invalid(f"Layer version {arns[0]} does not exist.")
+    return ()
+
+
+def _logging(given: Values, before: Logging) -> Logging:
+    levels = {"ApplicationLogLevel", "SystemLogLevel"} & given.keys()
+    form = given.get("LogFormat", before.format)
+    if form == "Text" and levels:
+        raise errors.invalid(
+            f"{' and '.join(sorted(levels))} can be set only when LogFormat is JSON."
+        )  # fmt: skip
+    json_format = form == "JSON"
+    return Logging(
+        format=form,
+        group=given.get("LogGroup", before.group),
+        application_level=given.get("ApplicationLogLevel", before.application_level) if json_format else "",
+        system_level=given.get("SystemLogLevel", before.system_level) if json_format else "",
+    )
+
+
+def _check_snap_start(apply_on: str, runtime: str) -> None:
+    if apply_on == "PublishedVersions" and runtime not in SNAP_START_RUNTIMES:
+        raise errors.invalid(f"{runtime} is not supported for SnapStart enabled functions.")
+
+
+def _shown(member: str, value: Any) -> Any:
+    if member != "VpcConfig":
+        return value
+    subnets, groups = value.get("SubnetIds") or [], value.get("SecurityGroupIds") or []
+    if not subnets and not groups:
+        return None  # taken out of its network
+    return {"SubnetIds": subnets, "SecurityGroupIds": groups, "VpcId": ""} | {
+        name: value[name] for name in ("Ipv6AllowedForDualStack",) if name in value
+    }
+
+
+def _without_nothing(extra: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in extra.items() if value not in (None, "", [], {})}
+
+
+_READERS: Mapping[str, Callable[[Any], Fields]] = {
+    "Role": lambda value: {"role": value},
+    "Handler": lambda value: {"handler": value},
+    "Description": lambda value: {"description": value},
+    "Timeout": lambda value: {"timeout_s": _at_most("timeout", value, TIMEOUT_S_MAX)},
+    "MemorySize": lambda value: {"memory_mib": _at_most("memorySize", value, MEMORY_MIB_MAX)},
+    "EphemeralStorage": lambda value: {
+        "tmp_mib": _at_most("ephemeralStorage.size", value["Size"], TMP_MIB_MAX)
+    },
+    "Environment": _environment,
+    "Architectures": lambda value: {"architecture": value[0]},
+    "TracingConfig": lambda value: {"tracing": value.get("Mode", "PassThrough")},
+    "DeadLetterConfig": lambda value: {"dead_letter": value.get("TargetArn", "")},
+    "SnapStart": lambda value: {"snap_start": value.get("ApplyOn", "None")},
+}

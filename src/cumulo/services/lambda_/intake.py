@@ -1,0 +1,78 @@
+"""Takes in the code that a request brings or points to."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from cumulo.base.caller import Caller
+from cumulo.base.errors import AwsError, not_implemented
+from cumulo.base.ports import ObjectReader
+from cumulo.services.lambda_ import errors
+from cumulo.services.lambda_.code import CodeStore, Kept
+from cumulo.services.lambda_.quotas import UNZIPPED_BYTES_MAX, ZIP_BYTES_MAX
+from cumulo.services.lambda_.run import Transitions
+from cumulo.wire.service import Values
+
+_OBJECT = ("S3Bucket", "S3Key", "S3ObjectVersion")
+
+
+class Intake:
+    """From `Code` (or UpdateFunctionCode's members) to a zip that is safe."""
+
+    def __init__(self, code: CodeStore, objects: ObjectReader, transitions: Transitions) -> None:
+        self._code = code
+        self._objects = objects
+        self._transitions = transitions
+
+    @asynccontextmanager
+    async def take(self, caller: Caller, source: Values, operation: str) -> AsyncIterator[Kept]:
+        """Keep the code while the block runs, and afterwards if something refers to it by then."""
+        _check_source(source, operation)
+        async with self._code.keep(await self._bytes(caller, source)) as kept:
+            try:
+                yield kept
+            finally:
+                self._transitions.release({kept.digest})
+
+    async def _bytes(self, caller: Caller, source: Values) -> bytes:
+        zipped: bytes | None = source.get("ZipFile")
+        if zipped is not None:
+            if len(zipped) > ZIP_BYTES_MAX:
+                raise errors.too_large(f"Zipped size must be smaller than {ZIP_BYTES_MAX} bytes")
+            return zipped
+        try:
+            return await self._objects.read_object(
+                caller,
+                source["S3Bucket"],
+                source["S3Key"],
+                source.get("S3ObjectVersion"),
+                bytes_max=UNZIPPED_BYTES_MAX,
+            )
+        except AwsError as error:
+            if error.code == "EntityTooLarge":
+                raise errors.invalid(
+                    f"Unzipped size must be smaller than {UNZIPPED_BYTES_MAX} bytes"
+                ) from error
+            raise errors.invalid(
+                f"Error occurred while GetObject. S3 Error Code: {error.code}."
+                f" S3 Error Message: {error.message}"
+            ) from error
+
+
+def _check_source(source: Values, operation: str) -> None:
+    given = [name for name in _OBJECT if source.get(name)]
+    if "ImageUri" in source:
+        verb = "creating" if operation == "CreateFunction" else "updating"
+        raise errors.invalid(f"Please don't provide ImageUri when {verb} a function with packageType Zip.")
+    if source.get("S3ObjectStorageMode") == "REFERENCE":
+        raise not_implemented("lambda", f"{operation} with S3ObjectStorageMode REFERENCE")
+    if "ZipFile" in source:
+        if given:
+            raise errors.invalid(
+                "Please do not provide other FunctionCode parameters when providing a ZipFile."
+            )
+        return
+    if not given:
+        raise errors.invalid("Please provide a source for function code.")
+    for name in ("S3Bucket", "S3Key"):
+        if name not in given:
+            raise errors.invalid(f"Please provide {name} together with {' and '.join(given)}.")

@@ -1,0 +1,112 @@
+"""Makes versions callable: their code unpacked, their runtime found, each remembered by generation."""
+
+import asyncio
+
+import msgspec
+
+from cumulo.base.errors import AwsError
+from cumulo.sandbox.contract import RuntimeHost, RuntimeMissing, Runtimes
+from cumulo.services.lambda_.code import CodeStore
+from cumulo.services.lambda_.configuration import ARM
+from cumulo.services.lambda_.model import Version
+from cumulo.services.lambda_.zips import ZipRefused
+
+PREPARATIONS_MAX = 4  # at the same time; each may install packages
+REMEMBERED_MAX = 10_000
+_ARM_MACHINES = frozenset({"aarch64", "arm64"})
+
+
+class NotPreparable(Exception):
+    """The version cannot be made callable; `code` is one of AWS's reason codes."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class Preparation:
+    """Prepares each generation once, and again after a restart when somebody calls it.
+
+    `machine` is this machine's processor, in the words of `platform.machine()`.
+    """
+
+    def __init__(self, code: CodeStore, runtimes: Runtimes, machine: str) -> None:
+        self._code = code
+        self._runtimes = runtimes
+        self._machine = machine
+        self._hosts: dict[str, RuntimeHost] = {}
+        self._running: dict[str, asyncio.Task[RuntimeHost]] = {}
+        self._slots = asyncio.Semaphore(PREPARATIONS_MAX)
+
+    def host_of(self, version: Version) -> RuntimeHost | None:
+        """How this machine runs the version, when that is known already."""
+        return self._hosts.get(version.generation)
+
+    async def ready(self, version: Version) -> RuntimeHost:
+        """How this machine runs the version, found out now if need be; AwsError as Invoke answers it."""
+        try:
+            return self._hosts.get(version.generation) or await self.prepare(version)
+        except NotPreparable as error:
+            known = error.code == "InvalidZipFileException"
+            name = "InvalidZipFileException" if known else "InvalidRuntimeException"
+            raise AwsError(name, error.reason, status=502, fields={"Type": "Server"}) from error
+
+    async def prepare(self, version: Version) -> RuntimeHost:
+        """Do the work, once for however many ask for the same generation.  NotPreparable."""
+        known = self._hosts.get(version.generation)
+        if known is not None:
+            return known
+        task = self._running.get(version.generation)
+        if task is None:
+            task = asyncio.create_task(self._prepare(version))
+            self._running[version.generation] = task
+            task.add_done_callback(lambda done: self._done(version.generation, done))
+        # Whoever asked may go away; the others still want it.
+        return await asyncio.shield(task)
+
+    def forget(self, generation: str) -> None:
+        """The generation serves no longer."""
+        self._hosts.pop(generation, None)
+
+    async def close(self) -> None:
+        """Give up what is being prepared."""
+        tasks = list(self._running.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._hosts.clear()
+
+    def _done(self, generation: str, task: asyncio.Task[RuntimeHost]) -> None:
+        self._running.pop(generation, None)
+        if not task.cancelled():
+            task.exception()  # looked at, in case nobody waits for it any more
+
+    async def _prepare(self, version: Version) -> RuntimeHost:
+        async with self._slots:
+            try:
+                tree = await self._code.ensure(version.code_sha256)
+                host = await asyncio.to_thread(
+                    self._runtimes.prepare, version.runtime, version.handler, tree
+                )  # fmt: skip
+            except RuntimeMissing as error:
+                raise NotPreparable("InvalidRuntime", str(error)) from error
+            except (ZipRefused, FileNotFoundError) as error:
+                raise NotPreparable("InvalidZipFileException", f"The code cannot be read: {error}") from error
+            except OSError as error:
+                raise NotPreparable(
+                    "InternalError", f"The function could not be prepared: {error}"
+                ) from error
+        host = self._with_warnings(host, version)
+        if len(self._hosts) >= REMEMBERED_MAX:
+            self._hosts.clear()  # they are found out again, one by one
+        self._hosts[version.generation] = host
+        return host
+
+    def _with_warnings(self, host: RuntimeHost, version: Version) -> RuntimeHost:
+        native = ARM if self._machine in _ARM_MACHINES else "x86_64"
+        if version.architecture == native:
+            return host
+        warning = f"the function asks for {version.architecture}, and runs on this machine's {native}"
+        joined = "; ".join(text for text in (host.warning, warning) if text)
+        return msgspec.structs.replace(host, warning=joined)
