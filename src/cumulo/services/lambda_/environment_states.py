@@ -12,6 +12,8 @@ from cumulo.base.machine import Machine
 class Phase(StrEnum):
     """Where an environment is in its life."""
 
+    __hash__ = str.__hash__  # Enum's own is written in Python; these are looked up several times a call
+
     STARTING = "starting"  # its process is started and initialises
     IDLE = "idle"  # its runtime waits for a call
     FROZEN = "frozen"  # the same, and nothing inside runs
@@ -26,6 +28,8 @@ class Phase(StrEnum):
 
 class Event(StrEnum):
     """What can happen to it."""
+
+    __hash__ = str.__hash__  # Enum's own is written in Python; these are looked up several times a call
 
     POLL = "poll"  # the runtime asks for a call
     INVOKE = "invoke"  # it gets one

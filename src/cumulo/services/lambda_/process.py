@@ -10,8 +10,8 @@ from cumulo.sandbox.contract import Exit, Sandbox
 from cumulo.services.lambda_.output import Line, Output
 from cumulo.services.lambda_.runtime_api import CONNECTIONS_MAX, Connection, Runtime
 
-PEAK_FRESH_S = 0.25  # a call shorter than PEAK_SHORT_MS believes a memory reading that is no older
-PEAK_SHORT_MS = 2.0
+PEAK_FRESH_S = 0.1  # a call shorter than PEAK_SHORT_MS believes a memory reading that is no older
+PEAK_SHORT_MS = 10.0
 MIB = 1024 * 1024
 
 
