@@ -109,6 +109,8 @@ class PlainLauncher:
         except OSError as error:
             for fd in (output_read, telemetry_read):
                 os.close(fd)
+            for sock in sockets:
+                sock.close()
             raise StartError("Runtime.InvalidEntrypoint", str(error)) from error
         finally:
             os.close(output_write)

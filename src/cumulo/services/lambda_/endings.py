@@ -1,0 +1,57 @@
+"""How answers leave: after logs and usage are safe, and several of one loop turn with a single write."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from cumulo.base.errors import AwsError
+from cumulo.base.ports import LogEvent, LogSink, UsageSink
+from cumulo.services.lambda_.calls import OnDone, Outcome
+from cumulo.services.lambda_.model import Version
+from cumulo.services.lambda_.report import usage
+
+_log = structlog.get_logger("lambda")
+
+
+class Endings:
+    """Takes finished calls; `flush` is the journal's."""
+
+    def __init__(self, *, logs: LogSink, usages: UsageSink, flush: Callable[[], None]) -> None:
+        self._logs = logs
+        self._usages = usages
+        self._flush = flush
+        self._pending: list[tuple[OnDone, Outcome]] = []
+
+    def log(self, version: Version, stream: str, events: list[LogEvent]) -> None:
+        """Add lines to an environment's stream."""
+        self._logs.append(version.account, version.region, version.log_group, stream, events)
+
+    def bill(self, version: Version, billed_ms: int, start_ms: int, end_ms: int) -> None:
+        """Record what one invocation used."""
+        self._usages.record(*usage(version, billed_ms, start_ms, end_ms))
+
+    def answer(self, on_done: OnDone, outcome: Outcome) -> None:
+        """Let an answer leave at the end of this turn of the loop."""
+        if not self._pending:
+            asyncio.get_running_loop().call_soon(self._leave)
+        self._pending.append((on_done, outcome))
+
+    def _leave(self) -> None:
+        leaving, self._pending = self._pending, []
+        refusal: AwsError | None = None
+        try:
+            self._flush()
+        except OSError as error:
+            _log.error("journal refused", error=str(error))
+            refusal = AwsError(
+                "ServiceException", f"the run could not be recorded: {error}", status=500, fields=_SERVER
+            )
+        for on_done, outcome in leaving:
+            try:
+                on_done(outcome if refusal is None else Outcome(refusal=refusal))
+            except Exception:  # noqa: BLE001 - one caller's trouble is not another's
+                _log.exception("answer could not be delivered")
+
+
+_SERVER = {"Type": "Server"}

@@ -1,0 +1,148 @@
+"""Lambda's Invoke, as an operation for clients and as a port for the house."""
+
+import asyncio
+import base64
+import random
+
+from cumulo.base.caller import Caller
+from cumulo.base.clock import Clock
+from cumulo.base.errors import AwsError
+from cumulo.base.ids import Ids
+from cumulo.base.ports import InvokeResult
+from cumulo.services.lambda_.calls import Call, Outcome
+from cumulo.services.lambda_.events import EventQueue
+from cumulo.services.lambda_.fleet import EnvironmentFleet
+from cumulo.services.lambda_.model import Ready, Resolver
+from cumulo.services.lambda_.payloads import client_context_of, event_of
+from cumulo.wire.service import Operation, Values
+
+
+class Tracer:
+    """Makes X-Ray trace headers for calls that bring none; nothing is sampled."""
+
+    def __init__(self, clock: Clock, source: random.Random | None = None) -> None:
+        self._clock = clock
+        self._bits = (source or random.Random()).getrandbits
+
+    def header(self) -> str:
+        """A new trace."""
+        bits = self._bits
+        return f"Root=1-{int(self._clock.now()):08x}-{bits(96):024x};Parent={bits(64):016x};Sampled=0"
+
+
+class FunctionCaller:
+    """Runs functions for the rest of the house (ports.Invoker) and for the operation below."""
+
+    def __init__(self, *, resolver: Resolver, fleet: EnvironmentFleet, ids: Ids, tracer: Tracer) -> None:
+        self._resolver = resolver
+        self._fleet = fleet
+        self._ids = ids
+        self._tracer = tracer
+
+    async def invoke(
+        self,
+        caller: Caller,
+        function: str,
+        payload: bytes,
+        *,
+        client_context: str = "",
+        want_log: bool = False,
+    ) -> InvokeResult:
+        """Run a function (name or ARN, maybe with a qualifier) and wait for its answer."""
+        ready = self._resolver.resolve(caller, function, None)
+        outcome = await self.run(
+            ready,
+            event_of(payload, "RequestResponse"),
+            caller.request_id or self._ids.uuid(),
+            client_context=client_context_of(client_context),
+            want_log=want_log,
+        )
+        return InvokeResult(
+            payload=outcome.payload,
+            function_error=outcome.function_error,
+            log_tail=outcome.log_tail,
+            executed_version=outcome.version,
+        )
+
+    async def run(
+        self,
+        ready: Ready,
+        event: bytes,
+        request_id: str,
+        *,
+        client_context: bytes = b"",
+        want_log: bool = False,
+    ) -> Outcome:
+        """Run what was resolved; a refusal is raised."""
+        done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+        def on_done(outcome: Outcome) -> None:
+            if not done.done():
+                done.set_result(outcome)
+
+        self._fleet.invoke(
+            Call(
+                ready=ready,
+                payload=event,
+                request_id=request_id,
+                on_done=on_done,
+                client_context=client_context,
+                trace_id=self._tracer.header(),
+                want_log=want_log,
+            )
+        )
+        outcome = await done
+        if outcome.refusal is not None:
+            raise outcome.refusal
+        return outcome
+
+
+class Invoke:
+    """The operations Invoke and InvokeAsync."""
+
+    def __init__(
+        self, *, resolver: Resolver, functions: FunctionCaller, events: EventQueue, ids: Ids
+    ) -> None:
+        self._resolver = resolver
+        self._functions = functions
+        self._events = events
+        self._ids = ids
+
+    def operations(self) -> dict[str, Operation]:
+        """By AWS's names."""
+        return {"Invoke": Operation(self.invoke), "InvokeAsync": Operation(self.invoke_async)}
+
+    async def invoke(self, caller: Caller, values: Values) -> Values:
+        """Run a function, queue an event for it, or only look whether that could be done."""
+        kind = values.get("InvocationType") or "RequestResponse"
+        if values.get("DurableExecutionName") or values.get("TenantId"):
+            raise AwsError(
+                "NotImplemented", "durable executions and tenants are not implemented by Cumulo", status=501
+            )
+        ready = self._resolver.resolve(caller, values["FunctionName"], values.get("Qualifier"))
+        event = event_of(values.get("Payload") or b"", kind)
+        if kind == "DryRun":
+            return {"StatusCode": 204, "Payload": b""}
+        request_id = caller.request_id or self._ids.uuid()
+        context = client_context_of(values.get("ClientContext") or "")
+        if kind == "Event":
+            await self._events.enqueue(ready, values.get("Qualifier"), event, request_id, context)
+            return {"StatusCode": 202, "Payload": b""}
+        want_log = values.get("LogType") == "Tail"
+        outcome = await self._functions.run(
+            ready, event, request_id, client_context=context, want_log=want_log
+        )
+        return {
+            "StatusCode": 200,
+            "Payload": outcome.payload,
+            "ExecutedVersion": outcome.version,
+            "FunctionError": outcome.function_error or None,
+            "LogResult": base64.b64encode(outcome.log_tail).decode() if want_log else None,
+        }
+
+    async def invoke_async(self, caller: Caller, values: Values) -> Values:
+        """The older way to queue an event."""
+        ready = self._resolver.resolve(caller, values["FunctionName"], None)
+        event = event_of(values.get("InvokeArgs") or b"", "Event")
+        await self._events.enqueue(ready, None, event, caller.request_id or self._ids.uuid(), b"")
+        return {"Status": 202}

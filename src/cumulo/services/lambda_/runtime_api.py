@@ -1,0 +1,396 @@
+"""The Runtime API: what a function's runtime speaks to us, on its sandbox's own listening socket.
+
+    GET  /2018-06-01/runtime/invocation/next            long poll: answered when there is a call
+    POST /2018-06-01/runtime/invocation/{id}/response   the function's answer
+    POST /2018-06-01/runtime/invocation/{id}/error      the function raised
+    POST /2018-06-01/runtime/init/error                 it could not even be loaded
+
+Everything that arrives may be hostile.  Per connection one request is read at a time, a head is at most
+`HEAD_BYTES_MAX`, and only one connection at a time may bring the answer to the current call, so a sandbox holds
+no more of our memory than one answer and its heads.
+"""
+
+import asyncio
+from enum import Enum
+from typing import Protocol, cast
+
+import httptools
+
+from cumulo.services.lambda_.calls import ANSWER_BYTES_MAX, Call
+
+CONNECTIONS_MAX = 32
+HEAD_BYTES_MAX = 1_200_000  # the Python runtime sends its X-Ray cause, up to 1 MB, in a header
+INIT_ERROR_BYTES_MAX = 256 * 1024
+DISCARD_BYTES_MAX = 64 * 1024 * 1024
+
+_NEXT = b"/2018-06-01/runtime/invocation/next"
+_INVOCATION = b"/2018-06-01/runtime/invocation/"
+_INIT_ERROR = b"/2018-06-01/runtime/init/error"
+_RESTORE = b"/2018-06-01/runtime/restore/"
+_OTHER_APIS = (b"/2020-01-01/extension/", b"/2020-08-15/logs", b"/2022-07-01/telemetry")
+_ERROR_TYPE = b"lambda-runtime-function-error-type"
+_ERROR_BODY = b"lambda-runtime-function-error-body"
+_INVOCATION_ID = b"lambda-runtime-invocation-id"
+_EXPECT = b"expect"
+_WANTED = frozenset({_ERROR_TYPE, _ERROR_BODY, _INVOCATION_ID, _EXPECT})
+
+_REASONS = {
+    202: "Accepted",
+    400: "Bad Request",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    413: "Request Entity Too Large",
+    431: "Request Header Fields Too Large",
+    501: "Not Implemented",
+}
+
+
+class Verdict(Enum):
+    """Whether an answer is awaited."""
+
+    WELCOME = "welcome"
+    WRONG_ID = "wrong id"
+    WRONG_STATE = "wrong state"
+
+
+class Runtime(Protocol):
+    """What an execution environment does with what its runtime says."""
+
+    def polled(self, connection: "Connection") -> bool:
+        """The runtime wants a call; False when it may not ask now."""
+        ...
+
+    def poll_lost(self, connection: "Connection") -> None:
+        """The connection that waited for a call is gone."""
+        ...
+
+    def claim(self, connection: "Connection", request_id: str) -> Verdict:
+        """May this connection bring the answer to that request?  WELCOME reserves the right for it."""
+        ...
+
+    def unclaim(self, connection: "Connection") -> None:
+        """It went away without bringing it."""
+        ...
+
+    def answered(self, payload: bytes) -> None:
+        """The claimed answer is here."""
+        ...
+
+    def failed(self, payload: bytes, error_type: str) -> None:
+        """The claimed answer is an error."""
+        ...
+
+    def too_large(self) -> None:
+        """The claimed answer is beyond the limit."""
+        ...
+
+    def init_failed(self, payload: bytes, error_type: str) -> bool:
+        """The code could not be loaded; False when it had been already."""
+        ...
+
+    def connected(self, connection: "Connection") -> bool:
+        """A connection was made; False when there are too many."""
+        ...
+
+    def disconnected(self, connection: "Connection") -> None:
+        """It is closed."""
+        ...
+
+
+class Target(Enum):
+    """What a request is for."""
+
+    NEXT = "next"
+    RESPONSE = "response"
+    ERROR = "error"
+    INIT_ERROR = "init error"
+    REFUSED = "refused"
+
+
+def json_answer(status: int, body: bytes, *, close: bool = False) -> bytes:
+    """A whole HTTP answer."""
+    head = (
+        f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n{'Connection: close' + chr(13) + chr(10) if close else ''}\r\n"
+    )
+    return head.encode() + body
+
+
+def _refusal(status: int, kind: str, message: str) -> bytes:
+    return json_answer(status, f'{{"errorMessage":"{message}","errorType":"{kind}"}}\n'.encode())
+
+
+_ACCEPTED = json_answer(202, b'{"status":"OK"}\n')
+_WRONG_ID = _refusal(400, "InvalidRequestID", "Invalid request ID")
+_WRONG_INVOCATION = _refusal(400, "InvalidInvocationId", "Invalid invocation ID")
+_WRONG_STATE = _refusal(403, "InvalidStateTransition", "State transition is not allowed")
+_TOO_LARGE = _refusal(
+    413, "RequestEntityTooLarge", f"Exceeded maximum allowed payload size ({ANSWER_BYTES_MAX} bytes)."
+)
+_NOT_FOUND = _refusal(404, "NotFound", "No such page")
+_NOT_BUILT = _refusal(
+    501, "NotImplemented", "Extensions, Logs and Telemetry API are not implemented by Cumulo"
+)
+_BAD_METHOD = _refusal(405, "MethodNotAllowed", "Method not allowed")
+_BAD_REQUEST = json_answer(400, b'{"errorMessage":"Bad request","errorType":"BadRequest"}\n', close=True)
+_HEAD_TOO_LARGE = json_answer(
+    431, b'{"errorMessage":"Headers too large","errorType":"HeadersTooLarge"}\n', close=True
+)
+
+
+def next_answer(call: Call, deadline_ms: int) -> bytes:
+    """The answer to a runtime's poll."""
+    context = b"Lambda-Runtime-Client-Context: %b\r\n" % call.client_context if call.client_context else b""
+    head = (
+        f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+        f"Lambda-Runtime-Aws-Request-Id: {call.request_id}\r\n"
+        f"Lambda-Runtime-Invocation-Id: {call.request_id}\r\n"
+        f"Lambda-Runtime-Deadline-Ms: {deadline_ms}\r\n"
+        f"Lambda-Runtime-Invoked-Function-Arn: {call.ready.invoked_arn}\r\n"
+        f"Lambda-Runtime-Trace-Id: {call.trace_id}\r\n"
+        f"Content-Length: {len(call.payload)}\r\n"
+    )
+    return b"%b%b\r\n%b" % (head.encode("latin-1", "replace"), context, call.payload)
+
+
+class Connection(asyncio.Protocol):
+    """One connection of a runtime."""
+
+    __slots__ = (
+        "_body",
+        "_claimed",
+        "_dead",
+        "_discarded",
+        "_head_bytes",
+        "_headers",
+        "_in_head",
+        "_length",
+        "_limit",
+        "_parser",
+        "_polling",
+        "_refusal",
+        "_runtime",
+        "_target",
+        "_transport",
+        "_url",
+    )
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._polling = False
+        self._claimed = False
+        self._dead = False
+        self._in_head = True
+        self._head_bytes = 0
+        self._url = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._body: list[bytes] | None = None
+        self._length = 0
+        self._limit = ANSWER_BYTES_MAX
+        self._discarded = 0
+        self._target = Target.REFUSED
+        self._refusal = _NOT_FOUND
+
+    # -- asyncio -----------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep it, unless there are too many."""
+        self._transport = cast("asyncio.Transport", transport)
+        if not self._runtime.connected(self):
+            self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """Give back what this connection held."""
+        self._transport = None
+        if self._polling:
+            self._polling = False
+            self._runtime.poll_lost(self)
+        if self._claimed:
+            self._claimed = False
+            self._runtime.unclaim(self)
+        self._runtime.disconnected(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser; what it cannot read ends the connection."""
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._give_up(_BAD_REQUEST)
+            return
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES_MAX:
+                self._give_up(_HEAD_TOO_LARGE)
+
+    def pause_writing(self) -> None:
+        """It does not read our answers: then we do not read its requests."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    # -- httptools ---------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """A new request; there may be none while a poll is open."""
+        if self._polling:
+            self._give_up(b"")
+        self._in_head = True
+        self._head_bytes = 0
+        self._url = b""
+        if self._headers:
+            self._headers = {}
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the path."""
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep the few that matter."""
+        key = name.lower()
+        if key in _WANTED:
+            self._headers[key] = value
+
+    def on_headers_complete(self) -> None:
+        """Decide what this request is, and whether its body is worth keeping."""
+        if self._dead:
+            return
+        self._in_head = False
+        self._body = None
+        self._length = 0
+        self._discarded = 0
+        target = self._target = self._route(self._parser.get_method(), self._url)
+        if target is not Target.NEXT and target is not Target.REFUSED:
+            self._body = []
+            self._limit = INIT_ERROR_BYTES_MAX if target is Target.INIT_ERROR else ANSWER_BYTES_MAX
+        if self._headers and self._headers.get(_EXPECT, b"").lower() == b"100-continue":
+            self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, chunk: bytes) -> None:
+        """Collect, within the limit; or drop."""
+        if self._body is None:
+            self._discarded += len(chunk)
+            if self._discarded > DISCARD_BYTES_MAX:
+                self._give_up(b"")
+            return
+        self._length += len(chunk)
+        if self._length <= self._limit:
+            self._body.append(chunk)
+            return
+        self._body = None
+        self._refusal = _TOO_LARGE
+        if self._claimed:
+            self._claimed = False
+            self._runtime.too_large()
+        self._target = Target.REFUSED
+
+    def on_message_complete(self) -> None:
+        """Act on a whole request."""
+        if self._dead:
+            return
+        match self._target:
+            case Target.NEXT:
+                self._polling = True
+                if not self._runtime.polled(self):
+                    self._polling = False
+                    self._send(_WRONG_STATE)
+            case Target.RESPONSE | Target.ERROR:
+                self._deliver()
+            case Target.INIT_ERROR:
+                kind = self._headers.get(_ERROR_TYPE, b"Runtime.Unknown").decode("latin-1")
+                taken = self._runtime.init_failed(b"".join(self._body or ()), kind)
+                self._send(_ACCEPTED if taken else _WRONG_STATE)
+            case Target.REFUSED:
+                self._send(self._refusal)
+        self._body = None
+        if not self._polling and not self._parser.should_keep_alive() and self._transport is not None:
+            self._transport.close()
+
+    # -- ours --------------------------------------------------------------------------------------------
+
+    def send_call(self, data: bytes) -> None:
+        """Answer the open poll with a call."""
+        self._polling = False
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def drop(self) -> None:
+        """Cut the connection."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _deliver(self) -> None:
+        if self._transport is None or not self._claimed:
+            return
+        self._claimed = False
+        body = self._body or []
+        payload = body[0] if len(body) == 1 else b"".join(body)
+        # The runtime goes on while the rest of the work is done here.
+        self._send(_ACCEPTED)
+        if self._target is Target.ERROR:
+            kind = self._headers.get(_ERROR_TYPE, b"").decode("latin-1")
+            self._runtime.failed(payload, kind)
+        elif _ERROR_TYPE in self._headers:
+            # Streamed, and broken off in the middle: the error comes in the trailers.
+            self._runtime.failed(_trailer_body(self._headers), self._headers[_ERROR_TYPE].decode("latin-1"))
+        else:
+            self._runtime.answered(payload)
+
+    def _route(self, method: bytes, url: bytes) -> Target:
+        if url == _NEXT:
+            return Target.NEXT if method == b"GET" else self._refuse(_BAD_METHOD)
+        if url.startswith(_INVOCATION):
+            request_id, _, verb = url[len(_INVOCATION) :].partition(b"/")
+            if verb != b"response" and verb != b"error":  # noqa: PLR1714 - quicker than a set
+                return self._refuse(_NOT_FOUND)
+            if method != b"POST":
+                return self._refuse(_BAD_METHOD)
+            return self._claim(request_id, Target.RESPONSE if verb == b"response" else Target.ERROR)
+        if url == _INIT_ERROR:
+            return Target.INIT_ERROR if method == b"POST" else self._refuse(_BAD_METHOD)
+        return self._refuse(_NOT_BUILT if url.startswith(_OTHER_APIS) else _NOT_FOUND)
+
+    def _claim(self, request_id: bytes, target: Target) -> Target:
+        echoed = self._headers.get(_INVOCATION_ID)
+        if echoed is not None and echoed != request_id:
+            return self._refuse(_WRONG_INVOCATION)
+        verdict = self._runtime.claim(self, request_id.decode("latin-1"))
+        if verdict is Verdict.WELCOME:
+            self._claimed = True
+            return target
+        return self._refuse(_WRONG_ID if verdict is Verdict.WRONG_ID else _WRONG_STATE)
+
+    def _refuse(self, answer: bytes) -> Target:
+        self._refusal = answer
+        return Target.REFUSED
+
+    def _send(self, data: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def _give_up(self, last_words: bytes) -> None:
+        self._dead = True
+        transport = self._transport
+        if transport is None:
+            return
+        if last_words and not self._polling:
+            transport.write(last_words)
+            transport.close()
+        else:
+            transport.abort()
+
+
+def _trailer_body(headers: dict[bytes, bytes]) -> bytes:
+    import base64
+    import binascii
+
+    try:
+        return base64.b64decode(headers.get(_ERROR_BODY, b""), validate=True)
+    except binascii.Error:
+        return b""

@@ -1,0 +1,73 @@
+"""What an execution environment is built from, and whom it reports to."""
+
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from cumulo.base.clock import Clock
+from cumulo.base.errors import AwsError
+from cumulo.base.ports import RoleSessions
+from cumulo.sandbox.contract import Launcher, RuntimeHost
+from cumulo.services.lambda_.calls import Call
+from cumulo.services.lambda_.endings import Endings
+from cumulo.services.lambda_.model import Version
+from cumulo.services.lambda_.process import ServeCloud
+
+if TYPE_CHECKING:
+    from cumulo.services.lambda_.environments import Environment
+
+HostOf = Callable[[Version], Awaitable[RuntimeHost]]
+"""How this machine runs a version's runtime; may take a while the first time."""
+
+
+class World:
+    """The means of every environment."""
+
+    def __init__(
+        self,
+        *,
+        launcher: Launcher,
+        host_of: HostOf,
+        roles: RoleSessions | None,
+        clock: Clock,
+        endings: Endings,
+        cloud: ServeCloud | None = None,
+    ) -> None:
+        self.launcher = launcher
+        self.host_of = host_of
+        self.roles = roles
+        self.clock = clock
+        self.endings = endings
+        self.cloud = cloud
+
+    def today(self) -> str:
+        """The date as log streams have it."""
+        return f"{datetime.fromtimestamp(self.clock.now(), UTC):%Y/%m/%d}"
+
+
+class Keeper(Protocol):
+    """Whose environment it is."""
+
+    def freed(self, environment: "Environment") -> None:
+        """It is IDLE or RESET and may be given a call."""
+        ...
+
+    def lost(self, environment: "Environment") -> None:
+        """It was idle and is not any more, without having been given a call."""
+        ...
+
+    def unstartable(self, environment: "Environment", refusal: AwsError) -> None:
+        """This machine could not start it; it ends."""
+        ...
+
+    def finished(self, call: Call) -> None:
+        """A call is over."""
+        ...
+
+    def ended(self, environment: "Environment") -> None:
+        """It is STOPPED."""
+        ...
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Own a task."""
+        ...
