@@ -1,12 +1,12 @@
 """Chunks: how runs of events are packed into rows, split and merged.  Pure.
 
-    data = one byte of form, then msgpack of the columns [times, numbers, ingestion times, messages]
-           (all but messages as differences, which are small numbers)
+data = one byte of form, then msgpack of the columns [times, numbers, ingestion times, messages]
+       (all but messages as differences, which are small numbers)
 """
 
 import zlib
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import msgspec
 
@@ -23,14 +23,14 @@ _decode = msgspec.msgpack.Decoder(tuple[list[int], list[int], list[int], list[st
 
 
 class Chunk(msgspec.Struct, frozen=True):
-    """A row of log_chunks without its owner."""
+    """A row of log_chunks without its owner; `size` is its column `bytes`."""
 
     seq: int
     first_ms: int
     last_ms: int
     ingestion_ms: int
     count: int
-    bytes: int
+    size: int
     data: bytes
 
 
@@ -58,7 +58,7 @@ def pack(events: Sequence[Event], *, deflate: bool = False) -> Chunk:
         last_ms=times[-1],
         ingestion_ms=max(ingested),
         count=len(events),
-        bytes=sum(map(message_bytes, messages)),
+        size=sum(map(message_bytes, messages)),
         data=_DEFLATED + zlib.compress(data, 1) if deflate else _RAW + data,
     )
 
@@ -77,4 +77,4 @@ def merge(blobs: Iterable[bytes]) -> list[Chunk]:
 
 
 def _differences(values: Sequence[int]) -> list[int]:
-    return [values[0], *(b - a for a, b in zip(values, values[1:], strict=False))]
+    return [values[0], *(b - a for a, b in pairwise(values))]

@@ -78,15 +78,15 @@ async def read_page(storage: Storage, query: Query) -> Page:
         for name, events in tail:
             await _consider(collector, query, name, events)
         scanned = 0
-        async for _, name, first_ms, last_ms, size, data in _chunk_rows(storage, query, upto):
+        async for _, stream, first_ms, last_ms, size, data in _chunk_rows(storage, query, upto):
             edge_ms = first_ms if query.forward else last_ms
             if collector.passed(edge_ms):
                 return collector.page(more=True)
             if scanned > query.scan_bytes_max and _progresses(query, edge_ms):
                 return collector.page_until(edge_ms)
-            if name is not None and query.wants_stream(name):
+            if stream is not None and query.wants_stream(stream):
                 scanned += size
-                await _consider(collector, query, name, [e for e in unpack(data) if e.number < upto])
+                await _consider(collector, query, stream, [e for e in unpack(data) if e.number < upto])
     return collector.page(more=False)
 
 

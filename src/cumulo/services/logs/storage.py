@@ -40,7 +40,9 @@ INSERT INTO log_chunks (group_id, stream_id, seq, first_ms, last_ms, ingestion_m
 SELECT group_id, id, ?, ?, ?, ?, ?, ?, ? FROM log_streams WHERE group_id = ? AND name = ?"""
 
 GroupKey = tuple[str, str, str]  # account, region, name
-Entry = tuple[int, int, Sequence[tuple[int, str]]]  # number of the first event, ingestion time, (time, message)s
+Entry = tuple[
+    int, int, Sequence[tuple[int, str]]
+]  # number of the first event, ingestion time, (time, message)s
 Listener = Callable[[GroupKey, str, Entry], None]
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -142,7 +144,9 @@ class Storage:
         self._tails.get((group.account, group.region, group.name), {}).pop(stream, None)
         self.journal.append(JOURNAL_KIND, _encode((_DROP, group.account, group.region, group.name, stream)))
         where = "FROM log_streams WHERE group_id = ? AND name = ?"
-        self.store.execute(f"INSERT OR IGNORE INTO log_garbage SELECT group_id, id {where}", (group.id, stream))
+        self.store.execute(
+            f"INSERT OR IGNORE INTO log_garbage SELECT group_id, id {where}", (group.id, stream)
+        )
         self.store.execute(f"DELETE {where}", (group.id, stream))
         self._known.pop((group.id, stream), None)
         self.epoch += 1
@@ -234,9 +238,9 @@ class Storage:
     def _fold_stream(self, group: Group, stream: str, entries: Sequence[Entry]) -> int:
         events = events_of(entries)
         packed = [chunks.pack(run) for run in chunks.split(events)]
-        size = sum(chunk.bytes for chunk in packed)
+        size = sum(chunk.size for chunk in packed)
         self._count_unmetered(group.key, events, size)
-        small = sum(chunk.bytes < SMALL_CHUNK_BYTES for chunk in packed)
+        small = sum(chunk.size < SMALL_CHUNK_BYTES for chunk in packed)
         first_ms, last_ms = events[0].time_ms, events[-1].time_ms
         row = (group.id, stream, entries[0][1], first_ms, last_ms, entries[-1][1], small)
         self.store.execute(_ADD_STREAM, row)
@@ -245,7 +249,9 @@ class Storage:
         return size
 
     def _count_unmetered(self, key: str, events: Sequence[Event], size: int) -> None:
-        if any(event.number < self._metered_upto for event in events):  # replayed, and metered before the crash
+        if any(
+            event.number < self._metered_upto for event in events
+        ):  # replayed, and metered before the crash
             size = sum(message_bytes(e.message) for e in events if e.number >= self._metered_upto)
         if size:
             self._unmetered[key] = self._unmetered.get(key, 0) + size
@@ -294,8 +300,9 @@ class Storage:
         self._known.clear()
         self._unmetered, self._unmetered_since_ms = {}, 0
         self.groups.clear()
-        for table in ("log_streams", "log_chunks", "log_garbage"):
-            self.store.execute(f"DELETE FROM {table}")
+        self.store.execute("DELETE FROM log_streams")
+        self.store.execute("DELETE FROM log_chunks")
+        self.store.execute("DELETE FROM log_garbage")
         self.journal.append(JOURNAL_KIND, _encode((_RESET,)))
         self._put_meta()
         self.epoch += 1
