@@ -20,6 +20,11 @@ class Page(NamedTuple):
     resume: Position | None
 
 
+def frontier(time_ms: int, *, forward: bool) -> Position:
+    """The place just before everything of this moment, in the direction of reading."""
+    return Position(time_ms - 1, (1 << 63) - 1) if forward else Position(time_ms + 1, 0)
+
+
 class Collector:
     """Keeps the nearest `limit` events, up to `bytes_max`, in the direction of reading."""
 
@@ -70,8 +75,7 @@ class Collector:
         page = self.page(more=False)
         if page.resume is not None:
             return page
-        frontier = Position(time_ms - 1, (1 << 63) - 1) if self._forward else Position(time_ms + 1, 0)
-        return Page(page.found, frontier)
+        return Page(page.found, frontier(time_ms, forward=self._forward))
 
     def _beyond(self, event: Event, edge: Event) -> bool:
         return event > edge if self._forward else event < edge

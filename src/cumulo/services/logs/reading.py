@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from cumulo.services.logs.chunks import CHUNK_SPAN_MS_MAX, unpack
-from cumulo.services.logs.collect import Collector, Page
+from cumulo.services.logs.collect import Collector, Page, frontier
 from cumulo.services.logs.model import Event, Group, Position
 from cumulo.services.logs.storage import Storage, events_of
 
@@ -103,7 +103,11 @@ def narrowed(query: Query, storage: Storage) -> Query:
 
 
 def _progresses(query: Query, edge_ms: int) -> bool:
-    return edge_ms > query.start_ms if query.forward else edge_ms < query.end_ms
+    """Whether a page that ends before `edge_ms` takes reading further than it is."""
+    if query.after is None:
+        return True
+    place = frontier(edge_ms, forward=query.forward)
+    return place > query.after if query.forward else place < query.after
 
 
 async def _consider(collector: Collector, query: Query, name: str, events: Sequence[Event]) -> None:

@@ -274,6 +274,9 @@ class Storage:
         elif kind == _RESET:
             self._tails.clear()
             self._unmetered = {}
+            for key in self._made_by_replay:
+                self.groups.delete(key)
+            self._made_by_replay.clear()
 
     def _replay_append(self, key: GroupKey, stream: str, entry: Entry) -> None:
         if self.groups.get(join_key(*key)) is None:
