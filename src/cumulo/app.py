@@ -1,1 +1,372 @@
-"""Builds every object once, by hand, top to bottom."""
+"""Builds every object once, by hand, top to bottom; the only file that knows everybody.
+
+Cloud(settings)   -> start: state, door, sandboxes, services, in this order -> stop: the same backwards
+serve(settings)   -> a Cloud in this process until SIGTERM or Ctrl-C
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import platform
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any
+
+from cumulo.base.caller import Caller
+from cumulo.base.clock import SystemClock
+from cumulo.base.errors import AwsError
+from cumulo.base.ids import Ids
+from cumulo.base.limits import STOP_GRACE_SECONDS
+from cumulo.base.lock import FolderLock
+from cumulo.base.log import Log
+from cumulo.companions.companions import Companions
+from cumulo.companions.s3 import S3Reader
+from cumulo.meter.meter import Meter
+from cumulo.meter.pricebook import PriceBooks
+from cumulo.meter.views import BillPage
+from cumulo.pages import Counters, Pages, answer
+from cumulo.sandbox.contract import Launcher
+from cumulo.sandbox.opening import open_launcher
+from cumulo.sandbox.runtimes.host import HostRuntimes
+from cumulo.services.lambda_.endings import Endings
+from cumulo.services.lambda_.events import EventQueue
+from cumulo.services.lambda_.fleet import EnvironmentFleet, FleetLimits
+from cumulo.services.lambda_.invoke import FunctionCaller, Invoke, Tracer
+from cumulo.services.lambda_.lane import InvokeLane
+from cumulo.services.lambda_.service import Lambda
+from cumulo.services.lambda_.world import World
+from cumulo.services.logs.service import Logs
+from cumulo.settings import Settings
+from cumulo.state.blobs import Blobs
+from cumulo.state.journal import Journal
+from cumulo.state.store import Store
+from cumulo.wire.door import Door
+from cumulo.wire.http import Request, Response
+from cumulo.wire.keys import Keys
+from cumulo.wire.models import Models
+from cumulo.wire.server import Server
+from cumulo.wire.service import Operation, Service
+
+_log = Log("app")
+
+
+class Cloud:
+    """One cloud: everything that `cumulo up` runs."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.endpoint = ""
+        self.port = 0
+        self.isolation = "none"
+        self.notes: list[str] = []
+        self.stopping = asyncio.Event()
+        self._temporary = settings.ephemeral or settings.data is None
+        self.data = Path(tempfile.mkdtemp(prefix="cumulo-")) if self._temporary else Path(settings.data or "")
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    # -- life --------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Take the folder, listen, build, replay, and serve."""
+        self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = FolderLock(self.data)
+        self._build_state()
+        self._server = Server(starting, clock=self.clock, on_done=self.counters.done)
+        self.port = await self._server.listen(self.settings.host, self.settings.port)
+        self.endpoint = f"http://{_spelled(self.settings.host)}:{self.port}"
+        self._launcher = await self._open_launcher()
+        self._build_services()
+        replayed = self.journal.replay()
+        await self.journal.fold()
+        await self.lambda_.start()
+        self._own("journal", self.journal.run())
+        self._own("logs", self.logs.run())
+        self._own("fleet", self.fleet.run())
+        self._own("events", self.events.run())
+        self._server.handler = self.pages
+        self._server.lanes = (self._lane,)
+        self.pages.is_ready = True
+        _log.info("ready", endpoint=self.endpoint, data=str(self.data), replayed=replayed)
+
+    async def stop(self) -> None:
+        """Finish what runs, keep everything, let go of everything."""
+        self.pages.is_ready = False
+        await self._server.stop(STOP_GRACE_SECONDS)
+        await self._cancel("events")
+        await self.fleet.close()
+        await self._cancel("fleet")
+        await self._launcher.close()
+        await self.lambda_.close()
+        await self.companions.close()
+        await self._cancel("logs")
+        await self._cancel("journal")
+        await self.journal.close()
+        await self.store.close()
+        self._lock.release()
+        if self._temporary:
+            await asyncio.to_thread(shutil.rmtree, self.data, ignore_errors=True)
+
+    async def reset(self) -> None:
+        """Empty everything, companions too."""
+        await self._cancel("events")
+        await self.lambda_.reset()
+        await self.logs.reset()
+        await self.journal.fold()
+        await self.meter.reset()
+        await self.companions.reset()
+        await self.store.commit()
+        self._own("events", self.events.run())
+
+    # -- building ----------------------------------------------------------------------------------------
+
+    def _build_state(self) -> None:
+        self.clock = SystemClock()
+        self.ids = Ids()
+        self.counters = Counters()
+        self.store = Store(self.data / "cumulo.db", synchronous="OFF" if self._temporary else "FULL")
+        self.journal = Journal(self.data / "journal", self.store)
+        self.models = Models()
+        self.keys = Keys(store=self.store, clock=self.clock, ids=self.ids)
+
+    async def _open_launcher(self) -> Launcher:
+        launcher = await open_launcher(
+            data=self.data,
+            instance=instance_of(self.data),
+            cloud_port=self.port,
+            kind=self.settings.sandbox,
+        )
+        self.isolation = str(launcher.isolation)
+        if self.isolation == "none":
+            self.notes.append("functions run as plain processes, without isolation (cumulo doctor says why)")
+        elif self.isolation != "full":
+            self.notes.append("sandboxes are weaker than they could be (cumulo doctor says why)")
+        return launcher
+
+    def _build_services(self) -> None:
+        shared = self.settings.mode == "shared"
+        self.meter = Meter(self.store, self.journal, self.clock, PriceBooks(self.settings.prices))
+        self.logs = Logs(self.store, self.journal, self.meter, self.clock, self.ids)
+        self.companions = Companions(
+            endpoints=self.settings.companions,
+            account_default=self.settings.account,
+            region_default=self.settings.region,
+            data=None if self._temporary else self.data,
+            keys=self.keys,
+        )
+        self._build_lambda()
+        services = {
+            "lambda": self.lambda_.service(self._invoke),
+            "logs": Service("logs", self.logs.operations()),
+        }
+        self.door = Door(
+            services,
+            self.companions,
+            models=self.models,
+            keys=self.keys,
+            ids=self.ids,
+            clock=self.clock,
+            verify=shared,
+            account=self.settings.account,
+            region=self.settings.region,
+            lenient=LENIENT,
+        )
+        self._lane = InvokeLane(
+            resolver=self.lambda_,
+            fleet=self.fleet,
+            authenticate=self._authenticate_invoke,
+            refuse=self._refuse_invoke,
+            ids=self.ids,
+            tracer=self._tracer,
+        )
+        self.pages = Pages(
+            door=self.door,
+            clock=self.clock,
+            counters=self.counters,
+            gauges=self.gauges,
+            services=dict.fromkeys(services, "running") | {"companions": "available"},
+            bill=BillPage(self.meter).handle_bill,
+            code=self.lambda_.download,
+            keys=self.keys,
+            token=admin_token(self.data),
+            shared=shared,
+            reset=None if shared else self.reset,
+        )
+
+    def _build_lambda(self) -> None:
+        self._tracer = Tracer(self.clock)
+        endings = Endings(logs=self.logs, usages=self.meter, flush=self.journal.flush)
+        world = World(
+            launcher=self._launcher,
+            host_of=lambda version: self.lambda_.ready(version),
+            roles=self.keys,
+            clock=self.clock,
+            endings=endings,
+            cloud=self._server.adopt,
+        )
+        self.fleet = EnvironmentFleet(
+            world=world,
+            ids=self.ids,
+            limits=FleetLimits(
+                concurrency=self.settings.concurrency, idle_seconds=self.settings.idle_seconds
+            ),
+            reserved_total=lambda account, region: self.lambda_.reserved_total(account, region),
+        )
+        self.lambda_ = Lambda(
+            store=self.store,
+            blobs=Blobs(self.data / "blobs"),
+            code_root=self.data / "code",
+            objects=S3Reader(self.companions),
+            runtimes=HostRuntimes(cache_folder()),
+            fleet=Deployments(self.fleet, lambda: self.events),
+            clock=self.clock,
+            ids=self.ids,
+            concurrency=self.settings.concurrency,
+            machine=platform.machine(),
+        )
+        functions = FunctionCaller(resolver=self.lambda_, fleet=self.fleet, ids=self.ids, tracer=self._tracer)
+        self.events = EventQueue(
+            store=self.store,
+            clock=self.clock,
+            ids=self.ids,
+            resolver=self.lambda_,
+            run_event=functions.run,
+        )
+        self._invoke = Invoke(
+            resolver=self.lambda_, functions=functions, events=self.events, ids=self.ids
+        ).operations()
+
+    # -- small things ------------------------------------------------------------------------------------
+
+    def _authenticate_invoke(self, request: Request, body: bytes) -> Caller:
+        return self.door.authenticate(request, body, service="lambda")
+
+    def _refuse_invoke(self, error: AwsError, caller: Caller) -> Response:
+        return self.door.refuse("lambda", error, caller.request_id)
+
+    def gauges(self) -> Mapping[str, float]:
+        """What /metrics and `cumulo status` show of the state of things."""
+        return {f"environments_{name}": float(count) for name, count in self.fleet.counts().items()} | {
+            "functions": float(self.lambda_.count()),
+            "queued_events": float(len(self.events)),
+            "companions_started": float(self.companions.started),
+        }
+
+    def _own(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        task.add_done_callback(self._ended)
+        self._tasks[name] = task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # A loop of the house has died of a bug.  Going on without it would lose things quietly; stopping is
+            # honest, and a restart takes everything up again.
+            _log.error("a loop died; stopping", loop=task.get_name(), error=repr(error))
+            self.stopping.set()
+
+    async def _cancel(self, name: str) -> None:
+        task = self._tasks.pop(name)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await task
+
+
+class Deployments:
+    """The data plane as the control plane sees it: environments and queued events."""
+
+    def __init__(self, fleet: EnvironmentFleet, events: Callable[[], EventQueue]) -> None:
+        self._fleet = fleet
+        self._events = events
+
+    def retire(self, generation: str) -> None:
+        """Take no new calls on a generation's environments."""
+        self._fleet.retire(generation)
+
+    def forget(self, account: str, region: str, name: str) -> None:
+        """A function was deleted."""
+        self._fleet.forget(account, region, name)
+        self._events().forget(account, region, name)
+
+
+LENIENT = (
+    ("lambda", "CreateFunction", "Runtime"),  # Lambda has a sentence of its own for these
+    ("lambda", "UpdateFunctionConfiguration", "Runtime"),
+)
+
+
+async def starting(_request: Request, /) -> Response:
+    """Answer those who are too early."""
+    return answer(503, {"message": "Cumulo is starting"})
+
+
+def serve(settings: Settings, on_ready: Callable[[Cloud], None]) -> int:
+    """Run a cloud until SIGTERM or Ctrl-C; the process's exit code."""
+    import uvloop
+
+    return uvloop.run(_serve(settings, on_ready))
+
+
+async def _serve(settings: Settings, on_ready: Callable[[Cloud], None]) -> int:
+    import signal
+
+    from cumulo.base.log import set_up
+
+    set_up(settings.log_level)
+    cloud = Cloud(settings)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, cloud.stopping.set)
+    await cloud.start()
+    on_ready(cloud)
+    await cloud.stopping.wait()
+    await cloud.stop()
+    return 0
+
+
+def catalogue() -> dict[str, tuple[list[str], Mapping[str, Operation]]]:
+    """Every service of ours with AWS's operation names and those that are built; for docs/coverage.md."""
+    with tempfile.TemporaryDirectory() as folder:
+        cloud = Cloud(Settings(data=Path(folder), sandbox="plain"))
+        return asyncio.run(_catalogue(cloud))
+
+
+async def _catalogue(cloud: Cloud) -> dict[str, tuple[list[str], Mapping[str, Operation]]]:
+    await cloud.start()
+    try:
+        return {
+            name: (sorted(cloud.models.service(name).operations), service.operations)
+            for name, service in cloud.door.services.items()
+        }
+    finally:
+        await cloud.stop()
+
+
+def instance_of(data: Path) -> str:
+    """A short name for what runs on a data folder: the same after a restart, unlike any other's."""
+    return hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:10]
+
+
+def admin_token(data: Path) -> str:
+    """The secret that lets whoever may read the data folder use the guarded pages."""
+    path = data / "admin-token"
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_text().strip()
+    token = secrets.token_hex(32)
+    fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+    with os.fdopen(fd, "w") as file:
+        file.write(token)
+    return token
+
+
+def cache_folder() -> Path:
+    """Where what can be made again is kept: runtimes' folders, shared by all clouds of this user."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cumulo"
+
+
+def _spelled(host: str) -> str:
+    if host in ("", "0.0.0.0", "::"):  # noqa: S104 - spelled, not bound
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host

@@ -13,7 +13,7 @@ from cumulo.base.clock import Clock
 from cumulo.wire.http import Handler, Request, Response
 from cumulo.wire.keys import Keys
 
-TOKEN_HEADER = "x-cumulo-token"
+TOKEN_HEADER = "x-cumulo-token"  # noqa: S105 - a name
 JSON = ("content-type", "application/json")
 
 
@@ -111,14 +111,16 @@ class Pages:
         """GET lists the access keys, POST ?account=&name= makes one, DELETE ?id= removes one."""
         query = query_of(request)
         if request.method == "GET":
-            rows = [{"id": key.access_key, "account": key.account, "name": key.name} for key in self._keys.list()]
+            rows = [
+                {"id": key.access_key, "account": key.account, "name": key.name} for key in self._keys.list()
+            ]
             return answer(200, {"keys": rows})
         if request.method == "POST":
             account = query.get("account", "")
             if not (len(account) == 12 and account.isdecimal()):
                 return answer(400, {"message": "account must be 12 digits"})
             made = await self._keys.create(account, query.get("name", ""))
-            return answer(200, {"id": made.access_key, "secret": made.secret, "account": account})
+            return answer(200, {"id": made.access_key, "secret": made.secret_key, "account": account})
         if request.method == "DELETE":
             gone = await self._keys.delete(query.get("id", ""))
             return answer(200 if gone else 404, {"deleted": gone})
@@ -130,7 +132,9 @@ class Pages:
         async def guarded(request: Request, /) -> Response:
             given = request.headers.get(TOKEN_HEADER).encode()
             if (always or self._shared) and not hmac.compare_digest(given, self._token.encode()):
-                return answer(403, {"message": f"the header {TOKEN_HEADER} must hold the data folder's admin-token"})
+                return answer(
+                    403, {"message": f"the header {TOKEN_HEADER} must hold the data folder's admin-token"}
+                )
             return await page(request)
 
         return guarded

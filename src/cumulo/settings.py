@@ -21,4 +21,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     region: str = DEFAULT_REGION  # the region of requests that name none
     concurrency: int = 1000  # concurrent executions of an account in a region
     idle_seconds: float = 600.0  # how long an idle execution environment is kept
+    prices: Path | None = None  # a price file, or a folder of them, instead of the one that is shipped
+    companions: dict[
+        str, str
+    ] = {}  # endpoints for services that are not ours, instead of moto: {"s3": "http://..."}
     log_level: str = "info"  # of the server's own log

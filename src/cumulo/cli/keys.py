@@ -21,7 +21,9 @@ def command() -> None:
 
 @command.command("create")
 @click.argument("name")
-@click.option("--account", default="000000000000", show_default=True, help="The account that the key belongs to.")
+@click.option(
+    "--account", default="000000000000", show_default=True, help="The account that the key belongs to."
+)
 def create(name: str, account: str) -> None:
     """Make a key pair.  The secret is shown once."""
     made = _ask("POST", account=account, name=name)

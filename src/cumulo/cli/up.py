@@ -6,13 +6,17 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from cumulo import __version__
 from cumulo.base.caller import DEFAULT_ACCOUNT, DEFAULT_REGION
 from cumulo.cli.running import Running, runtime_folder
 from cumulo.settings import Settings
+
+if TYPE_CHECKING:
+    from cumulo.app import Cloud
 
 START_SECONDS_MAX = 60.0
 
@@ -58,18 +62,37 @@ def command(*, detach: bool, **options: Any) -> None:
         settings = Settings(**{**options, "data": default_data()})
     if detach:
         _detach(settings)
-    else:
-        from cumulo.app import serve
+        return
+    from cumulo.app import serve
+    from cumulo.base.lock import Locked
 
-        sys.exit(serve(settings, announce))
+    announced: list[Running] = []
+    try:
+        code = serve(settings, lambda cloud: announced.append(announce(cloud)))
+    except (Locked, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    finally:
+        for running in announced:
+            running.remove(runtime_folder())
+    sys.exit(code)
 
 
-def announce(endpoint: str, notes: list[str]) -> None:
+def announce(cloud: "Cloud") -> Running:
     """Tell the user (and the tools that wait for `Ready.`) where the cloud is."""
-    for note in notes:
+    running = Running(
+        port=cloud.port,
+        pid=os.getpid(),
+        endpoint=cloud.endpoint,
+        data=str(cloud.data),
+        started_at=time.time(),  # noqa: TID251 - for people to read
+        version=__version__,
+    )
+    running.write(runtime_folder())
+    for note in cloud.notes:
         print(f"note: {note}")
-    print(f"Cumulo is at {endpoint}")
+    print(f"Cumulo is at {cloud.endpoint}")
     print("Ready.", flush=True)
+    return running
 
 
 def _detach(settings: Settings) -> None:

@@ -41,11 +41,11 @@ class Journal:
     At start: owners call `register`, then `replay()` is called once, then `run()` folds for ever.
     """
 
-    def __init__(self, folder: Path, store: Store, log: Log | None = None) -> None:
+    def __init__(self, folder: Path, store: Store) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._store = store
-        self._log = log or Log()
+        self._log = Log("journal")
         self._mark = store.table("journal", _Folded)
         self._owners: dict[int, Callable[[bytes], None]] = {}
         self._folds: list[Callable[[], None]] = []
@@ -92,9 +92,9 @@ class Journal:
 
     def _keep(self, data: bytes, error: OSError) -> None:
         if len(data) > BUFFER_BYTES_MAX:
-            self._log.error("journal.dropped", bytes=len(data), error=str(error))
+            self._log.error("dropped", bytes=len(data), error=str(error))
             return
-        self._log.error("journal.write_failed", bytes=len(data), error=str(error))
+        self._log.error("write_failed", bytes=len(data), error=str(error))
         self._buffer.append(data)
 
     def replay(self) -> int:
@@ -136,7 +136,7 @@ class Journal:
             try:
                 await self.fold()
             except (OSError, StoreError) as error:
-                self._log.error("journal.fold_failed", error=str(error))
+                self._log.error("fold_failed", error=str(error))
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def close(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from cumulo.app import Cloud
-from cumulo.base.log import Log
+from cumulo.base.log import set_up
 from cumulo.settings import Settings
 
 T = TypeVar("T")
@@ -65,7 +65,8 @@ class LocalCloud:
         self._run(self.cloud.reset())
 
     async def _start(self) -> Cloud:
-        cloud = Cloud(self.settings, Log(level=self.settings.log_level))
+        set_up(self.settings.log_level)
+        cloud = Cloud(self.settings)
         await cloud.start()
         return cloud
 

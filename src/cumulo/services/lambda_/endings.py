@@ -3,15 +3,14 @@
 import asyncio
 from collections.abc import Callable
 
-import structlog
-
 from cumulo.base.errors import AwsError
+from cumulo.base.log import Log
 from cumulo.base.ports import LogEvent, LogSink, UsageSink
 from cumulo.services.lambda_.calls import OnDone, Outcome
 from cumulo.services.lambda_.model import Version
 from cumulo.services.lambda_.report import usage
 
-_log = structlog.get_logger("lambda")
+_log = Log("lambda")
 
 
 class Endings:

@@ -6,9 +6,8 @@ is not decided here (`plan.py`, `fleet.py`).
 
 import asyncio
 
-import structlog
-
 from cumulo.base.errors import AwsError
+from cumulo.base.log import Log
 from cumulo.sandbox.contract import Exit, RuntimeMissing, StartError
 from cumulo.services.lambda_ import faults
 from cumulo.services.lambda_.alarm import Alarm
@@ -31,7 +30,7 @@ LAST_ANSWER_GRACE_S = 0.01  # for bytes that a dying process has already sent
 _step = ENVIRONMENT.step
 _SERVER_FAULT = {"Type": "Server"}
 _IDLE = (Phase.IDLE, Phase.FROZEN)
-_log = structlog.get_logger("lambda")
+_log = Log("lambda")
 
 
 class Environment:

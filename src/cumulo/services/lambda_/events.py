@@ -14,12 +14,11 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-import structlog
-
 from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.base.ids import Ids
+from cumulo.base.log import Log
 from cumulo.services.lambda_.calls import Outcome
 from cumulo.services.lambda_.model import Ready, Resolver
 from cumulo.services.lambda_.plan_events import (
@@ -42,7 +41,7 @@ RUNNING_PER_FUNCTION_MAX = 32
 LOOK_SECONDS_MAX = 1.0  # how long a retry that fell due may go unnoticed
 _COLUMNS = "id, qualifier, request_id, enqueued_at, next_at, attempts, throttles"
 _MINE = "account = ? AND region = ? AND function = ?"
-_log = structlog.get_logger("lambda")
+_log = Log("lambda")
 
 
 class RunEvent(Protocol):
@@ -172,10 +171,10 @@ class EventQueue:
         try:
             await self._attempt(event)
         except StoreError as error:
-            _log.error("event verdict not kept", event=event.id, error=str(error))
+            _log.error("event verdict not kept", queued=event.id, error=str(error))
             await asyncio.sleep(LOOK_SECONDS_MAX)
         except Exception:  # noqa: BLE001 - the queue outlives one event's trouble
-            _log.exception("event failed", event=event.id)
+            _log.exception("event failed", queued=event.id)
             await asyncio.sleep(LOOK_SECONDS_MAX)
         finally:
             self._taken.pop(event.id, None)

@@ -9,10 +9,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
-import structlog
 
 from cumulo.base.errors import AwsError
 from cumulo.base.ids import Ids
+from cumulo.base.log import Log
 from cumulo.services.lambda_ import plan
 from cumulo.services.lambda_.calls import Call, Outcome
 from cumulo.services.lambda_.environment_states import Phase
@@ -25,7 +25,7 @@ from cumulo.services.lambda_.world import World
 TICK_S = 1.0
 WAITING_PER_FUNCTION_MAX = 10_000
 WAITING_BYTES_MAX = 512 * 1024 * 1024  # payloads of all waiting calls together
-_log = structlog.get_logger("lambda")
+_log = Log("lambda")
 
 
 class FleetLimits(msgspec.Struct, frozen=True, kw_only=True):

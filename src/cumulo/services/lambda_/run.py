@@ -10,10 +10,10 @@ import asyncio
 import contextlib
 
 import msgspec
-import structlog
 
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
+from cumulo.base.log import Log
 from cumulo.services.lambda_ import states
 from cumulo.services.lambda_.code import CodeStore
 from cumulo.services.lambda_.model import LATEST, Fleet, Function, Version
@@ -26,7 +26,7 @@ from cumulo.state.store import StoreError
 TRANSITIONS_MAX = 8  # functions at work at the same time
 TIDY_SECONDS = 5.0
 
-log = structlog.get_logger("lambda")
+log = Log("lambda")
 
 
 class Transitions:
