@@ -271,6 +271,9 @@ def test_of_two_updates_at_once_one_wins(tmp_path):
                 return_exceptions=True,
             )
             assert sum(isinstance(answer, dict) for answer in made) == 1
+            assert {answer.code for answer in made if not isinstance(answer, dict)} == {
+                "ResourceConflictException"
+            }
 
     run(main)
 
