@@ -60,10 +60,12 @@ class FakeRuntimes:
         self.missing: set[str] = set()
         self.broken = False
         self.prepared: list[tuple[str, str, Path]] = []
+        self.entered = threading.Event()
         self.gate = threading.Event()
         self.gate.set()
 
     def prepare(self, runtime: str, handler: str, code: Path) -> RuntimeHost:
+        self.entered.set()
         assert self.gate.wait(20)
         self.prepared.append((runtime, handler, code))
         if runtime in self.missing:

@@ -1,5 +1,6 @@
 """Functions, by direct calls of the operations."""
 
+import asyncio
 import base64
 import hashlib
 
@@ -170,7 +171,9 @@ def test_a_function_deleted_and_made_again_while_it_was_prepared_is_not_confused
     async def main():
         async with Cloud(tmp_path) as cloud:
             cloud.runtimes.gate.clear()
+            cloud.runtimes.missing.add("python3.12")
             await cloud.create()
+            assert await asyncio.to_thread(cloud.runtimes.entered.wait, 20)
             await cloud.call("DeleteFunction", FunctionName="f")
             await cloud.create(Code={"ZipFile": OTHER_CODE}, Runtime="python3.13")
             cloud.runtimes.gate.set()
@@ -235,6 +238,42 @@ def test_a_name_can_be_used_once_in_a_region_of_an_account(tmp_path):
             assert error.message == "Function already exist: f"
             elsewhere = Caller(account=CALLER.account, region="us-east-1")
             assert (await refused(cloud.call("GetFunction", elsewhere, FunctionName="f"))).status == 404
+
+    run(main)
+
+
+def test_of_two_creations_at_once_one_wins(tmp_path):
+    async def main():
+        async with Cloud(tmp_path) as cloud:
+            codes = [{"ZipFile": zipped({"app.py": str(n)})} for n in range(5)]
+            made = await asyncio.gather(*(cloud.create(Code=code) for code in codes), return_exceptions=True)
+            won = [answer for answer in made if isinstance(answer, dict)]
+            assert len(won) == 1
+            assert {answer.code for answer in made if not isinstance(answer, dict)} == {
+                "ResourceConflictException"
+            }
+            await cloud.control.settled()
+            assert (await cloud.config())["CodeSha256"] == won[0]["CodeSha256"]
+            cloud.clock.advance(2000)
+            assert await cloud.control._transitions.remove_unused_code() == 4
+
+    run(main)
+
+
+def test_of_two_updates_at_once_one_wins(tmp_path):
+    async def main():
+        async with Cloud(tmp_path) as cloud:
+            await cloud.active()
+            cloud.runtimes.gate.clear()
+            codes = [zipped({"app.py": str(n)}) for n in range(5)]
+            made = await asyncio.gather(
+                *(cloud.call("UpdateFunctionCode", FunctionName="f", ZipFile=code) for code in codes),
+                return_exceptions=True,
+            )
+            assert sum(isinstance(answer, dict) for answer in made) == 1
+            assert {answer.code for answer in made if not isinstance(answer, dict)} == {
+                "ResourceConflictException"
+            }
 
     run(main)
 
