@@ -7,7 +7,6 @@ import msgspec
 from cumulo.wire.models import OperationModel, ServiceModel
 from cumulo.wire.protocols.rest import percent_decode
 
-
 _SEGMENTS_MAX = 512
 
 
