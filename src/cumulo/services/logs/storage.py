@@ -320,9 +320,9 @@ def columns_of(entries: Sequence[Entry]) -> chunks.Columns:
         count = len(taken)
         numbers += range(first, first + count)
         ingested += [ingested_ms] * count
-        for time_ms, message in taken:
-            times.append(time_ms)
-            messages.append(message)
+        moments, texts = zip(*taken, strict=True)
+        times += moments
+        messages += texts
     columns = chunks.Columns(times, numbers, ingested, messages)
     if chunks.is_sorted(times) and times[0] >= 0 and times[-1] < TIME_MS_MAX:
         return columns
