@@ -136,7 +136,6 @@ print("vm", call(310, 1, 0, 0, 0, 0, 0))
         ("syslog", "call(103, 3, 0, 0)"),
         ("acct", "call(163, 0)"),
         ("iopl", "call(172, 3)"),
-        ("personality without address randomization", "call(135, 0x0040000)"),
         ("seccomp", "call(317, 1, 0, 0)"),
     ],
 )
@@ -166,6 +165,11 @@ def shared(tmp_path_factory):
 @only_x86
 def test_clone3_and_calls_unknown_are_not_implemented(shared):
     assert shared("print(call(435, 0, 0), call(9999))") == "ENOSYS ENOSYS"
+
+
+@only_x86
+def test_address_randomization_stays(shared):
+    assert shared("print(call(135, 0x0040000), call(135, 0xFFFFFFFF))") == "ENOSYS 0"
 
 
 @only_x86

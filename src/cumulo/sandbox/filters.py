@@ -113,6 +113,9 @@ def build() -> bytes:
         for name in syscalls.REFUSED:
             builder.add(_ERRNO | errno.EPERM, name)
         builder.add(_ALLOW, "clone", _masked(0, _NAMESPACES, 0))
+        for bit in (1 << number for number in range(32)):
+            if bit & _NAMESPACES:
+                builder.add(_ERRNO | errno.EPERM, "clone", _masked(0, bit, bit))
         for family, kind, protocol in _SOCKETS:
             builder.add(
                 _ALLOW,

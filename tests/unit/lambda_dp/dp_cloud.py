@@ -57,7 +57,7 @@ class FakeResolver:
 
 
 class DataPlane:
-    def __init__(self, folder: Path, **limits: object) -> None:
+    def __init__(self, folder: Path, *, init_seconds_max: float = 10.0, **limits: object) -> None:
         self.folder = folder
         self.logs = Logs()
         self.usages = Usages()
@@ -67,7 +67,8 @@ class DataPlane:
         self.resolver = FakeResolver()
         self.endings = Endings(logs=self.logs, usages=self.usages, flush=self._flush)
         self.world = World(
-            launcher=self.launcher, host_of=self._host, roles=None, clock=self.clock, endings=self.endings
+            launcher=self.launcher, host_of=self._host, roles=None, clock=self.clock, endings=self.endings,
+            init_seconds_max=init_seconds_max,
         )
         self.fleet = EnvironmentFleet(world=self.world, ids=Ids(), limits=FleetLimits(**limits))
         self.tracer = Tracer(self.clock)

@@ -63,7 +63,7 @@ def test_a_second_group_of_the_same_name_is_refused(in_world):
 def test_a_missing_group_is_named_as_aws_does(in_world, operation, values):
     async def main(world):
         with pytest.raises(
-            AwsError, match="ResourceNotFoundException: The specified log group does not exist."
+            AwsError, match=r"ResourceNotFoundException: The specified log group does not exist."
         ):
             await world(operation, **values)
 
@@ -110,9 +110,9 @@ def test_groups_are_found_by_prefix_pattern_class_and_identifier_page_by_page(in
         assert await names("ListLogGroups", logGroupTags=[{"key": "n", "values": ["!5"]}]) == [
             f"/a/{i}" for i in range(7) if i != 5
         ]
-        with pytest.raises(AwsError, match="mutually exclusive"):
+        with pytest.raises(AwsError, match=r"mutually exclusive"):
             await names(logGroupNamePrefix="a", logGroupNamePattern="b")
-        with pytest.raises(AwsError, match="InvalidParameterException"):
+        with pytest.raises(AwsError, match=r"InvalidParameterException"):
             await names(nextToken="rubbish")
 
     in_world(main)
@@ -121,7 +121,7 @@ def test_groups_are_found_by_prefix_pattern_class_and_identifier_page_by_page(in
 def test_a_protected_group_is_not_deleted(in_world):
     async def main(world):
         await world("CreateLogGroup", **G, deletionProtectionEnabled=True)
-        with pytest.raises(AwsError, match="ValidationException"):
+        with pytest.raises(AwsError, match=r"ValidationException"):
             await world("DeleteLogGroup", **G)
         await world("PutLogGroupDeletionProtection", logGroupIdentifier=ARN, deletionProtectionEnabled=False)
         await world("DeleteLogGroup", **G)
@@ -152,9 +152,9 @@ def test_tags_are_one_set_by_name_and_by_arn(in_world):
         await world("UntagLogGroup", **G, tags=["a"])
         await world("UntagResource", resourceArn=ARN, tagKeys=["c", "zzz"])
         assert (await world("ListTagsForResource", resourceArn=ARN))["tags"] == {"b": "2"}
-        with pytest.raises(AwsError, match="TooManyTagsException"):
+        with pytest.raises(AwsError, match=r"TooManyTagsException"):
             await world("TagResource", resourceArn=ARN, tags={str(i): "" for i in range(50)})
-        with pytest.raises(AwsError, match="InvalidParameterException"):
+        with pytest.raises(AwsError, match=r"InvalidParameterException"):
             await world("TagResource", resourceArn="rubbish", tags={"a": "b"})
 
     in_world(main)
@@ -166,7 +166,7 @@ def test_groups_of_another_account_or_region_are_not_seen(in_world):
         world.logs.storage.make_group("111111111111", "us-east-1", "g")
         world.logs.storage.make_group("000000000000", "eu-west-1", "g")
         assert (await world("DescribeLogGroups"))["logGroups"] == []
-        with pytest.raises(AwsError, match="ResourceNotFoundException"):
+        with pytest.raises(AwsError, match=r"ResourceNotFoundException"):
             await world(
                 "FilterLogEvents", logGroupIdentifier="arn:aws:logs:us-east-1:111111111111:log-group:g"
             )
@@ -202,7 +202,7 @@ def test_streams_are_described_in_both_orders_page_by_page(in_world):
         assert stream["lastEventTimestamp"] == t
         assert stream["lastIngestionTime"] == t
         assert stream["arn"] == "arn:aws:logs:us-east-1:000000000000:log-group:g:log-stream:c"
-        with pytest.raises(AwsError, match="Cannot order by LastEventTime with a logStreamNamePrefix."):
+        with pytest.raises(AwsError, match=r"Cannot order by LastEventTime with a logStreamNamePrefix."):
             await names(orderBy="LastEventTime", logStreamNamePrefix="e")
 
     in_world(main)

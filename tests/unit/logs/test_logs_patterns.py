@@ -98,12 +98,12 @@ def test_a_pattern_matches_what_aws_says(pattern, line, hit):
      "[..., ...]", "[a b]", "[a = ]", "[a > x]", "[a = 1 && b = 2]", "[a ! 1]", "%a% %b% %c%"],
 )  # fmt: skip
 def test_a_malformed_pattern_is_refused(pattern):
-    with pytest.raises(AwsError, match="InvalidParameterException: Invalid filter pattern"):
+    with pytest.raises(AwsError, match=r"InvalidParameterException: Invalid filter pattern"):
         compile_pattern(pattern)
 
 
 def test_a_pattern_that_does_not_end_is_told_how():
-    with pytest.raises(AwsError, match="If a filter pattern starts with '{' it must end with '}'"):
+    with pytest.raises(AwsError, match=r"If a filter pattern starts with '{' it must end with '}'"):
         compile_pattern("{ $.a = 1")
 
 

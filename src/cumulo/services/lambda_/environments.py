@@ -22,7 +22,6 @@ from cumulo.services.lambda_.runtime_api import Connection, Verdict, next_answer
 from cumulo.services.lambda_.sandbox_env import Naming, sandbox_spec
 from cumulo.services.lambda_.world import Keeper, World
 
-INIT_SECONDS_MAX = 10.0
 FREEZE_AFTER_S = 0.03  # back-to-back calls pay nothing for freezing
 WATCH_AFTER_S = 0.02  # a call this long has its output followed while it runs
 SETTLE_SECONDS_MAX = 2.0  # how long after its answer a runtime may take to ask again, beyond its deadline
@@ -283,7 +282,7 @@ class Environment:
         self._process = process = Process(await world.launcher.start(spec), self._clock)
         await process.listen(self, world.cloud)
         if self.state is Phase.STARTING:
-            self._alarm.at(process.started + INIT_SECONDS_MAX, process.started)
+            self._alarm.at(process.started + world.init_seconds_max, process.started)
         return process
 
     async def _clean_up(self, process: Process) -> None:
@@ -375,7 +374,7 @@ class Environment:
         overdue = now >= self._deadline - 0.0005
         match self.state:
             case Phase.STARTING:
-                self._init_over(faults.timed_out(INIT_SECONDS_MAX))
+                self._init_over(faults.timed_out(self._world.init_seconds_max))
             case Phase.REVIVING if overdue:
                 self._init_over(self._timeout())
             case Phase.BUSY if overdue:

@@ -16,6 +16,8 @@ from cumulo.services.lambda_.process import ServeCloud
 if TYPE_CHECKING:
     from cumulo.services.lambda_.environments import Environment
 
+INIT_SECONDS_MAX = 10.0  # AWS's; what takes longer is done again inside the first call
+
 HostOf = Callable[[Version], Awaitable[RuntimeHost]]
 """How this machine runs a version's runtime; may take a while the first time."""
 
@@ -32,6 +34,7 @@ class World:
         clock: Clock,
         endings: Endings,
         cloud: ServeCloud | None = None,
+        init_seconds_max: float = INIT_SECONDS_MAX,
     ) -> None:
         self.launcher = launcher
         self.host_of = host_of
@@ -39,6 +42,7 @@ class World:
         self.clock = clock
         self.endings = endings
         self.cloud = cloud
+        self.init_seconds_max = init_seconds_max
 
     def today(self) -> str:
         """The date as log streams have it."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from cumulo.services.logs.chunks import Columns
 from cumulo.services.logs.model import PAGE_BYTES_MAX, Event, Position, message_bytes
 
 
@@ -46,6 +47,17 @@ class Collector:
         self._bytes += message_bytes(event.message)
         if len(self._found) >= 2 * self._limit or self._bytes >= 2 * self._bytes_max:
             self._trim()
+
+    def window(self, start_ms: int, end_ms: int, columns: Columns) -> tuple[int, int]:
+        """The part of a time window whose events can still be on the page; what it leaves out of `columns` is cut."""
+        if self._edge is None:
+            return start_ms, end_ms
+        edge_ms = self._edge.time_ms
+        if self._forward:
+            self._cut = self._cut or edge_ms < columns.times[-1] <= end_ms
+            return start_ms, min(end_ms, edge_ms)
+        self._cut = self._cut or start_ms <= columns.times[0] < edge_ms
+        return max(start_ms, edge_ms), end_ms
 
     def passed(self, time_ms: int) -> bool:
         """Whether no event from this time on (in the direction of reading) can be on the page."""

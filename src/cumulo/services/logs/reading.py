@@ -5,19 +5,21 @@ Between chunks the event loop goes on, so a search through a million events does
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import msgspec
 
-from cumulo.services.logs.chunks import CHUNK_SPAN_MS_MAX, unpack
+from cumulo.services.logs.chunks import CHUNK_SPAN_MS_MAX, Columns, between, unpack
 from cumulo.services.logs.collect import Collector, Page, frontier
-from cumulo.services.logs.model import Event, Group, Position
-from cumulo.services.logs.storage import Storage, events_of
+from cumulo.services.logs.model import Group, Position
+from cumulo.services.logs.storage import Storage, columns_of
 
 SCAN_BYTES_MAX = 32 * 1024 * 1024  # of messages for one page; then the page ends, maybe empty, with a token
 STREAMS_BY_ID_MAX = 1000  # more streams than this are found by reading the whole group
-_BATCH_FIRST, _BATCH_MAX = 4, 32  # chunks fetched at once
+_BATCH_FIRST, _BATCH_MAX = 4, 512  # chunks fetched at once
+_BATCH_BYTES = 1024 * 1024
+_EVERY_NUMBER = 1 << 63
 _EVENTS_AT_ONCE = 256  # considered before the event loop has its turn
 
 _CHUNKS = """
@@ -25,8 +27,8 @@ SELECT c.id, s.name, c.first_ms, c.last_ms, c.bytes, c.data
 FROM log_chunks c LEFT JOIN log_streams s ON s.id = c.stream_id
 WHERE c.id IN (
     SELECT id FROM log_chunks INDEXED BY log_chunks_{owner}_{edge}
-    WHERE {owner}_id IN ({marks}) AND {edge}_ms BETWEEN ? AND ? AND first_ms <= ? AND last_ms >= ? AND seq < ?
-        AND ({edge}_ms, id) {after} (?, ?)
+    WHERE {owner}_id IN ({marks}) AND ({edge}_ms, id) {after} (?, ?) AND {edge}_ms {until} ?
+        AND first_ms <= ? AND last_ms >= ? AND seq < ?
     ORDER BY {edge}_ms {order}, id {order} LIMIT ?)
 ORDER BY c.{edge}_ms {order}, c.id {order}"""
 
@@ -51,16 +53,6 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the stream is among those asked for."""
         return name.startswith(self.prefix) and (self.streams is None or name in self.streams)
 
-    def wants(self, event: Event) -> bool:
-        """Whether the event is in the window and matches the pattern."""
-        if not self.start_ms <= event.time_ms <= self.end_ms:
-            return False
-        if self.after is not None:
-            place = event[:2]
-            if place <= self.after if self.forward else place >= self.after:
-                return False
-        return self.matches is None or self.matches(event.message)
-
 
 async def read_page(storage: Storage, query: Query) -> Page:
     """One page of events."""
@@ -70,13 +62,13 @@ async def read_page(storage: Storage, query: Query) -> Page:
         upto = storage.tail_start
         group = query.group
         tail = [
-            (name, events_of(entries))
+            (name, columns_of(entries))
             for name, entries in storage.tail((group.account, group.region, group.name)).items()
             if query.wants_stream(name)
         ]
         await storage.store.commit()  # what was folded must be where the query looks
-        for name, events in tail:
-            await _consider(collector, query, name, events)
+        for name, columns in tail:
+            await _consider(collector, query, name, columns, _EVERY_NUMBER)
         scanned = 0
         async for _, stream, first_ms, last_ms, size, data in _chunk_rows(storage, query, upto):
             edge_ms = first_ms if query.forward else last_ms
@@ -86,7 +78,7 @@ async def read_page(storage: Storage, query: Query) -> Page:
                 return collector.page_until(edge_ms)
             if stream is not None and query.wants_stream(stream):
                 scanned += size
-                await _consider(collector, query, stream, [e for e in unpack(data) if e.number < upto])
+                await _consider(collector, query, stream, unpack(data), upto)
     return collector.page(more=False)
 
 
@@ -110,12 +102,20 @@ def _progresses(query: Query, edge_ms: int) -> bool:
     return place > query.after if query.forward else place < query.after
 
 
-async def _consider(collector: Collector, query: Query, name: str, events: Sequence[Event]) -> None:
-    for start in range(0, len(events), _EVENTS_AT_ONCE):
-        for event in events[start : start + _EVENTS_AT_ONCE]:
-            if query.wants(event):
-                collector.add(event, name)
-        await asyncio.sleep(0)
+async def _consider(collector: Collector, query: Query, name: str, columns: Columns, upto: int) -> None:
+    """Offer the wanted ones of a stream's events with numbers below `upto` to the page."""
+    after, matches = query.after, query.matches
+    start_ms, end_ms = collector.window(query.start_ms, query.end_ms, columns)
+    for i, event in enumerate(between(columns, start_ms, end_ms), 1):
+        if i % _EVENTS_AT_ONCE == 0:
+            await asyncio.sleep(0)
+        if event.number >= upto:
+            continue
+        if after is not None and (event[:2] <= after if query.forward else event[:2] >= after):
+            continue
+        if matches is None or matches(event.message):
+            collector.add(event, name)
+    await asyncio.sleep(0)
 
 
 async def _chunk_rows(storage: Storage, query: Query, upto: int) -> AsyncIterator[ChunkRow]:
@@ -130,25 +130,27 @@ async def _chunk_rows(storage: Storage, query: Query, upto: int) -> AsyncIterato
         edge=edge,
         marks=",".join("?" * len(owners)),
         after=">" if query.forward else "<",
+        until="<=" if query.forward else ">=",
         order="ASC" if query.forward else "DESC",
     )
-    low_ms = query.start_ms - CHUNK_SPAN_MS_MAX if query.forward else query.start_ms
-    high_ms = query.end_ms if query.forward else query.end_ms + CHUNK_SPAN_MS_MAX
-    at: tuple[int, int] = (low_ms - 1, 0) if query.forward else (high_ms + 1, 0)
+    # Where chunks may begin (or end) that reach into the window.
+    at = (
+        (query.start_ms - CHUNK_SPAN_MS_MAX, 0)
+        if query.forward
+        else (query.end_ms + CHUNK_SPAN_MS_MAX + 1, 0)
+    )
+    until_ms = query.end_ms if query.forward else query.start_ms
     batch = _BATCH_FIRST
     while True:
-        if query.forward:
-            low_ms = max(low_ms, at[0])
-        else:
-            high_ms = min(high_ms, at[0])
-        values: list[Any] = [*owners, low_ms, high_ms, query.end_ms, query.start_ms, upto, *at, batch]
+        values: list[Any] = [*owners, *at, until_ms, query.end_ms, query.start_ms, upto, batch]
         rows: list[Any] = await storage.store.query(sql, values)
         for row in rows:
             yield row
         if len(rows) < batch:
             return
         at = (rows[-1][2] if query.forward else rows[-1][3], rows[-1][0])
-        batch = min(batch * 2, _BATCH_MAX)
+        average = sum(len(row[5]) for row in rows) // len(rows) + 1
+        batch = max(_BATCH_FIRST, min(batch * 2, _BATCH_MAX, _BATCH_BYTES // average))
 
 
 async def _stream_ids(storage: Storage, query: Query) -> list[int] | None:

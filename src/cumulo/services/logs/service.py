@@ -49,6 +49,7 @@ class Logs:
         self._events = Events(self.storage, self._groups)
         self._tags = Tags(self._groups)
         self._filters = MetricFilters(self._groups)
+        self._upkeep_lock = asyncio.Lock()
         self._live_tail = LiveTail(self.storage, self._groups, ids, update_seconds=live_tail_seconds)
 
     def append(self, account: str, region: str, group: str, stream: str, events: Sequence[LogEvent]) -> None:
@@ -100,10 +101,11 @@ class Logs:
             self.meter()
 
     async def keep_up(self) -> None:
-        """One round of upkeep."""
-        await upkeep.sweep(self.storage)
-        await upkeep.expire(self.storage)
-        await upkeep.compact(self.storage)
+        """One round of upkeep; never two at once, which would write the same chunk twice."""
+        async with self._upkeep_lock:
+            await upkeep.sweep(self.storage)
+            await upkeep.expire(self.storage)
+            await upkeep.compact(self.storage)
 
     def meter(self) -> None:
         """Record what was ingested and folded since the last time."""

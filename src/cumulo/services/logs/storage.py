@@ -236,26 +236,25 @@ class Storage:
         self._put_meta()
 
     def _fold_stream(self, group: Group, stream: str, entries: Sequence[Entry]) -> int:
-        events = events_of(entries)
-        packed = [chunks.pack(run) for run in chunks.split(events)]
+        columns = columns_of(entries)
+        packed = chunks.pack_all(columns)
         size = sum(chunk.size for chunk in packed)
-        self._count_unmetered(group.key, events, size)
+        self._count_unmetered(group.key, columns, size)
         small = sum(chunk.size < SMALL_CHUNK_BYTES for chunk in packed)
-        first_ms, last_ms = events[0].time_ms, events[-1].time_ms
+        first_ms, last_ms = columns.times[0], columns.times[-1]
         row = (group.id, stream, entries[0][1], first_ms, last_ms, entries[-1][1], small)
         self.store.execute(_ADD_STREAM, row)
         for chunk in packed:
-            self.store.execute(_ADD_CHUNK, (*msgspec.structs.astuple(chunk), group.id, stream))
+            self.store.execute(_ADD_CHUNK, (*chunk, group.id, stream))
         return size
 
-    def _count_unmetered(self, key: str, events: Sequence[Event], size: int) -> None:
-        if any(
-            event.number < self._metered_upto for event in events
-        ):  # replayed, and metered before the crash
-            size = sum(message_bytes(e.message) for e in events if e.number >= self._metered_upto)
+    def _count_unmetered(self, key: str, columns: chunks.Columns, size: int) -> None:
+        if min(columns.numbers) < self._metered_upto:  # replayed, and partly metered before the crash
+            new = zip(columns.numbers, columns.messages, strict=True)
+            size = sum(message_bytes(text) for number, text in new if number >= self._metered_upto)
         if size:
             self._unmetered[key] = self._unmetered.get(key, 0) + size
-            self._unmetered_since_ms = self._unmetered_since_ms or events[0].ingested_ms
+            self._unmetered_since_ms = self._unmetered_since_ms or columns.ingested[0]
 
     def _put_meta(self) -> None:
         meta = Meta(self._next_number, self._next_group, dict(self._unmetered), self._unmetered_since_ms)
@@ -311,12 +310,21 @@ class Storage:
         self.epoch += 1
 
 
-def events_of(entries: Sequence[Entry]) -> list[Event]:
+def columns_of(entries: Sequence[Entry]) -> chunks.Columns:
     """The events of a stream's tail, sorted."""
-    events = [
-        Event(min(max(at, 0), TIME_MS_MAX - 1), number, ingested_ms, message)
-        for first, ingested_ms, taken in entries
-        for number, (at, message) in enumerate(taken, first)
-    ]
-    events.sort()
-    return events
+    times: list[int] = []
+    numbers: list[int] = []
+    ingested: list[int] = []
+    messages: list[str] = []
+    for first, ingested_ms, taken in entries:
+        count = len(taken)
+        numbers += range(first, first + count)
+        ingested += [ingested_ms] * count
+        moments, texts = zip(*taken, strict=True)
+        times += moments
+        messages += texts
+    columns = chunks.Columns(times, numbers, ingested, messages)
+    if chunks.is_sorted(times) and times[0] >= 0 and times[-1] < TIME_MS_MAX:
+        return columns
+    rows = zip((min(max(at, 0), TIME_MS_MAX - 1) for at in times), *columns[1:], strict=True)
+    return chunks.columns_of([Event(*row) for row in sorted(rows)])

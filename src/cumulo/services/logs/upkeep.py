@@ -44,14 +44,15 @@ async def sweep(storage: Storage) -> int:
     await storage.store.commit()
     for group_id, stream_id in await storage.store.query("SELECT * FROM log_garbage LIMIT 100"):
         for _ in range(PASSES_MAX):
-            count = await _sweep_some(storage, group_id, stream_id)
+            count, more = await _sweep_some(storage, group_id, stream_id)
             removed += count
-            if count < ROWS_AT_ONCE:
+            if not more:
                 break
     return removed
 
 
-async def _sweep_some(storage: Storage, group_id: int, stream_id: int) -> int:
+async def _sweep_some(storage: Storage, group_id: int, stream_id: int) -> tuple[int, bool]:
+    """Remove some chunks, then streams; how many chunks, and whether anything is left."""
     store = storage.store
     if stream_id:
         sql = "SELECT id, bytes FROM log_chunks WHERE stream_id = ? LIMIT ?"
@@ -64,25 +65,26 @@ async def _sweep_some(storage: Storage, group_id: int, stream_id: int) -> int:
         size = sum(row[1] for row in rows)
         key = next((group.key for group in storage.groups.scan() if group.id == group_id), "")
         storage.adjust_stored(group_id, key, -size)
-    if len(rows) < ROWS_AT_ONCE:
-        more = 0 if stream_id else await _sweep_streams(storage, group_id)
+    more = len(rows) == ROWS_AT_ONCE
+    if not more:
+        more = not stream_id and await _sweep_streams(storage, group_id)
         if not more:
             store.execute(
                 "DELETE FROM log_garbage WHERE group_id = ? AND stream_id = ?", (group_id, stream_id)
             )
     await store.commit()
-    return len(rows)
+    return len(rows), more
 
 
-async def _sweep_streams(storage: Storage, group_id: int) -> int:
-    """Remove some of a deleted group's streams; how many are left for later (at least)."""
+async def _sweep_streams(storage: Storage, group_id: int) -> bool:
+    """Remove some of a deleted group's streams; whether some may be left."""
     sql = "SELECT id FROM log_streams WHERE group_id = ? LIMIT ?"
     rows = await storage.store.query(sql, (group_id, ROWS_AT_ONCE * 10))
     storage.store.execute(
         "DELETE FROM log_streams WHERE id IN (SELECT id FROM log_streams WHERE group_id = ? LIMIT ?)",
         (group_id, ROWS_AT_ONCE * 10),
     )
-    return int(len(rows) == ROWS_AT_ONCE * 10)
+    return len(rows) == ROWS_AT_ONCE * 10
 
 
 def _remove(storage: Storage, ids: list[int]) -> None:
@@ -118,7 +120,7 @@ async def _compact_stream(storage: Storage, stream_id: int, group_id: int) -> bo
         storage.store.execute(
             "INSERT INTO log_chunks (group_id, stream_id, seq, first_ms, last_ms, ingestion_ms, count, bytes, data)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (group_id, stream_id, c.seq, c.first_ms, c.last_ms, c.ingestion_ms, c.count, c.size, c.data),
+            (group_id, stream_id, c.seq, c.first_ms, c.last_ms, c.ingestion_ms, c.events, c.size, c.data),
         )
     storage.store.execute("UPDATE log_streams SET small = 0 WHERE id = ?", (stream_id,))
     await storage.store.commit()
