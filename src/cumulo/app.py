@@ -67,6 +67,8 @@ class Cloud:
         self._temporary = settings.ephemeral or settings.data is None
         self.data = Path(tempfile.mkdtemp(prefix="cumulo-")) if self._temporary else Path(settings.data or "")
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self.pages: Pages
+        self._lane: InvokeLane
 
     # -- life --------------------------------------------------------------------------------------------
 
@@ -201,7 +203,7 @@ class Cloud:
         endings = Endings(logs=self.logs, usages=self.meter, flush=self.journal.flush)
         world = World(
             launcher=self._launcher,
-            host_of=lambda version: self.lambda_.ready(version),
+            host_of=lambda version: self.lambda_.ready(version),  # noqa: PLW0108 - built below
             roles=self.keys,
             clock=self.clock,
             endings=endings,
@@ -213,7 +215,7 @@ class Cloud:
             limits=FleetLimits(
                 concurrency=self.settings.concurrency, idle_seconds=self.settings.idle_seconds
             ),
-            reserved_total=lambda account, region: self.lambda_.reserved_total(account, region),
+            reserved_total=lambda account, region: self.lambda_.reserved_total(account, region),  # noqa: PLW0108
         )
         self.lambda_ = Lambda(
             store=self.store,
@@ -226,6 +228,7 @@ class Cloud:
             ids=self.ids,
             concurrency=self.settings.concurrency,
             machine=platform.machine(),
+            code_in_use=self.fleet.looks_at,
         )
         functions = FunctionCaller(resolver=self.lambda_, fleet=self.fleet, ids=self.ids, tracer=self._tracer)
         self.events = EventQueue(
@@ -306,7 +309,8 @@ def serve(settings: Settings, on_ready: Callable[[Cloud], None]) -> int:
     """Run a cloud until SIGTERM or Ctrl-C; the process's exit code."""
     import uvloop
 
-    return uvloop.run(_serve(settings, on_ready))
+    code: int = uvloop.run(_serve(settings, on_ready))
+    return code
 
 
 async def _serve(settings: Settings, on_ready: Callable[[Cloud], None]) -> int:

@@ -38,7 +38,7 @@ class Log:
 
     def exception(self, event: str, **fields: Any) -> None:
         """What failed unexpectedly, with the traceback."""
-        self._logger.error(event, exc_info=True, extra={"fields": fields})
+        self._logger.error(event, exc_info=True, extra={"fields": fields})  # noqa: LOG014 - the caller is in one
 
     def enabled(self, level: str) -> bool:
         """Whether events of this level are written."""

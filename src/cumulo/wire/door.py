@@ -116,7 +116,7 @@ class Door:
         region: str,
         lenient: Lenient = (),
     ) -> None:
-        self._services = services
+        self.services = services
         self._companions = companions
         self._models = models
         self._ids = ids
@@ -136,6 +136,11 @@ class Door:
             return await self._serve_form(request)
         return await self._accompany(request)
 
+    def refuse(self, service: str, error: AwsError, request_id: str) -> Response:
+        """How an error of one of our services looks on the wire, for lanes."""
+        served = self._service(service)
+        return served.errors(served.model.metadata.protocol).answer(error, request_id)
+
     # -- ours ----------------------------------------------------------------------------------------------
 
     def _service(self, name: str) -> Served:
@@ -143,7 +148,7 @@ class Door:
         if served is None:
             lenient = [(operation, member) for service, operation, member in self._lenient if service == name]
             served = self._served[name] = Served(
-                self._services[name], self._models.service(name), self._router.operations(name), lenient
+                self.services[name], self._models.service(name), self._router.operations(name), lenient
             )
         return served
 

@@ -6,6 +6,7 @@ invoke -> admitted -> an idle environment        (no coroutine, no task)
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -337,6 +338,10 @@ class EnvironmentFleet:
         environment.stop()
 
     # -- facts -------------------------------------------------------------------------------------------
+
+    def looks_at(self, code: Path) -> bool:
+        """Whether an environment still has this folder mounted."""
+        return any(environment.ready.code == code for environment in self._by_name.values())
 
     def counts(self) -> dict[str, int]:
         """How many environments there are, by state; and `waiting` calls."""

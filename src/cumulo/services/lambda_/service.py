@@ -60,6 +60,8 @@ class Lambda:
     ) -> None:
         self._code = CodeStore(blobs, code_root, clock, in_use=code_in_use)
         self._registry = Registry(store)
+        self._reserved: dict[tuple[str, str], int] = {}
+        self._registry.on_change(self._reserved.clear)
         self._fleet = fleet
         self.preparation = Preparation(self._code, runtimes, machine)
         self._transitions = Transitions(self._registry, self.preparation, self._code, fleet, clock, ids)
@@ -92,13 +94,13 @@ class Lambda:
 
     # -- for the door ------------------------------------------------------------------------------------------
 
-    def operations(self, invoke: Operation | None = None) -> Mapping[str, Operation]:
-        """Every operation that is built, with the data plane's Invoke when there is one."""
-        return self._operations | ({} if invoke is None else {"Invoke": invoke})
+    def operations(self, data_plane: Mapping[str, Operation] | None = None) -> Mapping[str, Operation]:
+        """Every operation that is built, with the data plane's (Invoke) when they are given."""
+        return self._operations | dict(data_plane or {})
 
-    def service(self, invoke: Operation | None = None) -> Service:
+    def service(self, data_plane: Mapping[str, Operation] | None = None) -> Service:
         """The same, as the door wants it."""
-        return Service("lambda", self.operations(invoke))
+        return Service("lambda", self.operations(data_plane))
 
     async def download(self, request: Request) -> Response:
         """Answer a request below `links.PREFIX`: the code of a function."""
@@ -117,6 +119,19 @@ class Lambda:
     async def ready(self, version: Version) -> RuntimeHost:
         """How this machine runs a version, its code unpacked: after a restart that is done at the first call."""
         return await self.preparation.ready(version)
+
+    def reserved_total(self, account: str, region: str) -> int:
+        """The concurrency that functions have reserved; kept until a function changes."""
+        key = (account, region)
+        found = self._reserved.get(key)
+        if found is None:
+            functions = self._registry.functions(Caller(account=account, region=region))
+            found = self._reserved[key] = sum(function.reserved_concurrency or 0 for function in functions)
+        return found
+
+    def count(self) -> int:
+        """How many functions there are, in all accounts."""
+        return len(self._registry.everything())
 
     # -- life ----------------------------------------------------------------------------------------------------
 
