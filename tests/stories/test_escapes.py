@@ -25,7 +25,7 @@ def handler(event, context):
     what = event["what"]
     actions = {
         "shadow": lambda: open("/etc/shadow").read(),
-        "root home": lambda: os.listdir("/root"),
+        "root home": lambda: open("/root/.bashrc").read(),
         "data": lambda: os.listdir(event["data"]),
         "write code": lambda: open("/var/task/new", "w"),
         "write root": lambda: open("/new", "w"),
@@ -110,7 +110,7 @@ def test_two_functions_cannot_see_each_other(prisoner):
     deploy(prisoner, "spy", """
 import os, glob
 def handler(event, context):
-    found = [p for p in glob.glob('/**/secret.txt', recursive=True)]
+    found = [p for top in ('/var', '/tmp', '/opt', '/home', '/mnt', '/srv') for p in glob.glob(top + '/**/secret.txt', recursive=True)]
     tmp = os.listdir('/tmp')
     env = [p for p in glob.glob('/proc/*/environ') if b's3cr3t' in (open(p, 'rb').read() if os.access(p, os.R_OK) else b'')]
     return [found, tmp, env]
