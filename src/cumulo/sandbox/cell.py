@@ -105,6 +105,7 @@ def prepare(plan: CellPlan) -> tuple[socket.socket, socket.socket]:
     _network(plan, outside)
     sockets = _listener(RUNTIME_PORT), _listener(plan.cloud_port)
     rootfs.enter(plan.root)
+    kernel.bound_capabilities()  # what is held stays until it is shed, but nothing can be gained again
     return sockets
 
 
@@ -253,7 +254,6 @@ def parse_exit(raw: bytes) -> tuple[int, int, bool, int]:
 
 def _shed(plan: CellPlan, *, uid: int | None) -> None:
     """Give up every privilege for good; and the user id, if another is given."""
-    kernel.bound_capabilities()
     if plan.privileged:
         os.setgroups([])
         if uid is not None:
