@@ -111,8 +111,10 @@ class Journal:
     async def run(self) -> None:
         """Fold for ever."""
         while True:
+            # Not wait_for: it can swallow a cancellation that comes together with the event.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._full.wait(), FOLD_SECONDS)
+                async with asyncio.timeout(FOLD_SECONDS):
+                    await self._full.wait()
             self._full.clear()
             await self.fold()
 
