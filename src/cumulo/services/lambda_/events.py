@@ -112,8 +112,8 @@ class EventQueue:
             (self._ids.hex(32), *key, qualifier, request_id, payload, client_context, now, now),
         )
         self._backlog[key] += 1
-        self._quiet.pop(key, None)
         await self._store.commit()
+        self._quiet.pop(key, None)  # after the commit: before it, the queue would look and find nothing
         self._wake.set()
 
     def forget(self, account: str, region: str, name: str) -> None:
@@ -131,8 +131,10 @@ class EventQueue:
                 found = await self._dispatch(group)
                 self._wake.clear()
                 if not found:
+                    # Not wait_for: it can swallow a cancellation that comes together with the event.
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._wake.wait(), LOOK_SECONDS_MAX)
+                        async with asyncio.timeout(LOOK_SECONDS_MAX):
+                            await self._wake.wait()
 
     async def _dispatch(self, group: asyncio.TaskGroup) -> int:
         """Start what is due and what there is room for; how many that were."""
@@ -224,8 +226,8 @@ class EventQueue:
                 "UPDATE lambda_events SET next_at = ?, attempts = ?, throttles = ? WHERE id = ?",
                 (verdict.next_at, verdict.attempts, verdict.throttles, event.id),
             )
-            self._quiet.pop(event.function, None)
             await self._store.commit()
+            self._quiet.pop(event.function, None)
             return
         if isinstance(verdict, Discard):
             await self._on_discard(event, verdict.condition, outcome)
