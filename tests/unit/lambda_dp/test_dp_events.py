@@ -21,7 +21,17 @@ from cumulo.services.lambda_.calls import Outcome
 from cumulo.services.lambda_.events import EventQueue
 from cumulo.services.lambda_.invoke import Invoke
 from cumulo.services.lambda_.model import Ready, State, Version
-from cumulo.services.lambda_.plan_events import Condition, Discard, Event, Policy, Remove, Result, Retry, after, share
+from cumulo.services.lambda_.plan_events import (
+    Condition,
+    Discard,
+    Event,
+    Policy,
+    Remove,
+    Result,
+    Retry,
+    after,
+    share,
+)
 from cumulo.state.store import Store
 
 EVENT = Event(id="1", function=("a", "r", "f"), qualifier=None, request_id="r", enqueued_at=0.0, next_at=0.0)
@@ -31,9 +41,25 @@ def test_errors_of_the_function_are_retried_after_one_and_two_minutes_and_then_g
     policy = Policy()
     first = after(EVENT, Result.FUNCTION_ERROR, policy, 10.0)
     assert first == Retry(70.0, 1, 0)
-    one = Event(id="1", function=EVENT.function, qualifier=None, request_id="r", enqueued_at=0.0, next_at=70.0, attempts=1)
+    one = Event(
+        id="1",
+        function=EVENT.function,
+        qualifier=None,
+        request_id="r",
+        enqueued_at=0.0,
+        next_at=70.0,
+        attempts=1,
+    )
     assert after(one, Result.FUNCTION_ERROR, policy, 70.0) == Retry(190.0, 2, 0)
-    two = Event(id="1", function=EVENT.function, qualifier=None, request_id="r", enqueued_at=0.0, next_at=70.0, attempts=2)
+    two = Event(
+        id="1",
+        function=EVENT.function,
+        qualifier=None,
+        request_id="r",
+        enqueued_at=0.0,
+        next_at=70.0,
+        attempts=2,
+    )
     assert after(two, Result.FUNCTION_ERROR, policy, 190.0) == Discard(Condition.RETRIES_EXHAUSTED, 3)
 
 
@@ -46,7 +72,15 @@ def test_throttles_back_off_from_one_second_to_five_minutes_until_the_event_is_t
         assert isinstance(verdict, Retry)
         delays.append(verdict.next_at - now)
         now = verdict.next_at
-        event = Event(id="1", function=EVENT.function, qualifier=None, request_id="r", enqueued_at=0.0, next_at=now, throttles=verdict.throttles)
+        event = Event(
+            id="1",
+            function=EVENT.function,
+            qualifier=None,
+            request_id="r",
+            enqueued_at=0.0,
+            next_at=now,
+            throttles=verdict.throttles,
+        )
     assert delays[:10] == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]
     assert max(delays) == 300
     assert verdict.condition is Condition.AGE_EXCEEDED
@@ -88,7 +122,9 @@ class Functions:
             raise AwsError("ResourceNotFoundException", function, status=404)
         return ready(function, self.reserved)
 
-    async def run(self, ready: Ready, event: bytes, request_id: str, *, client_context: bytes = b"") -> Outcome:
+    async def run(
+        self, ready: Ready, event: bytes, request_id: str, *, client_context: bytes = b""
+    ) -> Outcome:
         name = ready.version.name
         self.active += 1
         self.most_active = max(self.most_active, self.active)
@@ -106,8 +142,17 @@ class Functions:
 
 def ready(name: str, reserved: int | None = None) -> Ready:
     version = Version(
-        account="000000000000", region="us-east-1", name=name, runtime="python3.11", handler="a.b", role="",
-        code_sha256="0", code_size=1, last_modified=0.0, revision_id="r", state=State.ACTIVE,
+        account="000000000000",
+        region="us-east-1",
+        name=name,
+        runtime="python3.11",
+        handler="a.b",
+        role="",
+        code_sha256="0",
+        code_size=1,
+        last_modified=0.0,
+        revision_id="r",
+        state=State.ACTIVE,
     )
     return Ready(version, Path("/"), "g", version.function_arn, reserved)
 
@@ -119,7 +164,11 @@ class Rig:
         self.functions = Functions()
         self.discarded: list[tuple[str, Condition]] = []
         self.queue = EventQueue(
-            store=self.store, clock=self.clock, ids=Ids(), resolver=self.functions, run_event=self.functions.run,
+            store=self.store,
+            clock=self.clock,
+            ids=Ids(),
+            resolver=self.functions,
+            run_event=self.functions.run,
             on_discard=self.on_discard,
         )
 
@@ -234,8 +283,12 @@ def test_the_operation_answers_202_when_the_event_is_on_disk(tmp_path):
         values = {"FunctionName": "f", "InvocationType": "Event", "Payload": b'{"a":1}'}
         assert (await invoke.invoke(caller, values))["StatusCode"] == 202
         assert rig.rows() == 1
-        assert (await invoke.invoke(caller, {"FunctionName": "f", "InvocationType": "DryRun"}))["StatusCode"] == 204
-        assert await invoke.invoke_async(caller, {"FunctionName": "f", "InvokeArgs": b"{}"}) == {"Status": 202}
+        assert (await invoke.invoke(caller, {"FunctionName": "f", "InvocationType": "DryRun"}))[
+            "StatusCode"
+        ] == 204
+        assert await invoke.invoke_async(caller, {"FunctionName": "f", "InvokeArgs": b"{}"}) == {
+            "Status": 202
+        }
         with pytest.raises(AwsError, match="too large for the Event invocation type"):
             await invoke.invoke(caller, values | {"Payload": b'"' + b"x" * 1048576 + b'"'})
 

@@ -4,12 +4,13 @@ import asyncio
 import base64
 import json
 
+from tests.unit.lambda_dp.dp_cloud import DataPlane, with_plane
+
 from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError
 from cumulo.base.ids import Ids
 from cumulo.services.lambda_.lane import InvokeLane
 from cumulo.wire.http import BytesBody, Headers, Request, Response
-from tests.unit.lambda_dp.dp_cloud import DataPlane, with_plane
 
 PATH = "/2015-03-31/functions/{}/invocations"
 
@@ -24,7 +25,12 @@ def lane_of(plane: DataPlane, *, denied: bool = False) -> InvokeLane:
         return Response(error.status, [("x-amzn-ErrorType", error.code)], error.message.encode())
 
     return InvokeLane(
-        resolver=plane.resolver, fleet=plane.fleet, authenticate=authenticate, refuse=refuse, ids=Ids(), tracer=plane.tracer
+        resolver=plane.resolver,
+        fleet=plane.fleet,
+        authenticate=authenticate,
+        refuse=refuse,
+        ids=Ids(),
+        tracer=plane.tracer,
     )
 
 
@@ -40,14 +46,19 @@ async def answer(lane: InvokeLane, req: Request, body: bytes) -> Response | None
 
 def test_the_common_call_is_answered(tmp_path):
     async def story(plane: DataPlane) -> None:
-        plane.deploy("f", "def handler(event, context):\n    print('x')\n    return [event, context.aws_request_id]\n")
+        plane.deploy(
+            "f", "def handler(event, context):\n    print('x')\n    return [event, context.aws_request_id]\n"
+        )
         lane = lane_of(plane)
         assert lane.wants("POST", PATH.format("f"))
         assert not lane.wants("GET", PATH.format("f"))
         assert not lane.wants("POST", "/2015-03-31/functions/f/code")
         response = await answer(lane, request(), b'{"a": 1}')
         assert response is not None
-        assert (response.status, json.loads(response.body)) == (200, [{"a": 1}, "12345678-1234-4234-8234-123456789012"])
+        assert (response.status, json.loads(response.body)) == (
+            200,
+            [{"a": 1}, "12345678-1234-4234-8234-123456789012"],
+        )
         headers = dict(response.headers)
         assert headers["x-amzn-RequestId"] == "12345678-1234-4234-8234-123456789012"
         assert headers["X-Amz-Executed-Version"] == "$LATEST"

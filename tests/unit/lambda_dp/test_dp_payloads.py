@@ -45,7 +45,9 @@ def test_the_message_is_awss():
         "Could not parse request body into json: Could not parse payload into json: "
         "Unrecognized token 'abc': was expecting (JSON String, Number"
     )
-    assert diagnose(b"{'a': 1}").startswith("Unexpected character (''' (code 39)): was expecting double-quote")
+    assert diagnose(b"{'a': 1}").startswith(
+        "Unexpected character (''' (code 39)): was expecting double-quote"
+    )
     assert diagnose(b'{"a": 1').startswith("Unexpected end-of-input")
     assert diagnose(b'{"a": ?}').startswith("Unexpected character ('?' (code 63)): expected a valid value")
     assert diagnose(b"[\xff]").startswith("Invalid UTF-8 start byte 0xff")
@@ -76,6 +78,11 @@ def test_deep_nesting_is_refused_and_does_not_crash():
 def test_a_client_context_is_an_object_on_one_line():
     raw = base64.b64encode(b'{"custom":\n {"a": "\xc3\xa4"}}').decode()
     assert client_context_of(raw) == '{"custom":{"a":"ä"}}'.encode()
-    for bad in ("###", base64.b64encode(b"[1]").decode(), base64.b64encode(b"x\r\nEvil: 1").decode(), "x" * 4000):
+    for bad in (
+        "###",
+        base64.b64encode(b"[1]").decode(),
+        base64.b64encode(b"x\r\nEvil: 1").decode(),
+        "x" * 4000,
+    ):
         with pytest.raises(AwsError):
             client_context_of(bad)
