@@ -130,8 +130,10 @@ class Journal:
     async def run(self) -> None:
         """Fold for ever; when the disk refuses, the segments stay and the next round tries again."""
         while True:
+            # Not wait_for: it can swallow a cancellation that comes together with the event.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._full.wait(), FOLD_SECONDS)
+                async with asyncio.timeout(FOLD_SECONDS):
+                    await self._full.wait()
             self._full.clear()
             try:
                 await self.fold()

@@ -53,7 +53,9 @@ class FakeResolver:
         try:
             return self.functions[function]
         except KeyError:
-            raise AwsError("ResourceNotFoundException", f"Function not found: {function}", status=404) from None
+            raise AwsError(
+                "ResourceNotFoundException", f"Function not found: {function}", status=404
+            ) from None
 
 
 class DataPlane:
@@ -67,7 +69,11 @@ class DataPlane:
         self.resolver = FakeResolver()
         self.endings = Endings(logs=self.logs, usages=self.usages, flush=self._flush)
         self.world = World(
-            launcher=self.launcher, host_of=self._host, roles=None, clock=self.clock, endings=self.endings,
+            launcher=self.launcher,
+            host_of=self._host,
+            roles=None,
+            clock=self.clock,
+            endings=self.endings,
             init_seconds_max=init_seconds_max,
         )
         self.fleet = EnvironmentFleet(world=self.world, ids=Ids(), limits=FleetLimits(**limits))
@@ -92,7 +98,17 @@ class DataPlane:
             version_arn="arn:aws:lambda:{region}::runtime:" + "0" * 64,
         )
 
-    def deploy(self, name: str, code: str, *, file: str = "app.py", reserved: int | None = None, generation: str = "", json_logs: bool = False, **over: object) -> Ready:
+    def deploy(
+        self,
+        name: str,
+        code: str,
+        *,
+        file: str = "app.py",
+        reserved: int | None = None,
+        generation: str = "",
+        json_logs: bool = False,
+        **over: object,
+    ) -> Ready:
         generation = generation or f"{name}-1"
         code_folder = self.folder / generation
         code_folder.mkdir(exist_ok=True)
@@ -102,9 +118,17 @@ class DataPlane:
         values: dict[str, object] = {"runtime": "python3.11", "handler": "app.handler", "timeout_s": 5}
         values |= over
         version = Version(
-            account="000000000000", region="us-east-1", name=name, role="", code_sha256="0" * 64, code_size=1,
-            last_modified=0.0, revision_id="r", state=State.ACTIVE,
-            logging=Logging(format="JSON" if json_logs else "Text"), **values,
+            account="000000000000",
+            region="us-east-1",
+            name=name,
+            role="",
+            code_sha256="0" * 64,
+            code_size=1,
+            last_modified=0.0,
+            revision_id="r",
+            state=State.ACTIVE,
+            logging=Logging(format="JSON" if json_logs else "Text"),
+            **values,
         )
         ready = Ready(version, code_folder, generation, version.function_arn, reserved)
         self.resolver.functions[name] = ready
@@ -116,6 +140,14 @@ class DataPlane:
     async def close(self) -> None:
         await self.fleet.close()
         await self.launcher.close()
+
+
+async def until(condition, what: str = "") -> None:
+    for _ in range(2000):
+        if condition():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError(f"never: {what}")
 
 
 def with_plane(folder: Path, story: Callable[[DataPlane], Awaitable[None]], **limits: object) -> None:

@@ -4,21 +4,13 @@ import asyncio
 import json
 
 import pytest
+from tests.unit.lambda_dp.dp_cloud import DataPlane, until, with_plane
 
 from cumulo.base.errors import AwsError
 from cumulo.services.lambda_.plan import Capacity
-from tests.unit.lambda_dp.dp_cloud import DataPlane, with_plane
 
 GATED = "import time, os\ndef handler(event, context):\n    while not os.path.exists(event): time.sleep(0.005)\n    return os.getpid()\n"
 PID = "import os\ndef handler(event, context):\n    return os.getpid()\n"
-
-
-async def until(condition, what: str = "") -> None:
-    for _ in range(2000):
-        if condition():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError(f"never: {what}")
 
 
 def starts(plane: DataPlane) -> int:
@@ -174,7 +166,10 @@ def test_idle_environments_are_reaped(tmp_path):
 
 def test_an_environment_that_dies_while_idle_is_started_again_by_the_next_call(tmp_path):
     async def story(plane: DataPlane) -> None:
-        plane.deploy("pid", "import os, threading\ndef handler(event, context):\n    threading.Timer(0.01, os._exit, [1]).start()\n    return os.getpid()\n")
+        plane.deploy(
+            "pid",
+            "import os, threading\ndef handler(event, context):\n    threading.Timer(0.01, os._exit, [1]).start()\n    return os.getpid()\n",
+        )
         one = (await plane.call("pid")).payload
         await until(lambda: plane.fleet.counts()["reset"] == 1, "reset")
         assert (await plane.call("pid")).payload != one

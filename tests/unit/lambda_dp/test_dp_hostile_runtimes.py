@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 
-from tests.unit.lambda_dp.dp_cloud import DataPlane, with_plane
+from tests.unit.lambda_dp.dp_cloud import DataPlane, until, with_plane
 
 TOOLS = f"""#!{sys.executable}
 import os, socket, time, sys, json
@@ -56,7 +56,10 @@ def test_the_headers_of_next_are_awss(tmp_path):
     async def check(plane: DataPlane) -> None:
         before = plane.clock.now()
         head = json.loads((await plane.call("odd", b'{"a":1}')).payload)
-        assert head["Lambda-Runtime-Invoked-Function-Arn"] == "arn:aws:lambda:us-east-1:000000000000:function:odd"
+        assert (
+            head["Lambda-Runtime-Invoked-Function-Arn"]
+            == "arn:aws:lambda:us-east-1:000000000000:function:odd"
+        )
         assert 4.5 < int(head["Lambda-Runtime-Deadline-Ms"]) / 1000 - before < 7
         assert head["Lambda-Runtime-Trace-Id"].startswith("Root=1-")
         assert head["Content-Type"] == "application/json"
@@ -157,8 +160,7 @@ while True:
 def test_a_poll_with_another_request_behind_it_is_cut_off(tmp_path):
     async def check(plane: DataPlane) -> None:
         assert (await plane.call("odd")).payload == b'"before"'
-        while not (tmp_path / "odd-1" / "cut").exists():
-            await asyncio.sleep(0.01)
+        await until((tmp_path / "odd-1" / "cut").exists, "cut")
         assert (await plane.call("odd")).payload == b'"after"'
         assert len(plane.logs.streams) == 1
 

@@ -3,7 +3,7 @@
 import json
 import re
 
-from tests.unit.lambda_dp.dp_cloud import DataPlane, with_plane
+from tests.unit.lambda_dp.dp_cloud import DataPlane, until, with_plane
 
 
 def test_a_function_answers_and_its_log_is_in_order(tmp_path):
@@ -14,7 +14,9 @@ def test_a_function_answers_and_its_log_is_in_order(tmp_path):
             assert result.payload == b'{"n": %d}' % n
             assert result.function_error == ""
         lines = plane.logs.lines
-        assert lines[0].startswith("INIT_START Runtime Version: python:3.11.v1\tRuntime Version ARN: arn:aws:lambda:us-east-1::runtime:0")
+        assert lines[0].startswith(
+            "INIT_START Runtime Version: python:3.11.v1\tRuntime Version ARN: arn:aws:lambda:us-east-1::runtime:0"
+        )
         kinds = [line.split()[0] for line in lines[1:]]
         assert kinds == ["START", "hi", "END", "REPORT"] * 3
         assert lines[2] == "hi 0\n"
@@ -80,10 +82,14 @@ def handler(event, context):
         result = await plane.call("dies", b'{"exit": 7}')
         body = json.loads(result.payload)
         assert body["errorType"] == "Runtime.ExitError"
-        assert re.fullmatch(r"RequestId: [0-9a-f-]{36} Error: Runtime exited with error: exit status 7", body["errorMessage"])
+        assert re.fullmatch(
+            r"RequestId: [0-9a-f-]{36} Error: Runtime exited with error: exit status 7", body["errorMessage"]
+        )
         assert (await plane.call("dies")).payload == b"[1, true]"
         result = await plane.call("dies", b'{"exit": 0}')
-        assert json.loads(result.payload)["errorMessage"].endswith("Runtime exited without providing a reason")
+        assert json.loads(result.payload)["errorMessage"].endswith(
+            "Runtime exited without providing a reason"
+        )
         assert len(plane.logs.streams) == 1
         reports = [line for line in plane.logs.lines if line.startswith("REPORT")]
         assert reports[1].endswith("\tStatus: error\tError Type: Runtime.ExitError\n")
@@ -94,7 +100,9 @@ def handler(event, context):
 
 def test_sys_exit_in_a_handler_ends_the_runtime(tmp_path):
     async def story(plane: DataPlane) -> None:
-        plane.deploy("leaves", "import sys\ndef handler(event, context):\n    print('bye')\n    sys.exit(3)\n")
+        plane.deploy(
+            "leaves", "import sys\ndef handler(event, context):\n    print('bye')\n    sys.exit(3)\n"
+        )
         body = json.loads((await plane.call("leaves")).payload)
         assert body["errorMessage"].endswith("Runtime exited with error: exit status 3")
         assert "bye\n" in plane.logs.lines
@@ -131,8 +139,14 @@ def test_code_that_cannot_be_loaded_is_tried_twice_and_told(tmp_path):
         assert body["errorType"] == "Runtime.ImportModuleError"
         assert body["requestId"] == ""
         text = plane.logs.text
-        assert re.search(r"INIT_REPORT Init Duration: \d+\.\d\d ms\tPhase: init\tStatus: error\tError Type: Runtime.ImportModuleError\n", text)
-        assert re.search(r"INIT_REPORT Init Duration: \d+\.\d\d ms\tPhase: invoke\tStatus: error\tError Type: Runtime.ImportModuleError\n", text)
+        assert re.search(
+            r"INIT_REPORT Init Duration: \d+\.\d\d ms\tPhase: init\tStatus: error\tError Type: Runtime.ImportModuleError\n",
+            text,
+        )
+        assert re.search(
+            r"INIT_REPORT Init Duration: \d+\.\d\d ms\tPhase: invoke\tStatus: error\tError Type: Runtime.ImportModuleError\n",
+            text,
+        )
         assert plane.logs.lines[-1].endswith("Status: error\tError Type: Runtime.ImportModuleError\n")
         assert text.index("Phase: invoke") < text.index("START RequestId")
 
@@ -181,7 +195,12 @@ def test_platform_events_are_objects_when_the_function_logs_json(tmp_path):
         plane.deploy("js", code, json_logs=True)
         await plane.call("js")
         events = [json.loads(line) for line in plane.logs.lines]
-        assert [e.get("type") or e["message"] for e in events] == ["platform.initStart", "platform.start", "oh 1", "platform.report"]
+        assert [e.get("type") or e["message"] for e in events] == [
+            "platform.initStart",
+            "platform.start",
+            "oh 1",
+            "platform.report",
+        ]
         metrics = events[-1]["record"]["metrics"]
         assert metrics["billedDurationMs"] >= metrics["durationMs"] + metrics["initDurationMs"] - 0.01
 
@@ -196,12 +215,17 @@ def test_output_of_a_long_call_is_logged_while_it_runs(tmp_path):
         plane.deploy("chatty", code, timeout_s=30)
         gate = tmp_path / "gate"
         call = asyncio.create_task(plane.call("chatty", json.dumps(str(gate)).encode()))
-        while "first\n" not in plane.logs.lines:
-            assert not call.done()
-            await asyncio.sleep(0.01)
+        await until(lambda: "first\n" in plane.logs.lines, "logged")
+        assert not call.done()
         gate.touch()
         await call
-        assert [line.split()[0] for line in plane.logs.lines] == ["INIT_START", "START", "first", "END", "REPORT"]
+        assert [line.split()[0] for line in plane.logs.lines] == [
+            "INIT_START",
+            "START",
+            "first",
+            "END",
+            "REPORT",
+        ]
 
     with_plane(tmp_path, story)
 

@@ -27,7 +27,9 @@ def test_every_state_of_an_environment_can_be_reached_and_only_stopped_is_final(
 
 
 @given(limit=small, reserved_total=small, used=small, reserved=st.none() | small, function_used=small)
-def test_nobody_is_admitted_beyond_a_limit_and_nobody_refused_below(limit, reserved_total, used, reserved, function_used):
+def test_nobody_is_admitted_beyond_a_limit_and_nobody_refused_below(
+    limit, reserved_total, used, reserved, function_used
+):
     reason = admit(Load(limit, reserved_total, used, reserved, function_used))
     if reserved is None:
         assert (reason is None) == (used + reserved_total < limit)
@@ -71,16 +73,25 @@ occupants = st.lists(
 
 
 @given(
-    need=st.integers(128, 4096), busy=st.lists(st.integers(128, 4096), max_size=10), idle=occupants,
-    memory=st.integers(128, 60_000), count=st.integers(1, 30), leaving=st.integers(0, 3),
+    need=st.integers(128, 4096),
+    busy=st.lists(st.integers(128, 4096), max_size=10),
+    idle=occupants,
+    memory=st.integers(128, 60_000),
+    count=st.integers(1, 30),
+    leaving=st.integers(0, 3),
 )
 def test_room_is_made_by_the_longest_idle_and_never_for_nothing(need, busy, idle, memory, count, leaving):
     leaving_mib = leaving * 128
     used = sum(busy) + sum(o.memory_mib for o in idle) + leaving_mib
     total = len(busy) + len(idle) + leaving
     room = make_room(
-        need_mib=need, capacity=Capacity(memory_mib=memory, environments=count), used_mib=used, count=total,
-        leaving_mib=leaving_mib, leaving=leaving, idle=idle,
+        need_mib=need,
+        capacity=Capacity(memory_mib=memory, environments=count),
+        used_mib=used,
+        count=total,
+        leaving_mib=leaving_mib,
+        leaving=leaving,
+        idle=idle,
     )
     assert room.fits == (used + need <= memory and total < count)
     if room.fits:

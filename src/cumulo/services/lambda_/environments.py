@@ -12,6 +12,7 @@ from cumulo.sandbox.contract import Exit, RuntimeMissing, StartError
 from cumulo.services.lambda_ import faults
 from cumulo.services.lambda_.alarm import Alarm
 from cumulo.services.lambda_.calls import Call, Outcome
+from cumulo.services.lambda_.claims import Claim
 from cumulo.services.lambda_.environment_states import ENVIRONMENT, Event, Phase
 from cumulo.services.lambda_.faults import Fault
 from cumulo.services.lambda_.logbook import LogBook
@@ -19,15 +20,14 @@ from cumulo.services.lambda_.model import Ready
 from cumulo.services.lambda_.process import Process
 from cumulo.services.lambda_.report import Init, Run
 from cumulo.services.lambda_.runtime_api import Connection, Verdict, next_answer
-from cumulo.services.lambda_.sandbox_env import Naming, sandbox_spec
-from cumulo.services.lambda_.world import Keeper, World
+from cumulo.services.lambda_.sandbox_env import Naming
+from cumulo.services.lambda_.world import Keeper, World, refusal_of
 
 FREEZE_AFTER_S = 0.03  # back-to-back calls pay nothing for freezing
 WATCH_AFTER_S = 0.02  # a call this long has its output followed while it runs
 SETTLE_SECONDS_MAX = 2.0  # how long after its answer a runtime may take to ask again, beyond its deadline
 LAST_ANSWER_GRACE_S = 0.01  # for bytes that a dying process has already sent
 _step = ENVIRONMENT.step
-_SERVER_FAULT = {"Type": "Server"}
 _IDLE = (Phase.IDLE, Phase.FROZEN)
 _log = Log("lambda")
 
@@ -51,8 +51,7 @@ class Environment:
         self._book = LogBook(ready.version, names.stream, world.endings, world.clock)
         self._process: Process | None = None
         self._connection: Connection | None = None
-        self._claimant: Connection | None = None
-        self._last_id = ""
+        self._claim = Claim()
         self._init_ms: float | None = None
         self._init_error: tuple[bytes, str] | None = None
         self._deadline = 0.0
@@ -140,17 +139,11 @@ class Environment:
 
     def claim(self, connection: Connection, request_id: str) -> Verdict:
         """May this connection bring the answer to that request?"""
-        if self.state is Phase.BUSY and self.call is not None and self.call.request_id == request_id:
-            if self._claimant is not None:
-                return Verdict.WRONG_STATE
-            self._claimant = connection
-            return Verdict.WELCOME
-        return Verdict.WRONG_STATE if request_id == self._last_id else Verdict.WRONG_ID
+        return self._claim.take(connection, request_id)
 
     def unclaim(self, connection: Connection) -> None:
         """It went away without bringing it."""
-        if self._claimant is connection:
-            self._claimant = None
+        self._claim.give_back(connection)
 
     def answered(self, payload: bytes) -> None:
         """The function's answer."""
@@ -181,8 +174,8 @@ class Environment:
         process = self._process
         assert connection is not None
         assert process is not None
-        self._connection = self._claimant = None
-        self._last_id = call.request_id
+        self._connection = None
+        self._claim.open(call.request_id)
         process.output.begin()
         self._book.start(call.request_id, keep_tail=call.want_log)
         deadline_ms = call.started_ms + int(call.ready.version.timeout_s * 1000)
@@ -191,7 +184,6 @@ class Environment:
 
     def _answer(self, payload: bytes, function_error: str) -> None:
         call = self.call
-        self._claimant = None
         if call is None or self.state is not Phase.BUSY:
             return
         now = self._clock.monotonic()
@@ -208,6 +200,7 @@ class Environment:
         version = self.ready.version
         used_mib = 0
         self.call = None
+        self._claim.close()
         if self._process is not None:
             self._process.unwatch()
             self._book.lines(self._process.drain() + self._process.output.finish())
@@ -269,16 +262,10 @@ class Environment:
         self._gone()
 
     async def _launch(self) -> Process:
-        version = self.ready.version
         world = self._world
-        host = await world.host_of(version)
-        arn = host.version_arn.replace("{region}", version.region)
+        host, spec, self.expires_at = await world.prepare(self.ready, self.names)
+        arn = host.version_arn.replace("{region}", self.ready.version.region)
         self._book.init_start(host.version, arn, host.warning)
-        keys = None
-        if world.roles is not None and version.role:
-            keys = world.roles.issue(version.account, version.role, version.name)
-            self.expires_at = keys.expires_at
-        spec = sandbox_spec(self.ready, host, self.names, keys)
         self._process = process = Process(await world.launcher.start(spec), self._clock)
         await process.listen(self, world.cloud)
         if self.state is Phase.STARTING:
@@ -290,7 +277,7 @@ class Environment:
             await process.close()
         except OSError as error:
             _log.error("sandbox left something behind", sandbox=self.names.sandbox, error=str(error))
-        self._process = self._connection = self._claimant = None
+        self._process = self._connection = None
 
     def _not_started(self, error: Exception) -> None:
         if self.state in {Phase.STARTING, Phase.REVIVING}:
@@ -303,9 +290,7 @@ class Environment:
     def _abandon(self, error: Exception) -> None:
         """This machine cannot run it: not the function's fault."""
         _log.error("sandbox failed", function=self.ready.version.arn, error=str(error))
-        refusal = AwsError("ServiceException", str(error), status=500, fields=_SERVER_FAULT)
-        if isinstance(error, RuntimeMissing):
-            refusal = AwsError("InvalidRuntimeException", str(error), status=502, fields=_SERVER_FAULT)
+        refusal = refusal_of(error)
         self._step(Event.STOP)
         if self.call is not None:
             self._refuse(refusal)

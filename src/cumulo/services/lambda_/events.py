@@ -87,6 +87,7 @@ class EventQueue:
         self._dropped: set[str] = set()  # taken, and their function was deleted meanwhile
         self._running: Counter[FunctionKey] = Counter()
         self._quiet: dict[FunctionKey, float] = {}  # nothing of theirs is due before then
+        self._news = 0  # counts commits that made something due, or due later
         self._wake = asyncio.Event()
         self._backlog: Counter[FunctionKey] = Counter()
         for account, region, name, count in store.query_now(
@@ -111,9 +112,8 @@ class EventQueue:
             (self._ids.hex(32), *key, qualifier, request_id, payload, client_context, now, now),
         )
         self._backlog[key] += 1
-        self._quiet.pop(key, None)
         await self._store.commit()
-        self._wake.set()
+        self._tell(key)
 
     def forget(self, account: str, region: str, name: str) -> None:
         """The function was deleted: its events go; durable with the next commit."""
@@ -123,6 +123,12 @@ class EventQueue:
         self._quiet.pop(key, None)
         self._dropped.update(id_ for id_, owner in self._taken.items() if owner == key)
 
+    def _tell(self, key: FunctionKey) -> None:
+        """A row was committed.  Not earlier: the queue would look, find nothing, and be quiet."""
+        self._news += 1
+        self._quiet.pop(key, None)
+        self._wake.set()
+
     async def run(self) -> None:
         """Carry events out, for ever."""
         async with asyncio.TaskGroup() as group:
@@ -130,8 +136,10 @@ class EventQueue:
                 found = await self._dispatch(group)
                 self._wake.clear()
                 if not found:
+                    # Not wait_for: it can swallow a cancellation that comes together with the event.
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._wake.wait(), LOOK_SECONDS_MAX)
+                        async with asyncio.timeout(LOOK_SECONDS_MAX):
+                            await self._wake.wait()
 
     async def _dispatch(self, group: asyncio.TaskGroup) -> int:
         """Start what is due and what there is room for; how many that were."""
@@ -157,13 +165,14 @@ class EventQueue:
         """The oldest that are due; when there are fewer than asked for, the function is quiet for a while."""
         mine = sum(1 for owner in self._taken.values() if owner == key)
         now = self._clock.now()
+        news = self._news
         rows = await self._store.query(
             f"SELECT {_COLUMNS} FROM lambda_events WHERE {_MINE} ORDER BY next_at LIMIT ?",  # noqa: S608
             (*key, count + mine),
         )
         waiting = [_event(key, row) for row in rows if row[0] not in self._taken]
         due = [event for event in waiting if event.next_at <= now][:count]
-        if not due:
+        if not due and news == self._news:
             self._quiet[key] = waiting[0].next_at if waiting else now + LOOK_SECONDS_MAX
         return due
 
@@ -223,8 +232,8 @@ class EventQueue:
                 "UPDATE lambda_events SET next_at = ?, attempts = ?, throttles = ? WHERE id = ?",
                 (verdict.next_at, verdict.attempts, verdict.throttles, event.id),
             )
-            self._quiet.pop(event.function, None)
             await self._store.commit()
+            self._tell(event.function)
             return
         if isinstance(verdict, Discard):
             await self._on_discard(event, verdict.condition, outcome)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.base.ports import RoleSessions
-from cumulo.sandbox.contract import Launcher, RuntimeHost
+from cumulo.sandbox.contract import Launcher, RuntimeHost, RuntimeMissing, SandboxSpec
 from cumulo.services.lambda_.calls import Call
 from cumulo.services.lambda_.endings import Endings
-from cumulo.services.lambda_.model import Version
+from cumulo.services.lambda_.model import Ready, Version
 from cumulo.services.lambda_.process import ServeCloud
+from cumulo.services.lambda_.sandbox_env import Naming, sandbox_spec
 
 if TYPE_CHECKING:
     from cumulo.services.lambda_.environments import Environment
@@ -44,6 +45,15 @@ class World:
         self.cloud = cloud
         self.init_seconds_max = init_seconds_max
 
+    async def prepare(self, ready: Ready, names: Naming) -> tuple[RuntimeHost, SandboxSpec, float]:
+        """How to run it here, what to ask of the launcher, and when its keys expire (0: never)."""
+        version = ready.version
+        host = await self.host_of(version)
+        keys = None
+        if self.roles is not None and version.role:
+            keys = self.roles.issue(version.account, version.role, version.name)
+        return host, sandbox_spec(ready, host, names, keys), keys.expires_at if keys else 0.0
+
     def today(self) -> str:
         """The date as log streams have it."""
         return f"{datetime.fromtimestamp(self.clock.now(), UTC):%Y/%m/%d}"
@@ -75,3 +85,10 @@ class Keeper(Protocol):
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Own a task."""
         ...
+
+
+def refusal_of(error: Exception) -> AwsError:
+    """What a caller gets when this machine, and not the function, is at fault."""
+    if isinstance(error, RuntimeMissing):
+        return AwsError("InvalidRuntimeException", str(error), status=502, fields={"Type": "Server"})
+    return AwsError("ServiceException", str(error), status=500, fields={"Type": "Server"})

@@ -1,0 +1,38 @@
+"""Who may bring the answer to the call that is inside an environment: one connection at a time."""
+
+from cumulo.services.lambda_.runtime_api import Connection, Verdict
+
+
+class Claim:
+    """The right to answer.  A connection that goes away gives it back."""
+
+    __slots__ = ("_current", "_holder", "_last")
+
+    def __init__(self) -> None:
+        self._current = ""
+        self._last = ""
+        self._holder: Connection | None = None
+
+    def open(self, request_id: str) -> None:
+        """A call was handed over."""
+        self._current = self._last = request_id
+        self._holder = None
+
+    def close(self) -> None:
+        """It is over."""
+        self._current = ""
+        self._holder = None
+
+    def take(self, connection: Connection, request_id: str) -> Verdict:
+        """Ask for the right."""
+        if request_id == self._current:
+            if self._holder is not None:
+                return Verdict.WRONG_STATE
+            self._holder = connection
+            return Verdict.WELCOME
+        return Verdict.WRONG_STATE if request_id == self._last else Verdict.WRONG_ID
+
+    def give_back(self, connection: Connection) -> None:
+        """It went away without an answer."""
+        if self._holder is connection:
+            self._holder = None
