@@ -115,13 +115,15 @@ class Cloud:
     async def reset(self) -> None:
         """Empty everything, companions too."""
         await self._cancel("events")
-        await self.lambda_.reset()
-        await self.logs.reset()
-        await self.journal.fold()
-        await self.meter.reset()
-        await self.companions.reset()
-        await self.store.commit()
-        self._own("events", self.events.run())
+        try:
+            await self.lambda_.reset()
+            await self.logs.reset()
+            await self.journal.fold()
+            await self.meter.reset()
+            await self.companions.reset()
+            await self.store.commit()
+        finally:
+            self._own("events", self.events.run())
 
     # -- building ----------------------------------------------------------------------------------------
 
@@ -157,7 +159,8 @@ class Cloud:
             account_default=self.settings.account,
             region_default=self.settings.region,
             data=None if self._temporary else self.data,
-            keys=self.keys,
+            service_of=self._service_of,
+            account_of=self._account_of,
         )
         self._build_lambda()
         services = {
@@ -243,6 +246,14 @@ class Cloud:
         ).operations()
 
     # -- small things ------------------------------------------------------------------------------------
+
+    def _service_of(self, request: Request) -> str:
+        scope = self.door.authenticate.scope(request)
+        return scope.service if scope else ""
+
+    def _account_of(self, access_key: str) -> str | None:
+        key = self.keys.find(access_key)
+        return key.account if key else None
 
     def _authenticate_invoke(self, request: Request, body: bytes) -> Caller:
         return self.door.authenticate(request, body, service="lambda")

@@ -154,10 +154,10 @@ def test_the_aws_cli_works(cumulo_empty, tmp_path: Path):
     aws("lambda", "create-function", "--function-name", "cli", "--runtime", PYTHON, "--handler", "app.handler",
         "--role", ROLE, "--zip-file", "fileb://f.zip")  # fmt: skip
     aws("lambda", "wait", "function-active-v2", "--function-name", "cli")
-    aws("lambda", "invoke", "--function-name", "cli", "--payload", '{"x": 1}', "--cli-binary-format", "raw-in-base64-out",
-        "out.json")  # fmt: skip
+    (tmp_path / "event.json").write_text('{"x": 1}')
+    aws("lambda", "invoke", "--function-name", "cli", "--payload", "fileb://event.json", "out.json")
     assert json.loads((tmp_path / "out.json").read_text())["got"] == {"x": 1}
-    assert "hello {'x': 1}" in aws("logs", "tail", "/aws/lambda/cli")
+    assert "hello {'x': 1}" in aws("logs", "filter-log-events", "--log-group-name", "/aws/lambda/cli")
     assert json.loads(aws("sts", "get-caller-identity"))["Account"] == "000000000000"
     aws("iam", "create-role", "--role-name", "r", "--assume-role-policy-document", "{}")
     aws("s3", "mb", "s3://bucket")

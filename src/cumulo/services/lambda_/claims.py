@@ -1,4 +1,4 @@
-"""Who may bring the answer to the call that is inside an environment: one connection at a time."""
+"""Who may bring the answer to the call that is inside an environment: the last that asked, until one has brought it."""
 
 from cumulo.services.lambda_.runtime_api import Connection, Verdict
 
@@ -27,7 +27,9 @@ class Claim:
         """Ask for the right."""
         if request_id == self._current:
             if self._holder is not None:
-                return Verdict.WRONG_STATE
+                # Half an answer is none: the runtime may have given that connection up, and asks again on another
+                # before we hear of the first one's end.
+                self._holder.overtaken()
             self._holder = connection
             return Verdict.WELCOME
         return Verdict.WRONG_STATE if request_id == self._last else Verdict.WRONG_ID

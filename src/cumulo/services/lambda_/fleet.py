@@ -255,7 +255,7 @@ class EnvironmentFleet:
             if pool.waiting:
                 self._launch_for(pool)
             elif pool.empty:
-                del self._pools[generation]
+                self._pools.pop(generation, None)  # ending the last one may have removed it
         if self._starved:
             self._feed_starved()
 
@@ -281,7 +281,7 @@ class EnvironmentFleet:
         for environment in (*pool.idle, *pool.reset):
             self._end(environment)
         if pool.empty:
-            del self._pools[generation]
+            self._pools.pop(generation, None)  # ending the last one may have removed it
 
     def forget(self, account: str, region: str, name: str) -> None:
         """The function was deleted."""

@@ -165,6 +165,7 @@ class Connection(asyncio.Protocol):
         "_head_bytes",
         "_headers",
         "_in_head",
+        "_last_call",
         "_length",
         "_limit",
         "_parser",
@@ -181,6 +182,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
         self._polling = False
+        self._last_call = False
         self._claimed = False
         self._dead = False
         self._in_head = True
@@ -297,6 +299,7 @@ class Connection(asyncio.Protocol):
         match self._target:
             case Target.NEXT:
                 self._polling = True
+                self._last_call = not self._parser.should_keep_alive()
                 if not self._runtime.polled(self):
                     self._polling = False
                     self._send(_WRONG_STATE)
@@ -319,6 +322,14 @@ class Connection(asyncio.Protocol):
         self._polling = False
         if self._transport is not None:
             self._transport.write(data)
+            if self._last_call:
+                self._transport.close()
+
+    def overtaken(self) -> None:
+        """Another connection brings the answer; what comes here from now on is refused."""
+        self._claimed = False
+        self._body = None
+        self._target = self._refuse(_WRONG_STATE)
 
     def drop(self) -> None:
         """Cut the connection."""
