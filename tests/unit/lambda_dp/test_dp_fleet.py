@@ -7,6 +7,7 @@ import pytest
 from tests.unit.lambda_dp.dp_cloud import DataPlane, until, with_plane
 
 from cumulo.base.errors import AwsError
+from cumulo.sandbox.contract import RuntimeMissing
 from cumulo.services.lambda_.plan import Capacity
 
 GATED = "import time, os\ndef handler(event, context):\n    while not os.path.exists(event): time.sleep(0.005)\n    return os.getpid()\n"
@@ -173,5 +174,47 @@ def test_an_environment_that_dies_while_idle_is_started_again_by_the_next_call(t
         one = (await plane.call("pid")).payload
         await until(lambda: plane.fleet.counts()["reset"] == 1, "reset")
         assert (await plane.call("pid")).payload != one
+
+    with_plane(tmp_path, story)
+
+
+def test_a_machine_that_cannot_start_a_runtime_refuses_every_waiting_call(tmp_path):
+    async def story(plane: DataPlane) -> None:
+        async def no_host(version):
+            raise RuntimeMissing("install node") if version.name == "missing" else KeyError("a bug")
+
+        plane.world.host_of = no_host
+        plane.deploy("missing", PID)
+        plane.deploy("buggy", PID)
+        for name, code in (("missing", "InvalidRuntimeException"), ("buggy", "ServiceException")):
+            found = await asyncio.gather(*(plane.call(name) for _ in range(3)), return_exceptions=True)
+            assert [error.code for error in found] == [code] * 3
+        await until(lambda: sum(plane.fleet.counts().values()) == 0, "none left")
+
+    with_plane(tmp_path, story)
+
+
+def test_deletion_is_passed_on(tmp_path):
+    async def story(plane: DataPlane) -> None:
+        told = []
+        plane.fleet.when_forgotten(lambda *key: told.append(key))
+        plane.fleet.forget("a", "r", "f")
+        assert told == [("a", "r", "f")]
+
+    with_plane(tmp_path, story)
+
+
+def test_stopping_refuses_what_runs_and_leaves_no_process(tmp_path):
+    async def story(plane: DataPlane) -> None:
+        plane.deploy("gated", GATED, timeout_s=30)
+        call = asyncio.create_task(plane.call("gated", b'"/nowhere"'))
+        await until(lambda: plane.fleet.counts()["busy"] == 1, "busy")
+        await plane.fleet.close()
+        with pytest.raises(AwsError) as refused:
+            await call
+        assert refused.value.code == "ServiceException"
+        assert sum(plane.fleet.counts().values()) == 0
+        with pytest.raises(AwsError):
+            await plane.call("gated")
 
     with_plane(tmp_path, story)

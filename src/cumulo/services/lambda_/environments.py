@@ -8,7 +8,7 @@ import asyncio
 
 from cumulo.base.errors import AwsError
 from cumulo.base.log import Log
-from cumulo.sandbox.contract import Exit, RuntimeMissing, StartError
+from cumulo.sandbox.contract import Exit, StartError
 from cumulo.services.lambda_ import faults
 from cumulo.services.lambda_.alarm import Alarm
 from cumulo.services.lambda_.calls import Call, Outcome
@@ -57,8 +57,6 @@ class Environment:
         self._deadline = 0.0
         self._alarm = Alarm(world.clock, self._rang)
 
-    # -- what the fleet asks -----------------------------------------------------------------------------
-
     def start(self) -> None:
         """Begin the first life."""
         self._keeper.spawn(self._live())
@@ -92,8 +90,6 @@ class Environment:
             self._process.sandbox.kill()
         elif not had_process:
             self._gone()
-
-    # -- what its runtime says ---------------------------------------------------------------------------
 
     def connected(self, connection: Connection) -> bool:
         """A connection was made; False when there are too many."""
@@ -167,8 +163,6 @@ class Environment:
         self._init_over(Fault(error_type, "", reported=error_type))
         return True
 
-    # -- a call ------------------------------------------------------------------------------------------
-
     def _hand_over(self, call: Call, now: float) -> None:
         connection = self._connection
         process = self._process
@@ -241,14 +235,12 @@ class Environment:
         self._keeper.finished(call)
         self._endings.answer(call.on_done, Outcome(refusal=refusal))
 
-    # -- the process -------------------------------------------------------------------------------------
-
     async def _live(self) -> None:
         """One life of the process, from launch to end."""
         self._init_error = None
         try:
             process = await self._launch()
-        except (StartError, RuntimeMissing, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the callers must learn of it
             if self._process is not None:
                 await self._clean_up(self._process)
             self._not_started(error)
@@ -275,7 +267,7 @@ class Environment:
     async def _clean_up(self, process: Process) -> None:
         try:
             await process.close()
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - the environment's story goes on
             _log.error("sandbox left something behind", sandbox=self.names.sandbox, error=str(error))
         self._process = self._connection = None
 
@@ -289,7 +281,7 @@ class Environment:
 
     def _abandon(self, error: Exception) -> None:
         """This machine cannot run it: not the function's fault."""
-        _log.error("sandbox failed", function=self.ready.version.arn, error=str(error))
+        _log.error("sandbox failed", function=self.ready.version.arn, error=repr(error))
         refusal = refusal_of(error)
         self._step(Event.STOP)
         if self.call is not None:
@@ -345,8 +337,6 @@ class Environment:
         else:
             self._keeper.freed(self)
 
-    # -- time --------------------------------------------------------------------------------------------
-
     def _rest(self) -> None:
         """It is idle: offer it, and freeze it when nobody takes it."""
         self._keeper.freed(self)
@@ -361,10 +351,10 @@ class Environment:
             case Phase.STARTING:
                 self._init_over(faults.timed_out(self._world.init_seconds_max))
             case Phase.REVIVING if overdue:
-                self._init_over(self._timeout())
+                self._init_over(faults.timed_out(self.ready.version.timeout_s))
             case Phase.BUSY if overdue:
                 self._step(Event.FAIL)
-                self._fail_call(self._timeout())
+                self._fail_call(faults.timed_out(self.ready.version.timeout_s))
                 self._kill()
             case Phase.BUSY:
                 self._follow()
@@ -376,9 +366,6 @@ class Environment:
                 self._freeze()
             case _:
                 pass
-
-    def _timeout(self) -> Fault:
-        return faults.timed_out(float(self.ready.version.timeout_s))
 
     def _kill(self) -> None:
         if self._process is not None:
@@ -392,8 +379,6 @@ class Environment:
         self._book.flush()
         process.sandbox.freeze()
         self._step(Event.FREEZE)
-
-    # -- output ------------------------------------------------------------------------------------------
 
     def _follow(self) -> None:
         """The call takes a while: from now on its output is logged as it comes."""

@@ -13,6 +13,7 @@ import msgspec
 
 from cumulo.base.errors import AwsError
 from cumulo.base.ids import Ids
+from cumulo.base.limits import STOP_GRACE_SECONDS
 from cumulo.base.log import Log
 from cumulo.services.lambda_ import plan
 from cumulo.services.lambda_.calls import Call, Outcome
@@ -65,6 +66,7 @@ class EnvironmentFleet:
         self._tasks: set[asyncio.Task[None]] = set()
         self._again: asyncio.TimerHandle | None = None
         self._closing = False
+        self._forgotten: list[Callable[[str, str, str], None]] = []
 
     # -- calls -------------------------------------------------------------------------------------------
 
@@ -283,8 +285,14 @@ class EnvironmentFleet:
         if pool.empty:
             self._pools.pop(generation, None)  # ending the last one may have removed it
 
+    def when_forgotten(self, tell: Callable[[str, str, str], None]) -> None:
+        """Also tell this one when a function is deleted (the queue of events, which is built later)."""
+        self._forgotten.append(tell)
+
     def forget(self, account: str, region: str, name: str) -> None:
-        """The function was deleted."""
+        """The function was deleted: its environments end, its queued events go with the next commit."""
+        for tell in self._forgotten:
+            tell(account, region, name)
         for generation, pool in list(self._pools.items()):
             version = pool.ready.version
             if (version.account, version.region, version.name) == (account, region, name):
@@ -366,7 +374,11 @@ class EnvironmentFleet:
                 self._world.endings.answer(call.on_done, Outcome(refusal=refusal))
         for environment in list(self._by_name.values()):
             environment.stop()
-        while self._tasks:
+        if self._tasks:
+            await asyncio.wait(list(self._tasks), timeout=STOP_GRACE_SECONDS)
+        while self._tasks:  # something that never answers; the launcher's own close reaps what it holds
+            for task in list(self._tasks):
+                task.cancel()
             await asyncio.wait(list(self._tasks))
 
 
