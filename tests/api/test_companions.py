@@ -343,3 +343,127 @@ def test_a_nonsense_endpoint_is_refused_at_once():
             data=None,
             service_of=lambda _: "s3",
         )
+
+
+def make_something_of_everything(cloud: Cloud) -> dict[str, object]:
+    """Use the services that applications use most; gives what a client holds on to."""
+    iam, s3, sqs = cloud.client("iam"), cloud.client("s3"), cloud.client("sqs")
+    role = iam.create_role(RoleName="r", AssumeRolePolicyDocument="{}")["Role"]
+    iam.create_user(UserName="u")
+    key = iam.create_access_key(UserName="u")["AccessKey"]
+    s3.create_bucket(Bucket="bucket-kept")
+    s3.put_bucket_versioning(Bucket="bucket-kept", VersioningConfiguration={"Status": "Enabled"})
+    version = s3.put_object(Bucket="bucket-kept", Key="k", Body=b"v1")["VersionId"]
+    upload = s3.create_multipart_upload(Bucket="bucket-kept", Key="parts")["UploadId"]
+    etag = s3.upload_part(Bucket="bucket-kept", Key="parts", UploadId=upload, PartNumber=1, Body=b"part")[
+        "ETag"
+    ]
+    url = sqs.create_queue(QueueName="q")["QueueUrl"]
+    for text in ("one", "two"):
+        sqs.send_message(QueueUrl=url, MessageBody=text)
+    first = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=3, MaxNumberOfMessages=1)["Messages"][0]
+    table = cloud.client("dynamodb").create_table(
+        TableName="t",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )["TableDescription"]
+    cloud.client("dynamodb").put_item(TableName="t", Item={"id": {"S": "1"}})
+    cloud.client("ssm").put_parameter(Name="/p", Value="v", Type="SecureString")
+    secret = cloud.client("secretsmanager").create_secret(Name="s", SecretString="hidden")
+    rule = cloud.client("events").put_rule(Name="rule", ScheduleExpression="rate(1 minute)")["RuleArn"]
+    topic = cloud.client("sns").create_topic(Name="topic")["TopicArn"]
+    kms = cloud.client("kms").create_key()["KeyMetadata"]
+    stream = cloud.client("kinesis").create_stream(StreamName="k", ShardCount=1) and "k"
+    vpc = cloud.client("ec2").create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    return {
+        "role": role, "key": key, "version": version, "upload": upload, "etag": etag, "url": url,
+        "first": first, "table": table, "secret": secret, "rule": rule, "topic": topic, "kms": kms,
+        "stream": stream, "vpc": vpc,
+    }  # fmt: skip
+
+
+def test_what_was_acknowledged_is_there_after_moto_was_killed(tmp_path: Path):
+    cloud = Cloud(data=tmp_path)
+    try:
+        made = make_something_of_everything(cloud)
+        pid = cloud.companions.pid
+        assert pid is not None
+        os.kill(pid, 9)
+        iam, s3, sqs = cloud.client("iam"), cloud.client("s3"), cloud.client("sqs")
+        role = iam.get_role(RoleName="r")["Role"]
+        assert role["RoleId"] == made["role"]["RoleId"]
+        assert role["CreateDate"] == made["role"]["CreateDate"]
+        assert (
+            iam.list_access_keys(UserName="u")["AccessKeyMetadata"][0]["AccessKeyId"]
+            == (made["key"]["AccessKeyId"])
+        )
+        got = s3.get_object(Bucket="bucket-kept", Key="k", VersionId=made["version"])
+        assert got["Body"].read() == b"v1"
+        s3.complete_multipart_upload(
+            Bucket="bucket-kept",
+            Key="parts",
+            UploadId=made["upload"],
+            MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": made["etag"]}]},
+        )
+        assert s3.get_object(Bucket="bucket-kept", Key="parts")["Body"].read() == b"part"
+        sqs.delete_message(QueueUrl=made["url"], ReceiptHandle=made["first"]["ReceiptHandle"])
+        (second,) = sqs.receive_message(QueueUrl=made["url"], MaxNumberOfMessages=10)["Messages"]
+        assert second["Body"] == "two"
+        dynamodb = cloud.client("dynamodb")
+        table = dynamodb.describe_table(TableName="t")["Table"]
+        assert table["CreationDateTime"] == made["table"]["CreationDateTime"]
+        assert dynamodb.get_item(TableName="t", Key={"id": {"S": "1"}})["Item"] == {"id": {"S": "1"}}
+        parameter = cloud.client("ssm").get_parameter(Name="/p", WithDecryption=True)["Parameter"]
+        assert parameter["Value"] == "v"
+        secret = cloud.client("secretsmanager").get_secret_value(SecretId=made["secret"]["ARN"])
+        assert (secret["SecretString"], secret["VersionId"]) == ("hidden", made["secret"]["VersionId"])
+        assert cloud.client("events").describe_rule(Name="rule")["Arn"] == made["rule"]
+        assert cloud.client("sns").list_topics()["Topics"] == [{"TopicArn": made["topic"]}]
+        assert cloud.client("kms").describe_key(KeyId=made["kms"]["KeyId"])["KeyMetadata"]["Enabled"]
+        assert cloud.client("kinesis").list_streams()["StreamNames"] == [made["stream"]]
+        assert (
+            cloud.client("ec2").describe_vpcs(VpcIds=[made["vpc"]])["Vpcs"][0]["CidrBlock"] == "10.0.0.0/16"
+        )
+    finally:
+        cloud.close()
+    journal = tmp_path / "companions.jsonl"
+    assert journal.stat().st_mode & 0o077 == 0
+    with journal.open("ab") as file:
+        file.write(b'{"number":1000,"at":1.0,"meth')  # the server was killed in the middle of a line
+    again = Cloud(data=tmp_path)
+    try:
+        assert again.client("iam").get_role(RoleName="r")["Role"]["RoleId"] == made["role"]["RoleId"]
+        again.client("iam").create_role(RoleName="later", AssumeRolePolicyDocument="{}")
+        again.do(again.companions.reset())
+        with pytest.raises(ClientError, match="NoSuchEntity"):
+            again.client("iam").get_role(RoleName="r")
+    finally:
+        again.close()
+
+
+def test_nobody_waits_for_the_long_poll_of_another(tmp_path: Path):
+    cloud = Cloud(data=tmp_path)
+    try:
+        sqs = cloud.client("sqs")
+        url = sqs.create_queue(QueueName="q")["QueueUrl"]
+        got: list[str] = []
+
+        def poll() -> None:
+            answer = cloud.client("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=20)
+            got.extend(message["Body"] for message in answer["Messages"])
+
+        polling = threading.Thread(target=poll)
+        polling.start()
+        sqs.send_message(QueueUrl=url, MessageBody="hello")
+        polling.join(10)
+        assert got == ["hello"]
+    finally:
+        cloud.close()
+
+
+def test_a_client_cannot_reach_the_back_door_of_moto(cloud: Cloud):
+    cloud.client("iam").create_role(RoleName="stays", AssumeRolePolicyDocument="{}")
+    answer = cloud.do(cloud.companions.call("s3", "POST", "/moto-api/reset", caller=Caller()))
+    assert answer.status == 404
+    assert cloud.client("iam").get_role(RoleName="stays")

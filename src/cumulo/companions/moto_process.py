@@ -1,8 +1,8 @@
 """The process that answers for the AWS services that are not ours, with moto.
 
-`python -m cumulo.companions.moto_process SOCKET JOURNAL ACCOUNT` serves on a unix socket, says `ready` on its
-output, and ends when its input does: it cannot outlive the server that started it.  Who can open the socket is
-trusted; the internal headers below say whose request it is.
+`python -m cumulo.companions.moto_process SOCKET JOURNAL ACCOUNT` does again what the journal says (none when it
+is empty), serves on a unix socket, says `ready` on its output, and ends when its input does: it cannot outlive
+the server that started it.  Who can open the socket is trusted; internal headers say whose request it is.
 """
 
 import asyncio
@@ -14,13 +14,17 @@ import socket
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from cumulo.base.clock import SystemClock
+from cumulo.companions import moto_time
 from cumulo.companions.headers import ACCOUNT_HEADER, SERVICE_HEADER
-from cumulo.companions.wsgi import Application, Environ, WsgiHandler
-from cumulo.wire.http import Request
+from cumulo.companions.journal import Journal
+from cumulo.companions.polls import answer_poll
+from cumulo.companions.wsgi import Application, Environ, Threads, WsgiBridge
+from cumulo.wire.http import Handler, Request
 from cumulo.wire.server import Limits, Server
 
 THREADS_MAX: Final = 128  # a long poll of SQS keeps one for up to 20 s
@@ -35,31 +39,45 @@ _PLAIN_HOST: Final = re.compile(r"localhost|[0-9.]+|\[.*\]|[^.:]+")
 
 def main(arguments: list[str]) -> None:
     """Serve until the input ends."""
-    socket_path, _, account = arguments
+    socket_path, journal_path, account = arguments
     _die_with_parent()
+    handler = _moto(account, Path(journal_path) if journal_path else None)
     sock = socket.socket(socket.AF_UNIX)
     sock.bind(socket_path)
     sock.listen(128)
-    asyncio.run(_serve(sock, _moto(account)))
+    asyncio.run(_serve(sock, handler))
 
 
-async def _serve(sock: socket.socket, handler: WsgiHandler) -> None:
+async def _serve(sock: socket.socket, handler: Handler) -> None:
     limits = Limits(
         adopted_connections_max=4096, bodies_bytes_max=BODIES_BYTES_MAX, idle_seconds_max=24 * 3600.0
     )
     server = Server(handler, clock=SystemClock(), limits=limits)
     await server.adopt(sock, "")
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
+    _say("ready")
     await asyncio.Event().wait()
 
 
-def _moto(account: str) -> WsgiHandler:
+def _moto(account: str, journal_path: Path | None) -> Handler:
+    pinned = None if journal_path is None else moto_time.install()
+
     from moto.server import DomainDispatcherApplication, create_backend_app
 
-    adapter = Adapter(account)
     dispatcher: Application = DomainDispatcherApplication(create_backend_app)
-    return WsgiHandler(dispatcher, ThreadPoolExecutor(THREADS_MAX, "moto"), adapter)
+    bridge = WsgiBridge(dispatcher, Adapter(account))
+    answer = bridge.answer
+    if journal_path is not None and pinned is not None:
+        journal = Journal(journal_path, bridge.answer, pinned)
+        count, failed = journal.replay(lambda done: _say(f"replaying {done}"))
+        if count:
+            _say(f"replayed {count} failed {failed}")
+        answer = partial(answer_poll, answer=journal.answer)
+    return Threads(answer, ThreadPoolExecutor(THREADS_MAX, "moto"))
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 class Adapter:

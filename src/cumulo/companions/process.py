@@ -108,11 +108,7 @@ class MotoProcess:
                 start_new_session=True,
             )
         assert process.stdout is not None
-        line = b""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(START_SECONDS_MAX):
-                line = await process.stdout.readline()
-        if line != b"ready\n":
+        if not await _gets_ready(process.stdout):
             await self._end()
             raise CannotStart(_why(errors))
         _log.info("moto has started", extra={"pid": process.pid})
@@ -129,6 +125,22 @@ class MotoProcess:
         except TimeoutError:
             process.kill()
             await process.wait()
+
+
+async def _gets_ready(output: asyncio.StreamReader) -> bool:
+    """Wait until it says that it is ready; each sign of life gives it more time."""
+    with contextlib.suppress(TimeoutError):
+        while True:
+            async with asyncio.timeout(START_SECONDS_MAX):
+                line = await output.readline()
+            if line == b"ready\n":
+                return True
+            if not line:
+                return False
+            words = line.split()
+            if words[0] == b"replayed" and words[-1] != b"0":
+                _log.warning("moto could not repeat all it had done", extra={"what": line.decode()})
+    return False
 
 
 def _why(errors: Path) -> str:
