@@ -446,18 +446,19 @@ def test_nobody_waits_for_the_long_poll_of_another(tmp_path: Path):
     cloud = Cloud(data=tmp_path)
     try:
         sqs = cloud.client("sqs")
-        url = sqs.create_queue(QueueName="q")["QueueUrl"]
-        got: list[str] = []
+        url = sqs.create_queue(QueueName="q", Attributes={"ReceiveMessageWaitTimeSeconds": "20"})["QueueUrl"]
+        for wait in ({"WaitTimeSeconds": 20}, {}):
+            got: list[str] = []
 
-        def poll() -> None:
-            answer = cloud.client("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=20)
-            got.extend(message["Body"] for message in answer["Messages"])
+            def poll(wait: dict[str, int] = wait, got: list[str] = got) -> None:
+                answer = cloud.client("sqs").receive_message(QueueUrl=url, **wait)
+                got.extend(message["Body"] for message in answer["Messages"])
 
-        polling = threading.Thread(target=poll)
-        polling.start()
-        sqs.send_message(QueueUrl=url, MessageBody="hello")
-        polling.join(10)
-        assert got == ["hello"]
+            polling = threading.Thread(target=poll)
+            polling.start()
+            sqs.send_message(QueueUrl=url, MessageBody="hello")
+            polling.join(10)
+            assert got == ["hello"]
     finally:
         cloud.close()
 
