@@ -1,0 +1,163 @@
+"""Passes requests for services that are not ours to moto, or to a real endpoint that was configured."""
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from cumulo.base.caller import Caller
+from cumulo.companions.headers import ACCOUNT_HEADER, INTERNAL, SERVICE_HEADER
+from cumulo.companions.process import CannotStart, MotoProcess
+from cumulo.companions.upstream import HEAD_BYTES_MAX, Pairs, Upstream, UpstreamError
+from cumulo.wire.http import BytesBody, Headers, Request, Response
+
+SMALL_BODY_BYTES_MAX: Final = 64 * 1024
+JOURNAL: Final = "companions.jsonl"
+
+_ACCOUNT: Final = re.compile(r"[0-9]{12}")
+_HEADER_KEY: Final = re.compile(r"Credential=([^/,\s]+)/|AWS ([^:\s]+):")
+_QUERY_KEY: Final = re.compile(r"(?:^|&)(?:X-Amz-Credential=([^&/%]+)|AWSAccessKeyId=([^&]+))")
+
+
+class Companions:
+    """The handler for every AWS service that is not ours.
+
+    `endpoints` names real endpoints (`{"s3": "http://minio:9000"}`); moto answers for everything else.
+    `account_of` knows the account of access keys that the cloud itself has issued; a key of twelve digits is
+    its own account; moto is asked about keys that it issued; all others belong to `account_default`.
+    """
+
+    def __init__(
+        self,
+        *,
+        endpoints: Mapping[str, str],
+        account_default: str,
+        region_default: str,
+        data: Path | None,
+        service_of: Callable[[Request], str],
+        account_of: Callable[[str], str | None] | None = None,
+    ) -> None:
+        self._account_default = account_default
+        self._region_default = region_default
+        self._service_of = service_of
+        self._account_of = account_of
+        self._journal = None if data is None else data / JOURNAL
+        self._process = MotoProcess(account=account_default, journal=self._journal)
+        self._moto = Upstream(self._process.connect)
+        self._endpoints = {name: Upstream(_connector(url)) for name, url in endpoints.items()}
+
+    @property
+    def started(self) -> bool:
+        """Whether moto runs."""
+        return self._process.running
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of moto while it runs."""
+        return self._process.pid
+
+    async def __call__(self, request: Request) -> Response:
+        """Answer a request."""
+        return await self._pass_on(self._service_of(request), request)
+
+    async def call(
+        self,
+        service: str,
+        method: str,
+        path: str,
+        *,
+        caller: Caller,
+        query: str = "",
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+    ) -> Response:
+        """Send a request of the cloud's own in the name of `caller`; `service` as in a signature's scope."""
+        region = caller.region or self._region_default
+        scope = f"{caller.account}/20200101/{region}/{service}/aws4_request"
+        wanted = {
+            "host": "localhost",
+            "authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0",
+            **(headers or {}),
+        }
+        if body or method in {"POST", "PUT"}:
+            wanted["content-length"] = str(len(body))
+        raw = Headers((name.encode(), value.encode("latin-1")) for name, value in wanted.items())
+        return await self._pass_on(service, Request(method, path, query, raw, BytesBody(body)))
+
+    async def reset(self) -> None:
+        """Forget everything that moto keeps.  Real endpoints are left alone."""
+        await self._process.stop()
+        self._moto.close()
+        if self._journal is not None:
+            self._journal.unlink(missing_ok=True)
+
+    async def close(self) -> None:
+        """End moto and close all connections."""
+        await self._process.close()
+        for upstream in (self._moto, *self._endpoints.values()):
+            upstream.close()
+
+    async def _pass_on(self, service: str, request: Request) -> Response:
+        length = request.headers.get("content-length", "0")
+        if "transfer-encoding" not in request.headers and int(length) <= SMALL_BODY_BYTES_MAX:
+            request.body = BytesBody(await request.body.read(SMALL_BODY_BYTES_MAX))
+        try:
+            endpoint = self._endpoints.get(service)
+            if endpoint is not None:
+                return await endpoint.send(request, (), INTERNAL)
+            extra = ((ACCOUNT_HEADER, self._account(request)), (SERVICE_HEADER, service))
+            return await self._ask_moto(request, extra)
+        except (CannotStart, UpstreamError) as fault:
+            return _unavailable(service, request, str(fault))
+
+    async def _ask_moto(self, request: Request, extra: Pairs) -> Response:
+        try:
+            return await self._moto.send(request, extra, INTERNAL)
+        except UpstreamError:
+            if not isinstance(request.body, BytesBody) or not await self._process.has_died():
+                raise
+        return await self._moto.send(request, extra, INTERNAL)
+
+    def _account(self, request: Request) -> str:
+        """The account of a request's key; empty when only moto can know it."""
+        found = _HEADER_KEY.search(request.headers.get("authorization")) or _QUERY_KEY.search(request.query)
+        if found is None:
+            return self._account_default
+        key = found[1] or found[2]
+        if _ACCOUNT.fullmatch(key):
+            return key
+        known = self._account_of(key) if self._account_of is not None else None
+        return known or ""
+
+
+def _connector(url: str) -> Callable[[], "asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]]"]:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(f"{url!r} is no endpoint: http://host:port is expected")
+    secure = parts.scheme == "https"
+    port = parts.port or (443 if secure else 80)
+
+    def connect() -> "asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]]":
+        opening = asyncio.open_connection(parts.hostname, port, ssl=secure or None, limit=HEAD_BYTES_MAX)
+        return asyncio.ensure_future(opening)
+
+    return connect
+
+
+def _unavailable(service: str, request: Request, why: str) -> Response:
+    """Say that a companion does not answer, in the form that the service's clients read."""
+    message = f"The companion for {service} is not available: {why}"
+    content_type = request.headers.get("content-type")
+    if "x-amz-target" in request.headers or "json" in content_type:
+        body = msgspec.json.encode({"__type": "ServiceUnavailable", "message": message})
+        headers = [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-ErrorType", "ServiceUnavailable")]
+        return Response(503, headers, body)
+    text = message.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    inner = f"<Error><Code>ServiceUnavailable</Code><Message>{text}</Message></Error>"
+    whole = inner if service == "s3" else f"<ErrorResponse>{inner}</ErrorResponse>"
+    xml = f'<?xml version="1.0" encoding="UTF-8"?>\n{whole}'.encode()
+    return Response(503, [("Content-Type", "text/xml")], xml)

@@ -1,0 +1,9 @@
+"""Headers that the door adds for the companions' process, and that clients cannot send."""
+
+from typing import Final
+
+ACCOUNT_HEADER: Final = "x-cumulo-account"
+SERVICE_HEADER: Final = "x-cumulo-service"
+MOTO_ACCOUNT_HEADER: Final = "x-moto-account-id"  # moto's own, which would let a client choose its account
+
+INTERNAL: Final = frozenset({ACCOUNT_HEADER, SERVICE_HEADER, MOTO_ACCOUNT_HEADER})
