@@ -15,7 +15,8 @@ from cumulo.sandbox.opening import open_launcher
 from cumulo.sandbox.probe import probe
 
 needs_root = pytest.mark.skipif(
-    os.geteuid() != 0 or not probe().privileged, reason="isolated sandboxes with all limits need root on Linux"
+    os.geteuid() != 0 or not probe().privileged,
+    reason="isolated sandboxes with all limits need root on Linux",
 )
 CLOUD_PORT = 4566
 PYTHON = next((p for p in ("/usr/bin/python3",) if Path(p).exists()), "")
@@ -75,7 +76,9 @@ async def read_until(sandbox: CellSandbox, marker: bytes | None = None, seconds:
                 data = os.read(sandbox.output, 65536)
             except BlockingIOError:
                 readable = loop.create_future()
-                loop.add_reader(sandbox.output, lambda waiting=readable: waiting.done() or waiting.set_result(None))
+                loop.add_reader(
+                    sandbox.output, lambda waiting=readable: waiting.done() or waiting.set_result(None)
+                )
                 try:
                     await readable
                 finally:

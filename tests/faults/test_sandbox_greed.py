@@ -4,8 +4,9 @@ import asyncio
 import os
 from pathlib import Path
 
-from cumulo.sandbox.contract import Exit
 from tests.sandbox_kit import launcher, needs_python, needs_root, python, read_until, run, run_once, shell
+
+from cumulo.sandbox.contract import Exit
 
 pytestmark = [needs_root, needs_python]
 
@@ -91,9 +92,7 @@ try:
 except OSError as error: print(written >> 20, error.strerror)
 print(os.stat("/tmp/big").st_size == written)
 """
-    output, ended = run_long(
-        tmp_path, python(tmp_path, fill, memory_mib=64, tmp_mib=256)
-    )
+    output, ended = run_long(tmp_path, python(tmp_path, fill, memory_mib=64, tmp_mib=256))
     mib, *reason = output.splitlines()[0].split()
     assert ended == Exit()
     assert 250 <= int(mib) <= 262
@@ -142,6 +141,12 @@ def test_a_shrinking_bound_of_output_stops_the_writer_and_not_the_server(tmp_pat
 
 
 def test_core_files_are_not_written(tmp_path: Path):
-    output, ended = run_once(tmp_path, python(tmp_path, "import resource, os; print(resource.getrlimit(resource.RLIMIT_CORE)); os.chdir('/tmp'); os.abort()"))
+    output, ended = run_once(
+        tmp_path,
+        python(
+            tmp_path,
+            "import resource, os; print(resource.getrlimit(resource.RLIMIT_CORE)); os.chdir('/tmp'); os.abort()",
+        ),
+    )
     assert output == "(0, 0)\n"
     assert ended == Exit(signal=6)

@@ -9,12 +9,12 @@ import uuid
 from pathlib import Path
 
 import pytest
+from tests.sandbox_kit import launcher, needs_root, read_until, run, shell, until
 
 from cumulo.sandbox import cgroups, network
 from cumulo.sandbox.contract import Exit, StartError
 from cumulo.sandbox.opening import InstanceRuns, claim, reap, registry_folder
 from cumulo.sandbox.probe import CGROUPS
-from tests.sandbox_kit import launcher, needs_root, read_until, run, shell, until
 
 pytestmark = needs_root
 ROOT = Path(__file__).parents[2]
@@ -25,7 +25,11 @@ def processes() -> set[int]:
 
 
 def groups_of(instance: str) -> list[str]:
-    return [str(path) for base in (CGROUPS, *CGROUPS.glob("*")) for path in base.glob(f"{cgroups.PREFIX}{instance}")]
+    return [
+        str(path)
+        for base in (CGROUPS, *CGROUPS.glob("*"))
+        for path in base.glob(f"{cgroups.PREFIX}{instance}")
+    ]
 
 
 def tables() -> str:

@@ -7,9 +7,9 @@ import threading
 from pathlib import Path
 
 import pytest
+from tests.sandbox_kit import launcher, needs_python, needs_root, python, read_until, run, run_once, shell
 
 from cumulo.sandbox.contract import Exit
-from tests.sandbox_kit import launcher, needs_python, needs_root, python, read_until, run, run_once, shell
 
 pytestmark = [needs_root, needs_python]
 
@@ -35,7 +35,18 @@ def said(folder: Path, script: str, **more) -> str:
 
 
 @pytest.mark.parametrize(
-    "path", ["/etc/shadow", "/etc/gshadow", "/root", "/home/nobody", "/etc/ssl/private", "/boot", "/var/lib", "/sys/kernel", "/sys/fs"]
+    "path",
+    [
+        "/etc/shadow",
+        "/etc/gshadow",
+        "/root",
+        "/home/nobody",
+        "/etc/ssl/private",
+        "/boot",
+        "/var/lib",
+        "/sys/kernel",
+        "/sys/fs",
+    ],
 )
 def test_the_host_s_files_are_not_there(tmp_path: Path, path: str):
     assert said(tmp_path, f"print(tried(lambda: os.stat({path!r})))") == "ENOENT"
@@ -180,9 +191,9 @@ def test_another_architecture_s_calls_end_the_process(tmp_path: Path):
 
 @only_x86
 def test_a_terminal_cannot_be_fed_whatever_the_upper_bits_say(shared):
-    assert shared("print(call(16, 0, 0x5412, 0), call(16, 0, ctypes.c_ulong(0xAB00005412), 0), call(16, 0, 0x5413, 0))") == (
-        "ENOSYS ENOSYS ENOTTY"
-    )
+    assert shared(
+        "print(call(16, 0, 0x5412, 0), call(16, 0, ctypes.c_ulong(0xAB00005412), 0), call(16, 0, 0x5413, 0))"
+    ) == ("ENOSYS ENOSYS ENOTTY")
 
 
 def test_only_plain_sockets_can_be_made(shared):
@@ -224,7 +235,9 @@ print(done.returncode != 0)
 
 
 def test_devices_are_harmless(shared):
-    output = shared('print(sorted(os.listdir("/dev")), tried(lambda: os.open("/dev/tty", 2)), len(os.listdir("/dev/shm")))')
+    output = shared(
+        'print(sorted(os.listdir("/dev")), tried(lambda: os.open("/dev/tty", 2)), len(os.listdir("/dev/shm")))'
+    )
     names = "['fd', 'full', 'null', 'random', 'shm', 'stderr', 'stdin', 'stdout', 'tty', 'urandom', 'zero']"
     assert output == f"{names} ENXIO 0"
 
@@ -246,7 +259,10 @@ def test_control_groups_cannot_be_reached(shared):
 
 
 def test_only_its_own_processes_are_in_proc(shared):
-    assert shared('print([name for name in os.listdir("/proc") if name.isdigit()] == [str(os.getpid())])') == "True"
+    assert (
+        shared('print([name for name in os.listdir("/proc") if name.isdigit()] == [str(os.getpid())])')
+        == "True"
+    )
 
 
 def test_no_descriptor_but_its_own_is_open(shared):
@@ -345,7 +361,10 @@ def test_the_network_is_reached_when_the_machine_has_one(tmp_path: Path):
             with World() as world:
                 return await run(
                     opened,
-                    python(tmp_path, f"import socket; s = socket.create_connection(({world.address!r}, 7000), 5); print(s.recv(100).decode())"),
+                    python(
+                        tmp_path,
+                        f"import socket; s = socket.create_connection(({world.address!r}, 7000), 5); print(s.recv(100).decode())",
+                    ),
                 )
 
     output, ended = asyncio.run(main())

@@ -6,9 +6,20 @@ import signal
 from pathlib import Path
 
 import pytest
+from tests.sandbox_kit import (
+    launcher,
+    needs_python,
+    needs_root,
+    python,
+    read_until,
+    run,
+    run_once,
+    shell,
+    spec,
+    until,
+)
 
 from cumulo.sandbox.contract import Bind, Exit, StartError
-from tests.sandbox_kit import launcher, needs_python, needs_root, python, read_until, run, run_once, shell, spec, until
 
 pytestmark = needs_root
 
@@ -17,7 +28,8 @@ def test_a_program_sees_its_code_its_environment_and_its_name(tmp_path: Path):
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "hello").write_text("from the code")
     output, ended = run_once(
-        tmp_path, shell(tmp_path, 'cat hello; echo; echo "$WORD"; pwd; id -un; hostname', env={"WORD": "mine"})
+        tmp_path,
+        shell(tmp_path, 'cat hello; echo; echo "$WORD"; pwd; id -un; hostname', env={"WORD": "mine"}),
     )
     assert output.split("\n")[:5] == ["from the code", "mine", "/var/task", "sbx_user1051", "sandbox"]
     assert ended == Exit()
@@ -25,7 +37,11 @@ def test_a_program_sees_its_code_its_environment_and_its_name(tmp_path: Path):
 
 def test_the_addresses_are_in_the_environment(tmp_path: Path):
     output, _ = run_once(
-        tmp_path, shell(tmp_path, "echo $AWS_LAMBDA_RUNTIME_API $AWS_ENDPOINT_URL; echo framed >&$_LAMBDA_TELEMETRY_LOG_FD")
+        tmp_path,
+        shell(
+            tmp_path,
+            "echo $AWS_LAMBDA_RUNTIME_API $AWS_ENDPOINT_URL; echo framed >&$_LAMBDA_TELEMETRY_LOG_FD",
+        ),
     )
     assert output == "127.0.0.1:9001 http://127.0.0.1:4566\n"
 
@@ -33,7 +49,9 @@ def test_the_addresses_are_in_the_environment(tmp_path: Path):
 def test_telemetry_comes_by_a_pipe_of_its_own(tmp_path: Path):
     async def main():
         async with launcher(tmp_path) as opened:
-            box = await opened.start(shell(tmp_path, "echo framed >&$_LAMBDA_TELEMETRY_LOG_FD; echo plain; echo e >/dev/stderr"))
+            box = await opened.start(
+                shell(tmp_path, "echo framed >&$_LAMBDA_TELEMETRY_LOG_FD; echo plain; echo e >/dev/stderr")
+            )
             plain = await read_until(box)
             framed = os.read(box.telemetry, 100)
             await box.close()
@@ -57,7 +75,12 @@ def test_the_end_is_told_as_it_was(tmp_path: Path, script: str, expected: Exit):
 
 @pytest.mark.parametrize(
     ("argv", "code"),
-    [(("/var/task/missing",), 127), (("/var/task/plain",), 126), (("no-such-program",), 127), (("/etc",), 126)],
+    [
+        (("/var/task/missing",), 127),
+        (("/var/task/plain",), 126),
+        (("no-such-program",), 127),
+        (("/etc",), 126),
+    ],
 )
 def test_a_command_that_cannot_be_executed_is_told_apart(tmp_path: Path, argv: tuple[str, ...], code: int):
     (tmp_path / "code").mkdir()
@@ -69,7 +92,9 @@ def test_a_script_without_an_interpreter_is_no_command(tmp_path: Path):
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "bootstrap").write_text("echo hello")
     (tmp_path / "code" / "bootstrap").chmod(0o755)
-    assert run_once(tmp_path, spec(tmp_path, "/var/task/bootstrap"))[1] == Exit(code=126, entrypoint_failed=True)
+    assert run_once(tmp_path, spec(tmp_path, "/var/task/bootstrap"))[1] == Exit(
+        code=126, entrypoint_failed=True
+    )
 
 
 def test_code_that_is_missing_is_a_start_error(tmp_path: Path):
@@ -116,7 +141,11 @@ def test_what_is_bound_is_where_it_was_asked_for_and_cannot_be_written(tmp_path:
     binds = (Bind(folder, "/var/runtime"), Bind(folder, "/very/deep/down"), Bind(file, "/var/lang/file"))
     output, _ = run_once(
         tmp_path,
-        shell(tmp_path, "cat /var/runtime/a /very/deep/down/a /var/lang/file; touch /var/runtime/b 2>&1", binds=binds),
+        shell(
+            tmp_path,
+            "cat /var/runtime/a /very/deep/down/a /var/lang/file; touch /var/runtime/b 2>&1",
+            binds=binds,
+        ),
     )
     assert output.startswith("folder folder file")
     assert "Read-only file system" in output
@@ -150,7 +179,11 @@ def test_tmp_outlives_a_sandbox_and_is_forgotten_when_dropped(tmp_path: Path):
     async def main():
         async with launcher(tmp_path) as opened:
             seen = []
-            for script in ("echo kept > /tmp/file; mkdir /tmp/d", "cat /tmp/file; echo more >> /tmp/file; rmdir /tmp/d", "cat /tmp/file"):
+            for script in (
+                "echo kept > /tmp/file; mkdir /tmp/d",
+                "cat /tmp/file; echo more >> /tmp/file; rmdir /tmp/d",
+                "cat /tmp/file",
+            ):
                 box = await opened.start(shell(tmp_path, script, tmp_name="same"))
                 seen.append(await read_until(box))
                 await box.close()
@@ -304,7 +337,10 @@ def test_many_start_at_once_and_each_has_its_own(tmp_path: Path):
     async def main():
         async with launcher(tmp_path, spare_cells=2) as opened:
             boxes = await asyncio.gather(
-                *(opened.start(shell(tmp_path, f"echo {i}; read x; sleep 1000 & wait", name=f"n{i}")) for i in range(30))
+                *(
+                    opened.start(shell(tmp_path, f"echo {i}; read x; sleep 1000 & wait", name=f"n{i}"))
+                    for i in range(30)
+                )
             )
             outputs = [await read_until(box, b"\n") for box in boxes]
             await asyncio.gather(*(box.close() for box in boxes))
