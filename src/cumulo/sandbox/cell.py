@@ -40,6 +40,7 @@ _BACKLOG = 128
 _WATCH_SECONDS = 0.2
 _STATUS = "<iiBB"  # code, signal, out of memory, entrypoint failed
 _MEMLOCK_BYTES = 64 * 1024
+_PROCESSES_MAX = 4096  # of all sandboxes together, where no control group bounds each
 _OOM_SCORE_MAIN = "200"  # if the machine itself runs out, sandboxes go before anything else
 
 READY = b"R"
@@ -106,6 +107,7 @@ def prepare(plan: CellPlan) -> tuple[socket.socket, socket.socket]:
     sockets = _listener(RUNTIME_PORT), _listener(plan.cloud_port)
     rootfs.enter(plan.root)
     kernel.bound_capabilities()  # what is held stays until it is shed, but nothing can be gained again
+    kernel.hide_memory()
     return sockets
 
 
@@ -145,7 +147,6 @@ def _assigned(
         os.close(fd)
     messages.send(control, ASSIGNED)
     _shed(plan, uid=None)
-    kernel.hide_memory()
     kernel.die_with_parent()
     failure = os.read(failure_read, 4)
     os.close(failure_read)
@@ -218,7 +219,7 @@ def _main_process(plan: CellPlan, job: "dict[str, Any]", fds: tuple[int, int, in
             os.dup2(source, number, inheritable=number != _ERROR_FD)
         kernel.close_from(_ERROR_FD + 1)
         _write_if_there("/proc/self/oom_score_adj", _OOM_SCORE_MAIN)
-        _bound_resources(job["files_max"])
+        _bound_resources(job["files_max"], processes=plan.groups is None)
         os.chdir("/var/task")
         _default_signals()
         _shed(plan, uid=job["uid"])
@@ -264,11 +265,15 @@ def _shed(plan: CellPlan, *, uid: int | None) -> None:
     kernel.load_seccomp(plan.seccomp)
 
 
-def _bound_resources(files_max: int) -> None:
+def _bound_resources(files_max: int, *, processes: bool) -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     files = files_max if hard == resource.RLIM_INFINITY else min(files_max, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if processes:
+        known = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+        most = _PROCESSES_MAX if known == resource.RLIM_INFINITY else min(_PROCESSES_MAX, known)
+        resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
     locked = resource.getrlimit(resource.RLIMIT_MEMLOCK)[1]
     bound = _MEMLOCK_BYTES if locked == resource.RLIM_INFINITY else min(_MEMLOCK_BYTES, locked)
     resource.setrlimit(resource.RLIMIT_MEMLOCK, (bound, bound))

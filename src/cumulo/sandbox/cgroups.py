@@ -147,8 +147,8 @@ class GroupsV2:
 
     def __init__(self, root: str, parent: str) -> None:
         self.base = f"{root}/{parent}"
-        os.makedirs(self.base, exist_ok=True)
         for folder in (root, self.base):
+            os.makedirs(folder, exist_ok=True)
             have = _read(f"{folder}/cgroup.subtree_control").split()
             wanted = [f"+{kind}" for kind in ("memory", "cpu", "pids") if kind not in have]
             if wanted:

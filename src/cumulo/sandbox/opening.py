@@ -87,7 +87,7 @@ def _open_cells(
     volatile = data.absolute() / "volatile" / "sandbox"
     shutil.rmtree(volatile, ignore_errors=True)
     (volatile / "scratch").mkdir(parents=True)
-    program = filters.build() if report.ok("seccomp") else b""
+    program, isolation = _filter(report)
     config: dict[str, Any] = {
         "instance": instance,
         "cloud_port": cloud_port,
@@ -119,10 +119,18 @@ def _open_cells(
     return CellLauncher(
         connect=connect_warden,
         cloud_port=cloud_port,
-        isolation=report.isolation,
+        isolation=isolation,
         limits=limits,
         reap=clean,
     )
+
+
+def _filter(report: Report) -> tuple[bytes, Isolation]:
+    """The filter of system calls; without one, isolation is partial at best."""
+    try:
+        return (filters.build() if report.ok("seccomp") else b""), report.isolation
+    except filters.FilterError:
+        return b"", Isolation.PARTIAL
 
 
 def _uid_base(instance: str) -> int:

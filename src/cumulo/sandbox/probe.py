@@ -18,7 +18,7 @@ _SYS_OPEN_TREE = 428
 _CAP_SYS_ADMIN = 21
 _SEARCH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _TRIAL_SECONDS_MAX = 5.0
-_TRIAL = "import sys; sys.path.insert(0, {root!r}); from cumulo.sandbox.birth import trial; trial()"
+_TRIAL = "import sys; sys.path.insert(0, {root!r}); from cumulo.sandbox.birth import trial; trial(privileged={privileged})"
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -82,8 +82,11 @@ def _namespaces(privileged: bool) -> Finding:
             name, ok=False, detail=f"Linux {os.uname().release} is older than 5.2", fix="update the kernel"
         )
     if privileged:
-        return Finding(name, ok=True, detail="mount, pid, net, ipc, uts and cgroup")
-    problem = _try_unprivileged()
+        problem = _try(privileged=True) if _in_container() else ""
+        fix = "in a container: --privileged, or --cap-add SYS_ADMIN --security-opt apparmor=unconfined"
+        detail = f"refused: {problem}" if problem else "mount, pid, net, ipc, uts and cgroup"
+        return Finding(name, ok=not problem, detail=detail, fix=fix if problem else "")
+    problem = _try(privileged=False)
     if problem:
         fix = "run as root, or: sysctl -w kernel.unprivileged_userns_clone=1 user.max_user_namespaces=10000"
         if Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").exists():
@@ -129,7 +132,7 @@ def _volumes(privileged: bool) -> Finding:
     name = "tmp"
     counted = "what is in /tmp counts as the function's memory"
     if not privileged:
-        return Finding(name, ok=False, detail=counted, fix="run as root")
+        return Finding(name, ok=False, detail="what is in /tmp is kept in memory", fix="run as root")
     if not tool("mkfs.ext4"):
         return Finding(name, ok=False, detail=f"no mkfs.ext4: {counted}", fix="apt-get install e2fsprogs")
     if not os.access("/dev/loop-control", os.R_OK | os.W_OK):
@@ -167,9 +170,16 @@ def _has_sys_admin() -> bool:
     return False
 
 
-def _try_unprivileged() -> str:
+def _in_container() -> bool:
+    """Whether this machine may be a container, whose root is not almighty."""
+    return any(
+        Path(path).exists() for path in ("/.dockerenv", "/run/.containerenv", "/run/systemd/container")
+    )
+
+
+def _try(*, privileged: bool) -> str:
     """What stops this user from making namespaces, tried by a process that then ends."""
-    program = _TRIAL.format(root=str(Path(__file__).parents[2]))
+    program = _TRIAL.format(root=str(Path(__file__).parents[2]), privileged=privileged)
     try:
         done = subprocess.run(
             [sys.executable, "-I", "-S", "-c", program],

@@ -1,4 +1,4 @@
-# ruff: noqa: PTH101, PTH102, PTH103, PTH110, PTH112, PTH114, PTH115, PTH116, PTH120, PTH123, PTH208, PTH211
+# ruff: noqa: PTH101, PTH102, PTH103, PTH108, PTH110, PTH112, PTH114, PTH115, PTH116, PTH120, PTH123, PTH208, PTH211
 # (pathlib would cost the warden and every cell a megabyte)
 """What a sandbox sees as its file system.
 
@@ -159,6 +159,13 @@ class Roots:
             _put(base + ".group", f"root:x:0:\n{USER}:x:{uid}:\n")
         return self.view(base + ".passwd"), self.view(base + ".group")
 
+    def forget_users(self, uid: int) -> None:
+        """Remove what `users` wrote; sandboxes that still have it keep it."""
+        for kind in ("passwd", "group"):
+            path = f"{self.scratch}/users/{uid}.{kind}"
+            if os.path.exists(path):
+                os.unlink(path)
+
     def place(self, target: str, *, folder: bool) -> None:
         """Make sure there is something at `target` to mount upon."""
         assert target.startswith("/"), "a target is a path from the root"
@@ -241,10 +248,11 @@ class Roots:
 
 def enter(root: str) -> None:
     """Make the template the root of this process, which has its own mount namespace and pid namespace."""
+    hidden = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
+    # While the host's /proc is still in sight: without it, the kernel refuses an ordinary user another one.
+    kernel.mount("proc", f"{root}/proc", "proc", hidden, "hidepid=2")
     os.chdir(root)
     kernel.pivot_root_here()
-    hidden = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
-    kernel.mount("proc", "/proc", "proc", hidden, "hidepid=2")
     for name in PROC_READ_ONLY:
         _read_only(f"/proc/{name}")
     for name in PROC_HIDDEN:

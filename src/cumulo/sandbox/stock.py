@@ -65,14 +65,15 @@ class Stock:
             self._named[name] = volume
         return volume
 
-    def drop(self, name: str) -> None:
+    def drop(self, name: str) -> Volume | None:
         """Forget a volume and what is in it."""
         volume = self._named.pop(name, None)
         if volume is None:
-            return
+            return None
         volume.dropped = True
         if volume.ready or volume.problem:
             self._loop.help_with(lambda: _destroy(volume), _ignore)
+        return volume
 
     def refill(self, count: int, size_mib: int) -> None:
         """Have so many of the usual size at hand."""

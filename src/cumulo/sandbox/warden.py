@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 PREPARING_MAX = 8
 WAITING_MAX = 4096
-REFILL_QUIET_SECONDS = 0.03
+REFILL_QUIET_SECONDS = 0.01
 REFILL_AGAIN_SECONDS = 1.0
 REMOVE_AGAIN_SECONDS = 0.02
 REMOVE_ATTEMPTS_MAX = 100
@@ -117,7 +117,9 @@ class Warden:
         elif message["t"] == "settle":
             self._settle(message["id"])
         elif message["t"] == "drop":
-            self._stock.drop(message["name"])
+            volume = self._stock.drop(message["name"])
+            if volume is not None:
+                self._roots.forget_users(volume.uid)
             self._refill_soon(REFILL_QUIET_SECONDS)
 
     def _ask(self, message: "dict[str, Any]") -> None:

@@ -97,7 +97,8 @@ class Wardship:
     def say(self, message: dict[str, Any]) -> None:
         """Tell the warden something that has no answer."""
         if self.alive:
-            self._send(messages.encode(message))
+            with contextlib.suppress(StartError):  # a warden so far behind is about to be found dead
+                self._send(messages.encode(message))
 
     def forget(self, number: int) -> None:
         """A sandbox has been closed."""
