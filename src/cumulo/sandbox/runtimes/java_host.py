@@ -160,5 +160,9 @@ def _outside(home: Path) -> tuple[Path, ...]:
 
 
 def _java_folder(path: Path) -> Path:
-    """Widen a file to the topmost folder above it that is Java's, so that a few binds do for many files."""
-    return next((above for above in reversed(path.parents) if re.search("java|jdk|jre", above.name)), path)
+    """Widen a file of /etc to the folder above it that is Java's, so that a few binds do for many files."""
+    if not path.is_relative_to("/etc"):
+        return path
+    return next(
+        (above for above in reversed(path.parents) if above.name.startswith(("java", "openjdk"))), path
+    )
