@@ -1,9 +1,12 @@
 """Runs a RuntimeHost as a real process against a small Runtime API of the tests' own."""
 
 import asyncio
+import atexit
 import contextlib
+import functools
 import json
 import os
+import shutil
 import struct
 import tempfile
 import time
@@ -241,9 +244,9 @@ def write(folder: Path, files: Mapping[str, str]) -> Path:
     return folder
 
 
-_SHARED = Path(tempfile.gettempdir()) / f"cumulo-test-runtimes-{os.getuid()}"
-
-
+@functools.cache
 def machine() -> HostRuntimes:
-    """This machine's runtimes; what is made once stays for the next run of the tests."""
-    return HostRuntimes(_SHARED)
+    """This machine's runtimes, made once for all tests."""
+    folder = tempfile.mkdtemp(prefix="cumulo-test-runtimes-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return HostRuntimes(Path(folder))

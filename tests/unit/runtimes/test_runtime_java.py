@@ -59,6 +59,8 @@ public class Hello implements RequestHandler<Hello.Order, Hello.Receipt> {
   public String text(String in, Context c) { return c.getFunctionName() + " " + in; }
   public static int twice(int n) { return n * 2; }
   public Object any(Object o) { return o; }
+  public record Point(int x, List<Double> more, UUID id) {}
+  public List<Point> points(Point p) { return List.of(p, new Point(p.x() + 1, p.more(), p.id())); }
   public List<Object> context(Context c) {
     return Arrays.asList(c.getMemoryLimitInMB(), c.getRemainingTimeInMillis() > 0, c.getInvokedFunctionArn(), c.getTenantId(),
       c.getIdentity() == null ? null : c.getIdentity().getIdentityId(),
@@ -142,6 +144,11 @@ def test_a_stream_handler_gets_the_bytes(code: Path):
 def test_plain_methods_take_plain_values(code: Path, method: str, event: object, answer: object):
     expected = {None: event, ...: None}.get(answer, answer) if not isinstance(answer, int | str) else answer
     assert run(code, f"example.Hello::{method}", event).answers == [expected]
+
+
+def test_records_are_taken_and_given(code: Path):
+    point = {"x": 1, "more": [0.5], "id": None}
+    assert run(code, "example.Hello::points", point).answers == [[point, {**point, "x": 2}]]
 
 
 def test_the_context_is_the_functions_own_interface(code: Path):

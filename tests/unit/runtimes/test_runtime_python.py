@@ -1,6 +1,8 @@
 """Python functions, really run."""
 
+import os
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -226,3 +228,31 @@ def test_a_shim_that_leads_nowhere_is_passed_over(tmp_path: Path):
     places = Places(path=(tmp_path,), home=tmp_path, system=())
     found = [python.version for python in Pythons(places, Answers(tmp_path / "answers.json")).for_minor(12)]
     assert found == [OWN.removeprefix("python")]
+
+
+def test_another_version_has_the_same_packages(tmp_path: Path):
+    answers = Answers(tmp_path / "answers.json")
+    pythons = Pythons(Places.of(os.environ), answers)
+    other = next(
+        (one for one in pythons.for_minor(12) if f"python{one.version}" != OWN and one.minor >= 10), None
+    )
+    if other is None:
+        pytest.skip("there is no other Python on this machine")
+    host = machine().prepare(f"python{other.version}", "index.handler", tmp_path)
+    if "could not be installed" in host.warning:
+        pytest.skip(host.warning)
+    source = (
+        "import sys, simplejson, boto3\ndef handler(event, context):\n"
+        "    return ['%d.%d' % sys.version_info[:2], boto3.__version__, [p for p in sys.path if 'site-packages' in p]]\n"
+    )
+    packages = f"/opt/python/lib/python{other.version}/site-packages"
+    assert run(host, tmp_path, source).answers == [[other.version, metadata.version("boto3"), [packages]]]
+    assert host.warning == ""
+
+
+def test_packages_that_may_not_be_fetched_leave_the_servers_own(tmp_path: Path):
+    host = HostRuntimes(tmp_path, may_install=False).prepare("python3.13", "index.handler", tmp_path)
+    if OWN == "python3.13":
+        assert host.warning == ""
+    else:
+        assert host.warning.endswith(f"; running on {OWN}")

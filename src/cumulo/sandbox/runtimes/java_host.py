@@ -3,6 +3,7 @@
 The client is compiled here, once, with any compiler that is on the machine; functions need only a JRE.
 """
 
+import os
 import re
 import subprocess
 import zipfile
@@ -145,13 +146,23 @@ def _compile(java: Java, sources: Mapping[str, bytes], folder: Path) -> None:
 def _outside(home: Path) -> tuple[Path, ...]:
     """Find what a Java home links to outside of itself and of /usr (Debian keeps its settings in /etc)."""
     found: set[Path] = set()
-    for folder in (home, home / "conf", home / "conf" / "security", home / "lib", home / "lib" / "security"):
-        if not folder.is_dir():
-            continue
-        for entry in folder.iterdir():
-            if not entry.is_symlink():
-                continue
-            target = entry.resolve()
-            if target.exists() and not is_system(target) and not target.is_relative_to(home):
-                found.add(target)
-    return tuple(sorted(found))
+    for top in (home / "conf", home / "lib"):
+        for place, folders, files in os.walk(top.resolve()):
+            for name in (*folders, *files):
+                link = Path(place, name)
+                if link.is_symlink():
+                    found.add(link.resolve())
+        found.add(top.resolve())
+    outside = (
+        path for path in found if path.exists() and not is_system(path) and not path.is_relative_to(home)
+    )
+    return tuple(sorted({_java_folder(path) for path in outside}))
+
+
+def _java_folder(path: Path) -> Path:
+    """Widen a file of /etc to the folder above it that is Java's, so that a few binds do for many files."""
+    if not path.is_relative_to("/etc"):
+        return path
+    return next(
+        (above for above in reversed(path.parents) if above.name.startswith(("java", "openjdk"))), path
+    )

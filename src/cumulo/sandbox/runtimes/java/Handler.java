@@ -181,6 +181,6 @@ final class Handler {
         if (written != null) {
             return written.toByteArray();
         }
-        return Json.write(Mapper.toPlain(result)).getBytes(StandardCharsets.UTF_8);
+        return Json.write(Plain.of(result)).getBytes(StandardCharsets.UTF_8);
     }
 }

@@ -4,7 +4,6 @@ import java.lang.reflect.Array;
 import java.lang.reflect.Constructor;
 import java.lang.reflect.Field;
 import java.lang.reflect.GenericArrayType;
-import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.lang.reflect.Modifier;
 import java.lang.reflect.ParameterizedType;
@@ -22,10 +21,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
-/** Plain JSON values from and to the objects of a function: beans, records, collections, numbers. */
+/** What a function takes, made of plain JSON values: beans, records, collections, numbers. */
 final class Mapper {
-    private static final int DEPTH_MAX = 200;
-
     private Mapper() {}
 
     /** Make a value of `type` from what JSON said. */
@@ -153,7 +150,7 @@ final class Mapper {
     }
 
     private static Object toObject(Map<?, ?> values, Type type, Class<?> raw) throws ReflectiveOperationException {
-        if (isRecord(raw)) {
+        if (Beans.isRecord(raw)) {
             return toRecord(values, raw);
         }
         Constructor<?> constructor = raw.getDeclaredConstructor();
@@ -163,7 +160,7 @@ final class Mapper {
             String name = String.valueOf(entry.getKey());
             Method setter = setter(raw, name);
             if (setter != null) {
-                call(setter, object, toType(entry.getValue(), bound(setter.getGenericParameterTypes()[0], type)));
+                Beans.call(setter, object, toType(entry.getValue(), bound(setter.getGenericParameterTypes()[0], type)));
                 continue;
             }
             Field field = publicField(raw, name);
@@ -175,7 +172,7 @@ final class Mapper {
     }
 
     private static Object toRecord(Map<?, ?> values, Class<?> raw) throws ReflectiveOperationException {
-        List<Field> fields = recordFields(raw);
+        List<Field> fields = Beans.recordFields(raw);
         Class<?>[] types = new Class<?>[fields.size()];
         Object[] arguments = new Object[fields.size()];
         for (int i = 0; i < types.length; i++) {
@@ -204,105 +201,6 @@ final class Mapper {
         }
     }
 
-    /** Make plain JSON values of what a function returned. */
-    static Object toPlain(Object value) throws ReflectiveOperationException {
-        return toPlain(value, 0);
-    }
-
-    private static Object toPlain(Object value, int depth) throws ReflectiveOperationException {
-        if (depth > DEPTH_MAX) {
-            throw new IllegalArgumentException("An error occurred during serialization of output: it is nested too deeply");
-        }
-        if (value == null || value instanceof String || value instanceof Number || value instanceof Boolean) {
-            return value;
-        }
-        if (value instanceof Enum) {
-            return ((Enum<?>) value).name();
-        }
-        if (value instanceof CharSequence || value instanceof Character || value instanceof java.time.temporal.Temporal) {
-            return value.toString();
-        }
-        if (value instanceof Date) {
-            return ((Date) value).getTime();
-        }
-        if (value instanceof byte[]) {
-            return java.util.Base64.getEncoder().encodeToString((byte[]) value);
-        }
-        if (value instanceof java.nio.ByteBuffer) {
-            java.nio.ByteBuffer buffer = ((java.nio.ByteBuffer) value).duplicate();
-            byte[] bytes = new byte[buffer.remaining()];
-            buffer.get(bytes);
-            return java.util.Base64.getEncoder().encodeToString(bytes);
-        }
-        if (value instanceof Map) {
-            Map<String, Object> map = new LinkedHashMap<String, Object>();
-            for (Map.Entry<?, ?> entry : ((Map<?, ?>) value).entrySet()) {
-                map.put(String.valueOf(entry.getKey()), toPlain(entry.getValue(), depth + 1));
-            }
-            return map;
-        }
-        return value instanceof Iterable || value.getClass().isArray() ? plainList(value, depth) : plainBean(value, depth);
-    }
-
-    private static List<Object> plainList(Object value, int depth) throws ReflectiveOperationException {
-        List<Object> list = new ArrayList<Object>();
-        if (value instanceof Iterable) {
-            for (Object item : (Iterable<?>) value) {
-                list.add(toPlain(item, depth + 1));
-            }
-            return list;
-        }
-        for (int i = 0; i < Array.getLength(value); i++) {
-            list.add(toPlain(Array.get(value, i), depth + 1));
-        }
-        return list;
-    }
-
-    private static Map<String, Object> plainBean(Object value, int depth) throws ReflectiveOperationException {
-        Map<String, Object> bean = new LinkedHashMap<String, Object>();
-        if (isRecord(value.getClass())) {
-            for (Field field : recordFields(value.getClass())) {
-                Method accessor = value.getClass().getDeclaredMethod(field.getName());
-                bean.put(field.getName(), toPlain(call(accessor, value), depth + 1));
-            }
-            return bean;
-        }
-        for (Field field : value.getClass().getFields()) {
-            if (!Modifier.isStatic(field.getModifiers())) {
-                field.setAccessible(true);
-                bean.put(field.getName(), toPlain(field.get(value), depth + 1));
-            }
-        }
-        for (Method method : value.getClass().getMethods()) {
-            String name = propertyOf(method);
-            if (name != null) {
-                bean.put(name, toPlain(call(method, value), depth + 1));
-            }
-        }
-        return bean;
-    }
-
-    private static String propertyOf(Method method) {
-        String name = method.getName();
-        if (method.getParameterCount() != 0
-                || Modifier.isStatic(method.getModifiers())
-                || method.getDeclaringClass() == Object.class
-                || method.isBridge()) {
-            return null;
-        }
-        Class<?> result = method.getReturnType();
-        if (name.length() > 3 && name.startsWith("get") && result != void.class) {
-            return decapitalized(name.substring(3));
-        }
-        boolean yesOrNo = result == boolean.class || result == Boolean.class;
-        return name.length() > 2 && name.startsWith("is") && yesOrNo ? decapitalized(name.substring(2)) : null;
-    }
-
-    private static String decapitalized(String name) {
-        boolean acronym = name.length() > 1 && Character.isUpperCase(name.charAt(1)) && Character.isUpperCase(name.charAt(0));
-        return acronym ? name : Character.toLowerCase(name.charAt(0)) + name.substring(1);
-    }
-
     /** AWS's events are not sure of their capitals (Records, eventSourceARN), so a property is found by any. */
     private static Method setter(Class<?> raw, String property) {
         Method found = null;
@@ -312,7 +210,7 @@ final class Mapper {
                     && method.getName().length() > 3
                     && method.getName().startsWith("set")
                     && method.getName().substring(3).equalsIgnoreCase(property)) {
-                if (decapitalized(method.getName().substring(3)).equals(property)) {
+                if (Beans.decapitalized(method.getName().substring(3)).equals(property)) {
                     return method;
                 }
                 found = method;
@@ -329,32 +227,6 @@ final class Mapper {
             }
         }
         return null;
-    }
-
-    private static Object call(Method method, Object object, Object... arguments) throws ReflectiveOperationException {
-        method.setAccessible(true); // a public method of a class that is not
-        try {
-            return method.invoke(object, arguments);
-        } catch (InvocationTargetException thrown) {
-            if (thrown.getCause() instanceof RuntimeException) {
-                throw (RuntimeException) thrown.getCause();
-            }
-            throw thrown;
-        }
-    }
-
-    private static boolean isRecord(Class<?> raw) {
-        return raw.getSuperclass() != null && raw.getSuperclass().getName().equals("java.lang.Record");
-    }
-
-    private static List<Field> recordFields(Class<?> raw) {
-        List<Field> fields = new ArrayList<Field>();
-        for (Field field : raw.getDeclaredFields()) {
-            if (!Modifier.isStatic(field.getModifiers())) {
-                fields.add(field);
-            }
-        }
-        return fields;
     }
 
     private static List<?> listOf(Object value, Class<?> wanted) {
