@@ -23,7 +23,8 @@ from cumulo.wire.models import Models, OperationModel, ServiceModel
 from cumulo.wire.patterns import Patterns
 from cumulo.wire.protocols.base import Codec, Malformed, Parse, Raw, Render
 from cumulo.wire.protocols.registry import codec
-from cumulo.wire.routing import FORM, Found, Operations, Router, form_fields
+from cumulo.wire.protocols.rest import form
+from cumulo.wire.routing import FORM, Found, Operations, Router
 from cumulo.wire.service import Run, Service, Values
 
 Lenient = Iterable[tuple[str, str, str]]
@@ -165,7 +166,7 @@ class Door:
             request_id = caller.request_id
             body = bodies.unwrap(request.headers, body, limits.BODY_BYTES_MAX) if body else b""
             if found is None:
-                found = served.operations.find_action(form_fields(request, body))
+                found = served.operations.find_action(form(request.query, body))
                 protocol = found.protocol
             return await self._run(served, request, found, caller, body)
         except Exception as exc:  # noqa: BLE001 - whatever it is, it becomes an answer
@@ -202,7 +203,7 @@ class Door:
         try:
             if request.headers.get("content-type").lower().startswith(FORM):
                 body = await request.body.read(limits.BODY_BYTES_MAX)
-            name = self._router.service_of_form(form_fields(request, body))
+            name = self._router.service_of_form(form(request.query, body))
         except Exception as exc:  # noqa: BLE001 - whatever it is, it becomes an answer
             return bare_errors("query").answer(exc, self._ids.uuid())
         if name is not None:

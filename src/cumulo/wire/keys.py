@@ -31,11 +31,12 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
 class Keys:
     """Every key that the door knows."""
 
-    def __init__(self, *, store: Store, clock: Clock, ids: Ids) -> None:
+    def __init__(self, *, store: Store, clock: Clock, ids: Ids, sessions_max: int = SESSIONS_MAX) -> None:
         self._store = store
         self._table = store.table("keys", Key)
         self._clock = clock
         self._ids = ids
+        self._sessions_max = sessions_max
         self._sessions: OrderedDict[str, Key] = OrderedDict()  # oldest first, and so first to expire
 
     async def create(self, account: str, name: str) -> Key:
@@ -86,7 +87,7 @@ class Keys:
     def _expire(self, now: float) -> None:
         while self._sessions:
             oldest = next(iter(self._sessions.values()))
-            if oldest.expires_at > now and len(self._sessions) < SESSIONS_MAX:
+            if oldest.expires_at > now and len(self._sessions) < self._sessions_max:
                 return
             self._sessions.popitem(last=False)
 

@@ -15,8 +15,8 @@ from cumulo.wire.regex.syntax import Node, Untranslatable, endless, to_python
 Matches = Callable[[str], bool]
 
 # Backtracking over n endless repetitions costs up to length ** n; beyond these lengths the automaton takes over.
-_SHORT_CHARACTERS = {1: 1 << 30, 2: 1024, 3: 128, 4: 128}
-_SHORTEST_CHARACTERS = 48
+_SHORT_CHARACTERS = {1: 1 << 30, 2: 1024, 3: 128, 4: 64}
+_SHORTEST_CHARACTERS = 16
 _AUTOMATON_CHARACTERS_MAX = 65_536  # texts beyond it break a length constraint anyway
 
 

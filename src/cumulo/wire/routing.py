@@ -10,7 +10,6 @@ from cumulo.wire.models import Metadata, Models, OperationModel, ServiceModel
 from cumulo.wire.paths import Paths
 from cumulo.wire.protocols.base import Malformed
 from cumulo.wire.protocols.registry import REST
-from cumulo.wire.protocols.rest import pairs
 from cumulo.wire.sigv4 import Scope
 
 _DATED = re.compile(r"/(\d{4}-\d{2}-\d{2})(?:/|$)", re.ASCII)
@@ -46,7 +45,7 @@ class Operations:
             known = prefix == self._model.metadata.target_prefix and _is_json(request)
             return Found("json", self._model.operations.get(name) if known else None, name)
         if "smithy-protocol" in request.headers or not (self._form or self.paths):
-            return Found(self._model.metadata.protocol, None, request.path)
+            return Found(self.protocol, None, request.path)  # rpc-v2-cbor is not spoken here
         if self.paths is not None:
             match = self.paths.find(request.method, request.path, request.query)
             if match is None:
@@ -62,7 +61,7 @@ class Operations:
     @property
     def protocol(self) -> str:
         """The protocol to answer in while the operation is unknown."""
-        return self._rest or self._form or self._json or self._model.metadata.protocol
+        return self._rest or self._form or "json"
 
 
 class Router:
@@ -148,15 +147,6 @@ def _has(paths: Paths, request: Request) -> bool:
         return paths.find(request.method, request.path, request.query) is not None
     except Malformed:
         return False
-
-
-def form_fields(request: Request, body: bytes) -> list[tuple[str, str]]:
-    """The names and values of a query request; Malformed when they are none."""
-    try:
-        text = body.decode()
-    except UnicodeDecodeError:
-        raise Malformed("The request body is not valid UTF-8", "query") from None
-    return pairs(request.query) + (pairs(text) if text else [])
 
 
 def _is_json(request: Request) -> bool:

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from urllib.parse import quote, unquote, unquote_to_bytes
 
@@ -172,9 +172,10 @@ class Verifier:
         """Whose signature it is; AwsError when it is nobody's.  `body` None: the payload hash is believed."""
         signature, key = self.identify(request)
         payload = _payload_hash(request, signature, body)
-        canonical = canonical_request(request, signature, payload)
-        expected = sign(key.secret_key, signature, canonical)
-        if not hmac.compare_digest(expected.encode(), signature.signature.encode()):
+        candidates = (
+            sign(key.secret_key, signature, text) for text in canonical_requests(request, signature, payload)
+        )
+        if not any(hmac.compare_digest(one.encode(), signature.signature.encode()) for one in candidates):
             raise _invalid(
                 "The request signature we calculated does not match the signature you provided. Check your AWS "
                 "Secret Access Key and signing method. Consult the service documentation for details."
@@ -223,29 +224,45 @@ def _check_s3_time(signature: Signature, at: float, now: float) -> None:
         )
 
 
-def canonical_request(request: Request, signature: Signature, payload: str) -> str:
-    """The text that was signed."""
-    s3 = signature.scope.service in _S3
-    path = request.path if s3 else normalize(request.path)
-    decoded = unquote_to_bytes(path)
-    uri = quote(decoded, safe="/-_.~") if s3 else quote(path, safe="/-_.~")
-    lines = [request.method, uri or "/", canonical_query(request.query, presigned=signature.presigned)]
+def canonical_requests(request: Request, signature: Signature, payload: str) -> Iterator[str]:
+    """The texts that may have been signed, most likely first.
+
+    Path and query should be encoded once and strictly.  Clients that encode otherwise sign either what they
+    sent or its strict form, and AWS takes both.
+    """
+    if signature.scope.service in _S3:
+        strict = quote(unquote_to_bytes(request.path), safe="/-_.~")
+        paths = dict.fromkeys((request.path or "/", strict or "/"))
+    else:
+        paths = dict.fromkeys((quote(normalize(request.path), safe="/-_.~"),))
+    queries = dict.fromkeys(
+        canonical_query(request.query, presigned=signature.presigned, recode=recode)
+        for recode in (True, False)
+    )
+    rest = []
     for name in signature.signed:
-        values = [" ".join(value.split()) for value in request.headers.get_all(name.lower())]
-        lines.append(f"{name}:{','.join(values)}")
-    lines += ["", ";".join(signature.signed), payload]
-    return "\n".join(lines)
+        values = [" ".join(_utf8(value).split()) for value in request.headers.get_all(name.lower())]
+        rest.append(f"{name}:{','.join(values)}")
+    rest += ["", ";".join(signature.signed), payload]
+    for path in paths:
+        for query in queries:
+            yield "\n".join((request.method, path, query, *rest))
 
 
-def canonical_query(query: str, *, presigned: bool) -> str:
+def canonical_query(query: str, *, presigned: bool, recode: bool = True) -> str:
     """Sorted, each part encoded once, without the signature of a presigned URL."""
     found = []
     for piece in query.split("&") if query else []:
         name, _, value = piece.partition("=")
         if presigned and name == "X-Amz-Signature":
             continue
-        found.append((_recode(name), _recode(value)))
+        found.append((_recode(name), _recode(value)) if recode else (name, value))
     return "&".join(f"{name}={value}" for name, value in sorted(found))
+
+
+def _utf8(text: str) -> str:
+    """The text of a header's bytes, which servers hand over as latin-1."""
+    return text if text.isascii() else text.encode("latin-1").decode("utf-8", "surrogateescape")
 
 
 def _recode(text: str) -> str:

@@ -108,6 +108,8 @@ class Validators:
             return None
 
         def run(value: Any, path: str, found: list[Fault]) -> None:
+            if len(found) >= _FAULTS_MAX:
+                return
             prefix = f"{path}." if path else ""
             found.extend(_null(prefix + _lower(name)) for name in required if value.get(name) is None)
             for name, member in value.items():

@@ -15,16 +15,6 @@ _DEPTH_MAX = 50
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
 
-def form(raw: Raw) -> list[tuple[str, str]]:
-    """The form's names and values, from the body and the query string."""
-    try:
-        body = raw.body.decode("utf-8")
-    except UnicodeDecodeError:
-        raise Malformed("The request body is not valid UTF-8", "query") from None
-    fields = rest.pairs(raw.query) if raw.query else []
-    return fields + rest.pairs(body) if body else fields
-
-
 def tree(fields: list[tuple[str, str]]) -> Node:
     """Dotted names as a tree."""
     root: Node = {}
@@ -63,7 +53,7 @@ class Query:
         read = self._structure(self._model.shape(operation.input))
 
         def parse(raw: Raw) -> Values:
-            return read(tree(form(raw)))  # type: ignore[no-any-return]
+            return read(tree(rest.form(raw.query, raw.body)))  # type: ignore[no-any-return]
 
         return parse
 

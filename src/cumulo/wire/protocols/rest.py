@@ -14,7 +14,7 @@ from cumulo.wire.service import Values
 FromText = Callable[[str], Any]
 ToText = Callable[[Any], str]
 Bind = Callable[[Raw, Values], None]
-QUERY_FIELDS_MAX = 4096
+FIELDS_MAX = 20_000
 
 
 class Bound:
@@ -54,9 +54,18 @@ def binders(model: ServiceModel, operation: OperationModel, bound: Bound) -> lis
 def pairs(query: str) -> list[tuple[str, str]]:
     """A query string's names and values, decoded."""
     try:
-        return parse_qsl(query, keep_blank_values=True, max_num_fields=QUERY_FIELDS_MAX, errors="strict")
+        return parse_qsl(query, keep_blank_values=True, max_num_fields=FIELDS_MAX, errors="strict")
     except (ValueError, UnicodeDecodeError):
         raise Malformed("The query string is malformed", "query") from None
+
+
+def form(query: str, body: bytes) -> list[tuple[str, str]]:
+    """A form's names and values, from the query string and the body; Malformed when they are none."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        raise Malformed("The request body is not valid UTF-8", "query") from None
+    return pairs(query) + (pairs(text) if text else [])
 
 
 def percent_decode(text: str) -> str:

@@ -3,7 +3,6 @@
 import binascii
 import math
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime, parsedate_to_datetime
 
 from cumulo.wire.protocols.base import Malformed
 
@@ -20,7 +19,7 @@ def parse_timestamp(text: str) -> float:
         if text[:1].isdigit() and "-" in text[:8]:
             return _seconds(datetime.fromisoformat(text))
         if text[:1].isalpha() and "," in text:
-            return _seconds(parsedate_to_datetime(text))
+            return _seconds(_from_http_date(text))
         return check_timestamp(float(text) if len(text) <= _NUMBER_DIGITS_MAX else math.inf)
     except (ValueError, OverflowError, TypeError, IndexError):
         raise Malformed(f"Unable to parse timestamp: {text[:100]}") from None
@@ -57,7 +56,15 @@ def iso8601(seconds: float) -> str:
 
 def http_date(seconds: float) -> str:
     """Mon, 01 Jan 2024 00:00:00 GMT."""
+    from email.utils import format_datetime  # it takes milliseconds to import
+
     return format_datetime(moment(math.floor(seconds)), usegmt=True)
+
+
+def _from_http_date(text: str) -> datetime:
+    from email.utils import parsedate_to_datetime
+
+    return parsedate_to_datetime(text)
 
 
 def unix(seconds: float) -> float | int:

@@ -132,7 +132,8 @@ def endless(node: Node, many: int = 16) -> tuple[int, int]:
     if isinstance(node, Repeat):
         depth, count = endless(node.node, many)
         if node.most is None or node.most >= many:
-            return depth + 1, count + 1
+            # Repeating anything but one character may be ambiguous: (a|a)* is as bad as (a*)*.
+            return depth + (1 if isinstance(node.node, Chars) else 2), count + 1
         return depth, count * max(1, node.most)
     if isinstance(node, Around) and node.node is not None:
         return endless(node.node, many)
