@@ -226,7 +226,7 @@ class Cloud:
             code_root=self.data / "code",
             objects=S3Reader(self.companions),
             runtimes=HostRuntimes(cache_folder()),
-            fleet=Deployments(self.fleet, lambda: self.events),
+            fleet=self.fleet,
             clock=self.clock,
             ids=self.ids,
             concurrency=self.settings.concurrency,
@@ -241,6 +241,7 @@ class Cloud:
             resolver=self.lambda_,
             run_event=functions.run,
         )
+        self.fleet.when_forgotten(self.events.forget)
         self._invoke = Invoke(
             resolver=self.lambda_, functions=functions, events=self.events, ids=self.ids
         ).operations()
@@ -286,23 +287,6 @@ class Cloud:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError, Exception):
             await task
-
-
-class Deployments:
-    """The data plane as the control plane sees it: environments and queued events."""
-
-    def __init__(self, fleet: EnvironmentFleet, events: Callable[[], EventQueue]) -> None:
-        self._fleet = fleet
-        self._events = events
-
-    def retire(self, generation: str) -> None:
-        """Take no new calls on a generation's environments."""
-        self._fleet.retire(generation)
-
-    def forget(self, account: str, region: str, name: str) -> None:
-        """A function was deleted."""
-        self._fleet.forget(account, region, name)
-        self._events().forget(account, region, name)
 
 
 LENIENT = (
