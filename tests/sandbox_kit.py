@@ -25,7 +25,7 @@ needs_python = pytest.mark.skipif(not PYTHON, reason="the programs in the sandbo
 
 @contextlib.asynccontextmanager
 async def launcher(folder: Path, *, instance: str = "", spare_cells: int = 1, **more):
-    folder.chmod(0o755)
+    os.chmod(folder, 0o755)
     opened = await open_launcher(
         data=folder / "data",
         instance=instance or f"t{uuid.uuid4().hex[:8]}",

@@ -10,6 +10,7 @@ import pytest
 from tests.sandbox_kit import launcher, needs_python, needs_root, python, read_until, run, run_once, shell
 
 from cumulo.sandbox.contract import Exit
+from cumulo.sandbox.probe import probe
 
 pytestmark = [needs_root, needs_python]
 
@@ -356,7 +357,7 @@ def test_the_network_is_reached_when_the_machine_has_one(tmp_path: Path):
     async def main():
         async with launcher(tmp_path) as opened:
             await opened.warm()
-            if "network" in opened.problems or not Path("/usr/sbin/nft").exists():
+            if "network" in opened.problems or not probe().ok("network"):
                 pytest.skip("no nft here: loopback only")
             with World() as world:
                 return await run(

@@ -14,6 +14,7 @@ UNPRIVILEGED_UID = 1051
 
 def main() -> None:
     """Enter where the warden lives, and serve.  The server's socket is descriptor 3, the instance's lock 4."""
+    os.umask(0o022)
     server = socket.socket(fileno=3)
     os.set_inheritable(3, False)
     os.set_inheritable(4, False)

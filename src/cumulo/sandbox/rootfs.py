@@ -213,11 +213,11 @@ class Roots:
         for name, target in DEVICE_LINKS.items():
             os.symlink(target, f"{top}/dev/{name}")
         os.makedirs(f"{top}/sys/devices/system/cpu")
-        os.symlink("/run", f"{top}/var/run")
-        os.symlink("/tmp", f"{top}/var/tmp")
+        os.symlink("../run", f"{top}/var/run")  # not absolute: the warden walks here too
+        os.symlink("../tmp", f"{top}/var/tmp")
         for file in ETC_FILES:
             _copy(file, top)
-        _put(f"{top}/etc/hosts", "127.0.0.1 localhost sandbox\n::1 localhost\n")
+        _put(f"{top}/etc/hosts", "127.0.0.1 localhost sandbox\n")
         _put(f"{top}/etc/hostname", "sandbox\n")
         _put(f"{top}/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n")
         _put(f"{top}/etc/resolv.conf", "")
