@@ -88,17 +88,8 @@ def _open_cells(
     shutil.rmtree(volatile, ignore_errors=True)
     (volatile / "scratch").mkdir(parents=True)
     program, isolation = _filter(report)
-    config: dict[str, Any] = {
-        "instance": instance,
+    config = _config(volatile, instance, report) | {
         "cloud_port": cloud_port,
-        "privileged": report.privileged,
-        "cgroups": str(CGROUPS),
-        "scratch": str(volatile / "scratch"),
-        "images": "",
-        "nft": tool("nft") if report.privileged else "",
-        "mkfs": tool("mkfs.ext4") if report.ok("tmp") else "",
-        "uid_base": _uid_base(instance) if report.privileged else UNPRIVILEGED_UID,
-        "uid_count": UIDS if report.privileged else 1,
         "spares": spare_cells,
         "spare_tmp_mib": spare_tmp_mib,
     }
@@ -123,6 +114,20 @@ def _open_cells(
         limits=limits,
         reap=clean,
     )
+
+
+def _config(volatile: Path, instance: str, report: Report) -> dict[str, Any]:
+    """What a warden must know of this machine and instance."""
+    return {
+        "instance": instance,
+        "privileged": report.privileged,
+        "cgroups": str(CGROUPS),
+        "scratch": str(volatile / "scratch"),
+        "nft": tool("nft") if report.privileged else "",
+        "mkfs": tool("mkfs.ext4") if report.ok("tmp") else "",
+        "uid_base": _uid_base(instance) if report.privileged else UNPRIVILEGED_UID,
+        "uid_count": UIDS if report.privileged else 1,
+    }
 
 
 def _filter(report: Report) -> tuple[bytes, Isolation]:

@@ -17,8 +17,12 @@ written from inside.
 import errno
 import os
 import stat
+from typing import TYPE_CHECKING
 
 from cumulo.sandbox import kernel
+
+if TYPE_CHECKING:
+    from typing import Any
 
 USER = "sbx_user1051"
 SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
@@ -90,6 +94,8 @@ PROC_HIDDEN = (
     "config.gz",
 )
 PROC_READ_ONLY = ("sys", "irq", "bus", "fs", "pressure", "dynamic_debug", "driver")
+_PASSWD = "root:x:0:0:root:/:/sbin/nologin\n" + USER + ":x:{uid}:{uid}::/tmp:/bin/sh\n"
+_GROUP = "root:x:0:\n" + USER + ":x:{uid}:\n"
 SHM_BYTES = 64 * 1024 * 1024
 
 _READ_ONLY = kernel.ATTR_RDONLY | kernel.ATTR_NOSUID | kernel.ATTR_NODEV
@@ -119,6 +125,26 @@ class Roots:
         if seen != self._resolver_seen:
             self._resolver_seen = seen
             _put(f"{self.scratch}/rw/etc/resolv.conf", resolver_text())
+
+    def open_for(self, message: "dict[str, Any]", tmp: str, uid: int, fds: list[int]) -> list[str]:
+        """Open everything that a sandbox is to see, adding to `fds`; returns where each goes."""
+        self.refresh()
+        targets: list[str] = []
+
+        def add(fd: int, target: str) -> None:
+            fds.append(fd)
+            targets.append(target)
+
+        for source, target in message["binds"]:
+            self.place(target, folder=os.path.isdir(source))
+            add(self.view(source), target)
+        if message["layers"]:
+            add(self.merged(message["layers"]), "/opt")
+        add(self.view(message["code"]), "/var/task")
+        add(kernel.open_tree(tmp), "/tmp")
+        for kind in ("passwd", "group"):
+            add(self.view(self.users(uid, kind)), f"/etc/{kind}")
+        return targets
 
     def view(self, source: str, *, executable: bool = True) -> int:
         """A detached read-only mount of a file or folder of the host."""
@@ -151,13 +177,12 @@ class Roots:
         finally:
             kernel.umount(f"{self.scratch}/spot")
 
-    def users(self, uid: int) -> tuple[int, int]:
-        """Detached mounts of the /etc/passwd and /etc/group in which `uid` is the function's user."""
-        base = f"{self.scratch}/users/{uid}"
-        if not os.path.exists(base + ".group"):
-            _put(base + ".passwd", f"root:x:0:0:root:/:/sbin/nologin\n{USER}:x:{uid}:{uid}::/tmp:/bin/sh\n")
-            _put(base + ".group", f"root:x:0:\n{USER}:x:{uid}:\n")
-        return self.view(base + ".passwd"), self.view(base + ".group")
+    def users(self, uid: int, kind: str) -> str:
+        """The /etc/passwd or /etc/group in which `uid` is the function's user."""
+        path = f"{self.scratch}/users/{uid}.{kind}"
+        if not os.path.exists(path):
+            _put(path, _PASSWD.format(uid=uid) if kind == "passwd" else _GROUP.format(uid=uid))
+        return path
 
     def forget_users(self, uid: int) -> None:
         """Remove what `users` wrote; sandboxes that still have it keep it."""

@@ -1,4 +1,4 @@
-# ruff: noqa: PTH108, PTH112
+# ruff: noqa: PTH108
 # (pathlib would cost the warden and every cell a megabyte)
 """The warden: one small process with one thread that forks cells for the server, and cleans up after both.
 
@@ -231,7 +231,7 @@ class Warden:
         message = start.message
         passing: list[int] = []
         try:
-            targets = self._mounts(message, start.volume, passing)
+            targets = self._roots.open_for(message, start.volume.path, start.volume.uid, passing)
             cell.answer, theirs = self._answer(cell, message)
             passing += theirs
             for fd in theirs[:2]:
@@ -250,26 +250,6 @@ class Warden:
             os.kill(cell.pid, 9)
         finally:
             messages.close_all(passing)
-
-    def _mounts(self, message: "dict[str, Any]", volume: Volume, fds: list[int]) -> list[str]:
-        """Open everything that is to be mounted inside; returns where each goes."""
-        self._roots.refresh()
-        targets: list[str] = []
-
-        def add(fd: int, target: str) -> None:
-            fds.append(fd)
-            targets.append(target)
-
-        for source, target in message["binds"]:
-            self._roots.place(target, folder=os.path.isdir(source))
-            add(self._roots.view(source), target)
-        if message["layers"]:
-            add(self._roots.merged(message["layers"]), "/opt")
-        add(self._roots.view(message["code"]), "/var/task")
-        add(kernel.open_tree(volume.path), "/tmp")
-        for fd, target in zip(self._roots.users(volume.uid), ("/etc/passwd", "/etc/group"), strict=True):
-            add(fd, target)
-        return targets
 
     def _answer(self, cell: Cell, message: "dict[str, Any]") -> tuple[list[int], list[int]]:
         """Set the limits; returns the descriptors for the server, and those for the cell."""
@@ -370,8 +350,10 @@ class Warden:
         except OSError as error:
             self.problems["limits"] = str(error)
             return None
-        for left in groups.cells():  # of a warden of this instance that was killed
+        for left in groups.cells():  # of a warden of this instance that was killed; never the one kept frozen
             cgroups.end(groups, left)
+            self._loop.later(0.0, lambda left=left: self._remove_groups(left, REMOVE_ATTEMPTS_MAX))  # type: ignore[misc]
+        groups.keep_one_frozen()
         return groups
 
     def _open_network(self) -> Network | None:
