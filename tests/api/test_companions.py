@@ -334,6 +334,31 @@ def test_an_endpoint_that_is_not_there_gives_a_clear_503():
         cloud.close()
 
 
+def test_a_missing_moto_is_named_with_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "moto").mkdir()
+    (tmp_path / "moto" / "__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'moto'\")")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    cloud = Cloud()
+    try:
+        with pytest.raises(ClientError, match=r"pip install 'moto\[server,all\]'"):
+            cloud.client("sqs").list_queues()
+        with pytest.raises(ClientError, match=r"pip install 'moto\[server,all\]'"):
+            cloud.client("iam").list_roles()
+    finally:
+        cloud.close()
+
+
+def test_a_journal_that_cannot_be_opened_is_a_clear_503(tmp_path: Path):
+    (tmp_path / "file").write_text("not a folder")
+    cloud = Cloud(data=tmp_path / "file")
+    try:
+        with pytest.raises(ClientError, match="companion for sts is not available") as caught:
+            cloud.client("sts").get_caller_identity()
+        assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
+    finally:
+        cloud.close()
+
+
 def test_a_nonsense_endpoint_is_refused_at_once():
     with pytest.raises(ValueError, match="is no endpoint"):
         Companions(
