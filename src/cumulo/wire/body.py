@@ -101,6 +101,8 @@ class StreamBody:
 
     def end(self, trailers: HeaderList) -> None:
         """Say that all of it has arrived."""
+        if self._error is not None:
+            return  # some of it was not taken
         self.trailers = trailers
         self.ended = True
         self._wake()

@@ -10,46 +10,38 @@ One request at a time: what a client sends ahead waits as bytes, so answers keep
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from cumulo.wire.answers import CONTINUE, failure
+from cumulo.wire.answers import CONTINUE
 from cumulo.wire.body import StreamBody
 from cumulo.wire.chunked import ChunkedReader
 from cumulo.wire.exchange import Exchange
 from cumulo.wire.head import CHUNKED, Head, HeadProbe, Refused
 from cumulo.wire.http import BodyCutShort, BytesBody, Lane, Request
-from cumulo.wire.link import BUSY, CLOSED, COLLECT, HEAD, LINGER, STREAM, Link
+from cumulo.wire.link import BUSY, CLOSED, COLLECT, END, HEAD, LINGER, STREAM
+from cumulo.wire.turns import Turns
 
 if TYPE_CHECKING:
     from cumulo.wire.server import Adopted, Server
 
 _log = logging.getLogger(__name__)
-_END: Final = b"\r\n\r\n"
 
 
-class Connection(Link):
+class Connection(Turns):
     """A client that is connected."""
 
     __slots__ = (
-        "_advancing",
         "_chunked",
         "_collected",
         "_expects",
         "_lane",
         "_left",
-        "_origin",
-        "_peer",
         "_probe",
-        "exchange",
     )
 
     def __init__(self, server: "Server", origin: "Adopted") -> None:
-        super().__init__(server)
-        self.exchange: Exchange | None = None
-        self._origin = origin
-        self._peer = origin.peer
+        super().__init__(server, origin)
         self._probe: HeadProbe | None = None
-        self._advancing = False
         self._lane: Lane | None = None
         self._collected: list[bytes] = []
         self._left = 0
@@ -107,7 +99,7 @@ class Connection(Link):
         self._phase = CLOSED
         self.ended = True
         self.resume_writing()
-        self._held.clear()
+        self._forget_head()
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
             if exchange.body is not None:
@@ -126,11 +118,11 @@ class Connection(Link):
     def _more_of_head(self, data: bytes) -> None:
         before = len(self._held)
         self._held += data
-        if self._held.find(_END, max(0, before - 3)) < 0:
+        if self._held.find(END, max(0, before - 3)) < 0:
             self._look_at_part(data)
             return
         data = bytes(self._held)
-        self._held.clear()
+        self._forget_head()
         self._probe = None
         self._advance(data, 0)
 
@@ -148,7 +140,7 @@ class Connection(Link):
             if data[at] == 13 and data.startswith(b"\r\n", at):
                 at += 2  # an empty line before a request line is forgiven
                 continue
-            end = data.find(_END, at)
+            end = data.find(END, at)
             if end < 0:
                 self._since = self.server.tick
                 rest = data[at:] if at else data
@@ -169,6 +161,10 @@ class Connection(Link):
             else:
                 self._refuse(414, "RequestURITooLong", "The request line is too long")
             return
+        if not self.server.budget.take(len(data)):
+            self._refuse(503, "SlowDown", "Please reduce your request rate.")
+            return
+        self._held_counted += len(data)
         if self._probe is None:
             self._probe = HeadProbe()
         try:
@@ -227,32 +223,6 @@ class Connection(Link):
                 self._down(lane, exchange, body)
                 return
         self._start(exchange)
-
-    def _exchange(self, head: Head, body: bytes) -> Exchange:
-        server = self.server
-        request = Request(head.method, head.path, head.query, head.headers, BytesBody(body), peer=self._peer)
-        started = server.clock.monotonic() if server.on_done is not None else 0.0
-        self._phase = BUSY
-        self.exchange = exchange = Exchange(
-            self, request, keep_alive=head.keep_alive, http10=head.http10, started=started
-        )
-        return exchange
-
-    def _down(self, lane: Lane, exchange: Exchange, body: bytes) -> None:
-        try:
-            taken = lane.take(exchange.request, body, exchange.reply)
-        except Exception:  # noqa: BLE001 - whatever a lane does, the server goes on
-            _log.exception("a lane failed", extra={"path": exchange.request.path})
-            exchange.reply(failure(500, "InternalFailure", "Internal server error"))
-            return
-        if not taken:
-            self._start(exchange)
-
-    def _start(self, exchange: Exchange) -> None:
-        if self.exchange is exchange:
-            exchange.task = self.server.start(exchange.run())
-            if self.ended:
-                self._expect_little_patience(exchange)
 
     def _upgraded(self, head: Head, rest: bytes) -> bool:
         """Hand the connection to whom the upgrade hook names."""
@@ -358,87 +328,3 @@ class Connection(Link):
     def _bound_ahead(self) -> None:
         if len(self._ahead) - self._at > self.server.limits.ahead_bytes_max:
             self.pause_body()
-
-    # Ends
-
-    def finish(self, exchange: Exchange, status: int, keep_alive: bool) -> None:
-        """Take note that a request has been answered, and go on to the next."""
-        server = self.server
-        self.exchange = None
-        self._release(exchange)
-        if server.on_done is not None:
-            server.on_done(exchange.request, status, server.clock.monotonic() - exchange.started)
-        if not keep_alive:
-            self._close(linger=self._phase > BUSY or self._read_paused or bool(self._ahead))
-            return
-        self._phase = HEAD
-        self._since = server.tick
-        if self._ahead and not self._advancing:
-            self._next()
-        if self.ended and self.exchange is None and not self._ahead and not self._advancing:
-            self._close(linger=False)
-
-    def close_idle(self) -> None:
-        """Close if no request is being answered."""
-        if self.exchange is None:
-            self._close(linger=False)
-
-    def check(self, now: float) -> None:
-        """End what has lasted too long.  Called now and then by the server."""
-        limits = self.server.limits
-        phase = self._phase
-        age = now - self._since
-        if self.write_paused or (phase == LINGER and self.transport.get_write_buffer_size()):
-            if self._write_stalled(now):
-                self.abort()
-        elif phase == HEAD and self._held:
-            if age > limits.head_seconds_max:
-                self._refuse(408, "RequestTimeout", "The request's head took too long to arrive")
-        elif phase == HEAD:
-            if age > limits.idle_seconds_max:
-                self._close(linger=False)
-        elif phase == LINGER:
-            if age > limits.linger_seconds_max:
-                self.abort()
-        elif phase != BUSY and not self._read_paused and age > limits.body_stall_seconds_max:
-            self._refuse(408, "RequestTimeout", "The request's body took too long to arrive")
-
-    def more_to_come(self) -> bool:
-        """Whether the client has asked, or can still ask, for something else."""
-        return not self.ended or self._ahead.find(_END, self._at) >= 0
-
-    def _refuse(self, status: int, code: str, message: str) -> None:
-        """Answer with an error of the server's own and close."""
-        exchange, self.exchange = self.exchange, None
-        if exchange is not None:
-            self._drop(exchange)
-            if exchange.sent:
-                self.abort()
-                return
-        _log.info("refused a request", extra={"status": status, "why": message, "peer": self._peer})
-        response = failure(status, code, message)
-        assert isinstance(response.body, bytes)
-        head = self.server.answers.head(response, len(response.body), "Connection: close\r\n")
-        self.transport.write(head + response.body)
-        self._close(linger=True)
-
-    def _drop(self, exchange: Exchange) -> None:
-        self._release(exchange)
-        if exchange.task is not None:
-            exchange.task.cancel()
-
-    def _release(self, exchange: Exchange) -> None:
-        if exchange.counted:
-            self.server.budget.give(exchange.counted)
-            exchange.counted = 0
-        if exchange.body is not None:
-            exchange.body.dispose()
-
-    def _expect_little_patience(self, exchange: Exchange) -> None:
-        loop = asyncio.get_running_loop()
-        loop.call_later(self.server.limits.half_closed_seconds_max, self._give_up, exchange)
-
-    def _give_up(self, exchange: Exchange) -> None:
-        """Stop working for a client that closed its side a while ago."""
-        if self.exchange is exchange and not exchange.sent:
-            self.abort()

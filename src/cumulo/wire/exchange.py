@@ -11,7 +11,7 @@ from cumulo.wire.body import StreamBody
 from cumulo.wire.http import BodyCutShort, Request, Response
 
 if TYPE_CHECKING:
-    from cumulo.wire.connection import Connection
+    from cumulo.wire.turns import Turns
 
 ONE_WRITE_BYTES_MAX: Final = 64 * 1024
 
@@ -35,7 +35,7 @@ class Exchange:
     )
 
     def __init__(
-        self, connection: "Connection", request: Request, *, keep_alive: bool, http10: bool, started: float
+        self, connection: "Turns", request: Request, *, keep_alive: bool, http10: bool, started: float
     ) -> None:
         self.connection = connection
         self.request = request

@@ -27,6 +27,8 @@ STREAM: Final = int(Phase.STREAM)
 LINGER: Final = int(Phase.LINGER)
 CLOSED: Final = int(Phase.CLOSED)
 
+END: Final = b"\r\n\r\n"  # of a head
+
 
 class Link(asyncio.Protocol):
     """A connected client, before anything is known of what it says."""
@@ -36,6 +38,7 @@ class Link(asyncio.Protocol):
         "_at",
         "_drain",
         "_held",
+        "_held_counted",
         "_lingered",
         "_phase",
         "_read_paused",
@@ -56,6 +59,7 @@ class Link(asyncio.Protocol):
         self._phase = HEAD
         self._since = server.tick
         self._held = bytearray()  # a head that is not complete
+        self._held_counted = 0
         self._ahead = b""  # what the client sent ahead, from `_at` on
         self._at = 0
         self._read_paused = False
@@ -109,6 +113,13 @@ class Link(asyncio.Protocol):
         """Cut the connection."""
         self.transport.abort()
 
+    def _forget_head(self) -> None:
+        """Let go of a head that is complete, or will never be."""
+        if self._held:
+            self.server.budget.give(self._held_counted)
+            self._held_counted = 0
+            self._held.clear()
+
     def _discard(self, data: bytes) -> None:
         """Read past what a client still sends after its last answer."""
         self._lingered += len(data)
@@ -127,7 +138,7 @@ class Link(asyncio.Protocol):
         """Close; with input unread, first let the client read its answer, which a reset would destroy."""
         if self._phase >= LINGER:
             return
-        self._held.clear()
+        self._forget_head()
         self._ahead, self._at = b"", 0
         self._phase = LINGER
         self._since = self.server.tick

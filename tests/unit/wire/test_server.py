@@ -481,6 +481,19 @@ def test_bodies_together_may_not_take_more_than_the_budget(run):
     run(main())
 
 
+def test_a_body_that_did_not_fit_is_never_taken_for_a_whole_one(run):
+    async def main():
+        async with door(limits=Limits(bodies_bytes_max=100_000)) as front:
+            client = await front.client()
+            await client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 110000\r\n\r\n")
+            for _ in range(11):
+                await client.send(b"x" * 10_000)
+                await asyncio.sleep(0.005)
+            assert (await client.answer())[0] == 503
+
+    run(main())
+
+
 def test_a_thousand_idle_connections_do_not_hinder_the_next(run):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 8192)), hard))

@@ -357,3 +357,20 @@ def test_a_reset_in_the_middle_of_anything_harms_nobody(run):
             assert (await client.head())[0] == 200
 
     run(main())
+
+
+def test_heads_that_never_end_may_not_take_more_than_the_budget(run):
+    async def main():
+        async with door(limits=Limits(bodies_bytes_max=1_000_000)) as front:
+            clients = [await front.client() for _ in range(4)]
+            for client in clients:
+                client.writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 400_000)
+            answers = [asyncio.ensure_future(client.answer()) for client in clients]
+            done, pending = await asyncio.wait(answers, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+            assert {task.result()[0] for task in done} == {503}
+            for client in clients:
+                client.writer.write(b"\r\n\r\n")
+            assert {(await task)[0] for task in [*done, *pending]} == {200, 503}
+            assert (await front.ask(GET))[0] == 200
+
+    run(main())
