@@ -1,5 +1,6 @@
 """What is at /var/runtime of a Python function: awslambdaric and boto3 with what they need, and nothing else.
 
+awslambdaric is the real one, but for its transport: `python/runtime_client.py` stands in for its compiled module.
 For the server's own version they are linked from its environment, so making one takes a fraction of a second.
 For another version the packages with machine code come from an index through pip.
 """
@@ -27,6 +28,7 @@ PACKAGES = (
     "snapshot-restore-py",
     "urllib3",
 )
+TRANSPORT = "runtime_client"  # of awslambdaric; ours is quicker, and suits every version
 INSTALL_SECONDS_MAX = 60.0
 COMPILE_SECONDS_MAX = 120.0
 COMPILE_HERE_MAX = 20  # files that are sooner compiled than a process for it is started
@@ -46,6 +48,8 @@ def make(homes: Homes, python: Python) -> Path:
 
     def fill(folder: Path) -> None:
         _gather(python, packages, folder)
+        for compiled in folder.glob(f"{TRANSPORT}.*.so"):
+            compiled.unlink()
         write_all(folder, files)
         _compile(python, folder)
         if not _is_own(python):
@@ -82,7 +86,7 @@ def _is_own(python: Python) -> bool:
 
 
 def _has_machine_code(package: metadata.Distribution) -> bool:
-    return any(file.suffix == ".so" for file in package.files or ())
+    return any(file.suffix == ".so" and not file.name.startswith(TRANSPORT) for file in package.files or ())
 
 
 def _is_new_enough(package: metadata.Distribution, minor: int) -> bool:

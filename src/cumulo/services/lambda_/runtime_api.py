@@ -32,7 +32,8 @@ _ERROR_TYPE = b"lambda-runtime-function-error-type"
 _ERROR_BODY = b"lambda-runtime-function-error-body"
 _INVOCATION_ID = b"lambda-runtime-invocation-id"
 _EXPECT = b"expect"
-_WANTED = frozenset({_ERROR_TYPE, _ERROR_BODY, _INVOCATION_ID, _EXPECT})
+_HOLD = b"cumulo-hold-answer"  # our Python transport sends it
+_WANTED = frozenset({_ERROR_TYPE, _ERROR_BODY, _INVOCATION_ID, _EXPECT, _HOLD})
 
 _REASONS = {
     202: "Accepted",
@@ -164,6 +165,7 @@ class Connection(asyncio.Protocol):
         "_discarded",
         "_head_bytes",
         "_headers",
+        "_held",
         "_in_head",
         "_last_call",
         "_length",
@@ -185,6 +187,7 @@ class Connection(asyncio.Protocol):
         self._last_call = False
         self._claimed = False
         self._dead = False
+        self._held = b""
         self._in_head = True
         self._head_bytes = 0
         self._url = b""
@@ -222,6 +225,8 @@ class Connection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._give_up(_BAD_REQUEST)
             return
+        if self._held and not self._polling:
+            self._send(b"")
         if self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES_MAX:
@@ -313,6 +318,7 @@ class Connection(asyncio.Protocol):
                 self._send(self._refusal)
         self._body = None
         if not self._polling and not self._parser.should_keep_alive() and self._transport is not None:
+            self._send(b"")
             self._transport.close()
 
     # -- ours --------------------------------------------------------------------------------------------
@@ -321,7 +327,8 @@ class Connection(asyncio.Protocol):
         """Answer the open poll with a call."""
         self._polling = False
         if self._transport is not None:
-            self._transport.write(data)
+            held, self._held = self._held, b""
+            self._transport.write(held + data)
             if self._last_call:
                 self._transport.close()
 
@@ -342,8 +349,12 @@ class Connection(asyncio.Protocol):
         self._claimed = False
         body = self._body or []
         payload = body[0] if len(body) == 1 else b"".join(body)
-        # The runtime goes on while the rest of the work is done here.
-        self._send(_ACCEPTED)
+        # The runtime goes on while the rest of the work is done here.  One that has said so polls in the same
+        # breath, and takes this together with the next call.
+        if _HOLD in self._headers:
+            self._held = _ACCEPTED
+        else:
+            self._send(_ACCEPTED)
         if self._target is Target.ERROR:
             kind = self._headers.get(_ERROR_TYPE, b"").decode("latin-1")
             self._runtime.failed(payload, kind)
@@ -382,8 +393,9 @@ class Connection(asyncio.Protocol):
         return Target.REFUSED
 
     def _send(self, data: bytes) -> None:
+        held, self._held = self._held, b""
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(data)
+            self._transport.write(held + data)
 
     def _give_up(self, last_words: bytes) -> None:
         self._dead = True
