@@ -6,7 +6,7 @@ it tolerates: other versions, several blanks in the request line, codings beside
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import httptools
@@ -22,7 +22,7 @@ _METHODS: Final = {
     name.encode(): name for name in ("GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS")
 }
 _METHOD: Final = re.compile(rb"[A-Z-]{1,24}")
-_VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
+_VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]\r\n")
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~%-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{0,5})?")
 _ABSOLUTE: Final = re.compile(r"https?://([^/?]+)(.*)", re.IGNORECASE)
 
@@ -50,8 +50,8 @@ class Head(msgspec.Struct, frozen=True, gc=False):
     upgrade: bool
 
 
-class HeadReader:
-    """Reads one complete head at a time; made once for each server."""
+class _Listener:
+    """What llhttp calls back: for headers, if anything."""
 
     on_url = None
     on_body = None
@@ -61,23 +61,27 @@ class HeadReader:
     on_chunk_header = None
     on_chunk_complete = None
 
+    def __init__(self, on_header: Callable[[bytes, bytes], object] | None = None) -> None:
+        self.on_header = on_header
+
+
+class HeadReader:
+    """Reads one complete head at a time; made once for each server."""
+
     def __init__(self, *, headers_count_max: int = HEADERS_COUNT_MAX) -> None:
         self._headers_count_max = headers_count_max
         self._raw: HeaderList = []
+        self._listener = _Listener(_collector(self._raw))
         self._hosts: set[bytes] = {b""}
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one header from the parser."""
-        self._raw.append((name.lower(), value.rstrip(b" \t")))
 
     def read(self, head: bytes) -> Head:
         """Read a head, from the first byte of the request line to the empty line; Refused when it is none."""
-        method, path, query, http10, authority = _request_line(head[: head.find(b"\r\n")])
-        raw: HeaderList = []
-        self._raw = raw
+        method, path, query, http10, authority = _request_line(head)
+        raw = self._raw
+        raw.clear()
         upgrade = False
         try:
-            httptools.HttpRequestParser(self).feed_data(head)
+            httptools.HttpRequestParser(self._listener).feed_data(head)
         except httptools.HttpParserUpgrade:
             upgrade = True
         except httptools.HttpParserError as fault:
@@ -115,18 +119,13 @@ class HeadReader:
             self._hosts.add(host)
 
 
-class _Silent:
-    on_url = on_header = on_body = on_message_begin = on_message_complete = None
-    on_headers_complete = on_chunk_header = on_chunk_complete = None
-
-
 class HeadProbe:
     """Looks at a head that arrives in pieces, so that garbage is refused at its first byte."""
 
     __slots__ = ("_parser",)
 
     def __init__(self) -> None:
-        self._parser = httptools.HttpRequestParser(_Silent)
+        self._parser = httptools.HttpRequestParser(_Listener())
 
     def feed(self, data: bytes) -> None:
         """Look at the next piece, which does not complete the head; Refused when it cannot become one."""
@@ -138,15 +137,27 @@ class HeadProbe:
             raise Refused(400, f"This is not an HTTP/1.1 request: {_reason(fault)}") from None
 
 
-def _request_line(line: bytes) -> tuple[str, str, str, bool, bytes | None]:
-    parts = line.split(b" ")
+def _collector(into: HeaderList) -> Callable[[bytes, bytes], None]:
+    append = into.append
+
+    def on_header(name: bytes, value: bytes) -> None:
+        append((name.lower(), value.rstrip()))
+
+    return on_header
+
+
+def _request_line(head: bytes) -> tuple[str, str, str, bool, bytes | None]:
+    parts = head.split(b" ", 2)
     if len(parts) != 3:
         raise Refused(400, "The request line is malformed")
-    verb, raw_target, version = parts
-    if version != b"HTTP/1.1" and version != b"HTTP/1.0":  # noqa: PLR1714 - quicker than a set
-        if _VERSION.fullmatch(version):
-            raise Refused(505, "Only HTTP/1.1 and HTTP/1.0 are spoken here")
-        raise Refused(400, "The request line is malformed")
+    verb, raw_target, rest = parts
+    http10 = False
+    if not rest.startswith(b"HTTP/1.1\r\n"):
+        http10 = rest.startswith(b"HTTP/1.0\r\n")
+        if not http10:
+            if _VERSION.match(rest):
+                raise Refused(505, "Only HTTP/1.1 and HTTP/1.0 are spoken here")
+            raise Refused(400, "The request line is malformed")
     method = _METHODS.get(verb) or _other_method(verb)
     try:
         target = raw_target.decode("ascii")
@@ -155,10 +166,12 @@ def _request_line(line: bytes) -> tuple[str, str, str, bool, bytes | None]:
     authority = None
     if target[:1] != "/":
         target, authority = _other_target(method, target)
+    if "\r" in target:  # two lines taken for one: llhttp would read the first as HTTP/0.9
+        raise Refused(400, "The request line is malformed")
     if "#" in target:
         raise Refused(400, "The request target has a fragment")
     path, _, query = target.partition("?")
-    return method, path, query, version == b"HTTP/1.0", authority
+    return method, path, query, http10, authority
 
 
 def _other_method(verb: bytes) -> str:

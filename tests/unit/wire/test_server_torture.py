@@ -67,6 +67,7 @@ REFUSED = {
     "lower-case method": (b"get / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     "unknown method": (b"FOO / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     "HTTP/0.9": (b"GET /\r\n\r\n", 400),
+    "HTTP/0.9 in disguise": (b"GET /a\r\nX: HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     "HTTP/2 preface": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
     "HTTP/3.0": (b"GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505),
     "HTTP/1.10": (b"GET / HTTP/1.10\r\nHost: a\r\n\r\n", 400),
