@@ -29,7 +29,7 @@ def check_timestamp(seconds: float) -> float:
     """A moment that a calendar has; Malformed otherwise."""
     if not -_SECONDS_MAX <= seconds < _SECONDS_MAX:
         raise Malformed(f"Unable to parse timestamp: {seconds}")
-    return seconds
+    return float(seconds)
 
 
 def _seconds(at: datetime) -> float:

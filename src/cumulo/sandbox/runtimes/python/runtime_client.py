@@ -15,6 +15,7 @@ from _socket import socket as new_socket
 
 _ROOT = "/2018-06-01/runtime/invocation/"
 _READ_BYTES = 65536
+_LARGE_BYTES = 1024 * 1024
 _HEAD_BYTES_MAX = 1024 * 1024
 
 # Every member of the call that awslambdaric may ask for, by its name on the wire.
@@ -50,18 +51,14 @@ class _Client:
     def introduce(self, agent: str) -> None:
         """Say who asks, with the first poll and every answer."""
         self.poll = f"GET {_ROOT}next HTTP/1.1\r\nHost: {self.host}\r\nUser-Agent: {agent}\r\n\r\n".encode()
-        self.head = f" HTTP/1.1\r\nHost: {self.host}\r\nUser-Agent: {agent}\r\nCumulo-Hold-Answer: 1\r\n"
+        self.head = f" HTTP/1.1\r\nHost: {self.host}\r\nUser-Agent: {agent}\r\n"
 
     def next(self) -> "tuple[bytes, dict[str, object]]":
         """Return the next call's event and headers."""
         if not self._asked:
             self._send(self.poll)
         self._asked = False
-        while self._owed:
-            self._owed -= 1
-            status, _, body = self._receive()
-            if status != 202:
-                raise RuntimeError(f"Failed to post invocation response: {status} {body[:200]!r}")
+        self._settle()
         status, lines, body = self._receive()
         if status != 200:
             raise RuntimeError(f"Failed to get next: {status}")
@@ -74,12 +71,25 @@ class _Client:
         headers["Lambda-Runtime-Deadline-Ms"] = int(str(headers["Lambda-Runtime-Deadline-Ms"] or 0))
         return body, headers
 
+    def _settle(self) -> None:
+        while self._owed:
+            self._owed -= 1
+            status, _, body = self._receive()
+            if status != 202:
+                raise RuntimeError(f"Failed to post invocation response: {status} {body[:200]!r}")
+
     def post(self, path: str, body: bytes, headers: str) -> None:
         """Send an answer, and the poll for what comes after it."""
-        head = f"POST {_ROOT}{path}{self.head}{headers}Content-Length: {len(body)}\r\n\r\n"
-        self._send(head.encode("utf-8") + body + self.poll)
+        large = len(body) > _LARGE_BYTES  # may be refused: then this process ends before it polls
+        hold = "" if large else "Cumulo-Hold-Answer: 1\r\n"
+        head = f"POST {_ROOT}{path}{self.head}{headers}{hold}Content-Length: {len(body)}\r\n\r\n".encode()
         self._owed += 1
-        self._asked = True
+        if large:
+            self._send(head + body)
+            self._settle()
+        else:
+            self._send(head + body + self.poll)
+            self._asked = True
 
     def _send(self, data: bytes) -> None:
         if self._socket is None:
