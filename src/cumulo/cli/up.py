@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cumulo.app import Cloud
 
 START_SECONDS_MAX = 60.0
+PATH = click.Path(path_type=Path)
 
 
 def default_data() -> Path:
@@ -28,26 +29,43 @@ def default_data() -> Path:
 
 
 def _options(function: Callable[..., Any]) -> Callable[..., Any]:
-    for option in (
-        click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on."),
-        click.option("--port", default=4566, show_default=True, help="The port to listen on; 0 takes a free one."),
-        click.option("--data", type=click.Path(path_type=Path), help="The folder that keeps everything."),
-        click.option("--ephemeral", is_flag=True, help="Keep nothing."),
-        click.option("--engine", type=click.Choice(["auto", "local", "docker", "none"]), default="auto", show_default=True,
-                     help="What runs containers."),
-        click.option("--sandbox", type=click.Choice(["auto", "namespaces", "plain"]), default="auto", show_default=True,
-                     help="What runs functions."),
-        click.option("--mode", type=click.Choice(["local", "shared"]), default="local", show_default=True,
-                     help="local: any key is accepted; shared: signatures are verified."),
-        click.option("--account", default=DEFAULT_ACCOUNT, show_default=True, help="The account of keys that name none."),
-        click.option("--region", default=DEFAULT_REGION, show_default=True, help="The region of requests that name none."),
-        click.option("--concurrency", default=1000, show_default=True, help="Concurrent executions of an account."),
-        click.option("--idle-seconds", default=600.0, show_default=True, help="How long idle environments are kept."),
-        click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info",
-                     show_default=True, help="Of the server's own log (on stderr)."),
-    ):  # fmt: skip
-        function = option(function)
+    for name, settings in reversed(list(OPTIONS.items())):
+        variable = f"CUMULO_{name.upper()}"
+        flag = f"--{name.replace('_', '-')}"
+        function = click.option(flag, name, envvar=variable, show_default=True, **settings)(function)
     return function
+
+
+def _choice(*words: str) -> dict[str, Any]:
+    return {"type": click.Choice(words), "default": words[0]}
+
+
+def _endpoints(_context: click.Context, _option: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
+    """SERVICE=URL pairs as a mapping."""
+    found = dict(pair.partition("=")[::2] for pair in pairs)
+    for service, url in found.items():
+        if not service or not url.startswith(("http://", "https://")):
+            raise click.BadParameter(f"{service}={url} is not SERVICE=http://host:port")
+    return found
+
+
+OPTIONS: Mapping[str, dict[str, Any]] = {
+    "host": {"default": "127.0.0.1", "help": "The address to listen on."},
+    "port": {"default": 4566, "help": "The port to listen on; 0 takes a free one."},
+    "data": {"type": PATH, "help": "The folder that keeps everything.  Default: ~/.local/share/cumulo"},
+    "ephemeral": {"is_flag": True, "help": "Keep nothing."},
+    "engine": _choice("auto", "local", "docker", "none") | {"help": "What runs containers."},
+    "sandbox": _choice("auto", "namespaces", "plain") | {"help": "What runs functions."},
+    "mode": _choice("local", "shared") | {"help": "local: any key is accepted; shared: signatures are verified."},
+    "account": {"default": DEFAULT_ACCOUNT, "help": "The account of keys that name none."},
+    "region": {"default": DEFAULT_REGION, "help": "The region of requests that name none."},
+    "concurrency": {"default": 1000, "help": "Concurrent executions of an account in a region."},
+    "idle_seconds": {"default": 600.0, "help": "How long an idle execution environment is kept."},
+    "prices": {"type": PATH, "help": "A price file, or a folder of them, instead of the one that is shipped."},
+    "companions": {"multiple": True, "callback": _endpoints, "metavar": "SERVICE=URL",
+                   "help": "A real endpoint for a service that is not ours, instead of moto."},
+    "log_level": _choice("info", "debug", "warning", "error") | {"help": "Of the server's own log (on stderr)."},
+}  # fmt: skip
 
 
 @click.command("up")
