@@ -10,24 +10,39 @@ import msgspec
 
 from cumulo import __version__
 from cumulo.base.clock import Clock
+from cumulo.base.log import Log
 from cumulo.wire.http import Handler, Request, Response
 from cumulo.wire.keys import Keys
 
 TOKEN_HEADER = "x-cumulo-token"  # noqa: S105 - a name
+NOT_BUILT = 501
 JSON = ("content-type", "application/json")
 
 
 class Counters:
-    """What /metrics shows of requests: counts and seconds by status class."""
+    """What /metrics and the server's log say of requests.  Every one is logged at level debug, 5xx always."""
 
     def __init__(self) -> None:
         self.requests: dict[int, int] = {}
         self.seconds = 0.0
+        self._log = Log("access")
+        self._every = self._log.enabled("debug")
 
-    def done(self, _request: Request, status: int, seconds: float) -> None:
-        """Count one answered request."""
+    def done(self, request: Request, status: int, seconds: float) -> None:
+        """Count one answered request, and log it where that is asked for."""
         self.requests[status] = self.requests.get(status, 0) + 1
         self.seconds += seconds
+        if self._every or (status >= 500 and status != NOT_BUILT):
+            say = self._log.debug if status < 500 else self._log.warning
+            say(
+                "request",
+                request_id=request.request_id,
+                method=request.method,
+                path=request.path,
+                status=status,
+                ms=round(seconds * 1000, 3),
+                peer=request.peer,
+            )
 
 
 class Pages:

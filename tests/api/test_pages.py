@@ -5,7 +5,6 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-
 from tests.support import call, deploy
 
 

@@ -54,7 +54,7 @@ class Authenticator:
         `body` is what the payload's hash is checked against; None believes the hash that the client declared.
         `service` is what the scope must name, where that matters.
         """
-        request_id = self._ids.uuid()
+        request_id = request.request_id = self._ids.uuid()
         endpoint = f"{request.scheme}://{request.headers.get('host')}"
         if self._verifier is not None:
             signature, key = self._verifier.verify(request, body)

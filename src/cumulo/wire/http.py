@@ -78,10 +78,11 @@ class Request:
     """One HTTP request.
 
     `path` is still percent-encoded and has no query; `query` is the raw query string.  `peer` is who connected:
-    the client's address, or the name of the sandbox whose own listener was used.
+    the client's address, or the name of the sandbox whose own listener was used.  `request_id` is what AWS's answers
+    carry; the authenticator makes it.
     """
 
-    __slots__ = ("body", "headers", "method", "path", "peer", "query", "scheme")
+    __slots__ = ("body", "headers", "method", "path", "peer", "query", "request_id", "scheme")
 
     def __init__(
         self,
@@ -101,6 +102,7 @@ class Request:
         self.body = body
         self.scheme = scheme
         self.peer = peer
+        self.request_id = ""
 
 
 class Response:
