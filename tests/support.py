@@ -124,6 +124,7 @@ class Process:
         assert self.child is not None
         self.child.send_signal(signal.SIGKILL)
         self.child.wait()
+        self._let_go()
 
     def stop(self) -> int:
         """SIGTERM, and the exit code."""
@@ -136,6 +137,12 @@ class Process:
             self.child.kill()
             self.child.wait()
             raise
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self.child is not None and self.child.stdout is not None:
+            self.child.stdout.close()
 
     def client(self, service: str, **options: Any) -> Any:
         """A boto3 client of it."""

@@ -45,6 +45,7 @@ from cumulo.state.blobs import Blobs
 from cumulo.state.journal import Journal
 from cumulo.state.store import Store
 from cumulo.wire.door import Door
+from cumulo.wire.gate import gated
 from cumulo.wire.http import Request, Response
 from cumulo.wire.keys import Keys
 from cumulo.wire.models import Models
@@ -164,8 +165,8 @@ class Cloud:
         )
         self._build_lambda()
         services = {
-            "lambda": self.lambda_.service(self._invoke),
-            "logs": Service("logs", self.logs.operations()),
+            "lambda": gated(self.lambda_.service(self._invoke), self.store.ready),
+            "logs": gated(Service("logs", self.logs.operations()), self.store.ready),
         }
         self.door = Door(
             services,
