@@ -41,12 +41,25 @@ def _belongs(process: Path, data: Path) -> str:
         command = process.joinpath("cmdline").read_bytes()
         environ = process.joinpath("environ").read_bytes()
         groups = process.joinpath("cgroup").read_text()
+        links = _links_of(process)
     except OSError:
         return ""
-    marked = f"{MARK}={data}".encode() in environ.split(b"\0")
+    names = [str(data), f"/{instance_of(data)}.lock"]  # the warden holds its instance's lock
+    holds = any(name in link for link in links for name in names)
+    marked = holds or f"{MARK}={data}".encode() in environ.split(b"\0")
     if marked or f"cumulo-{instance_of(data)}" in groups or str(data).encode() in command:
         return command.replace(b"\0", b" ").decode(errors="replace")[:200] or "(no command line)"
     return ""
+
+
+def _links_of(process: Path) -> list[str]:
+    found = []
+    for link in [process / "cwd", process / "exe", process / "root", *process.joinpath("fd").iterdir()]:
+        try:
+            found.append(os.readlink(link))
+        except OSError:
+            continue
+    return found
 
 
 def _mounts(data: Path) -> list[str]:

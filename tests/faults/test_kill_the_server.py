@@ -91,7 +91,7 @@ class Acknowledged:
             aws.invoke(FunctionName="counter", Payload=json.dumps({"n": -n}))
             self.calls.add(-n)
         if n % 4 == 0:
-            event = {"timestamp": int(time.time() * 1000), "message": f"LINE {n}"}
+            event = {"timestamp": time.time_ns() // 1_000_000, "message": f"LINE {n}"}
             logs.put_log_events(logGroupName="written", logStreamName="s", logEvents=[event])
             self.lines.add(n)
         if n % 7 == 0 and self.code:
@@ -233,7 +233,7 @@ def test_a_killed_warden_is_replaced_and_nothing_is_lost(server: Process):
     deploy(aws, "counter", COUNTER)
     assert call(aws, "counter", {"n": 1}) == 1
     try:
-        warden = child_of(server, "warden")
+        warden = child_of(server, "sandbox.birth")
     except AssertionError:
         pytest.skip("sandboxes of this machine have no warden")
     for n in range(2, 12):
