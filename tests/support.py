@@ -16,6 +16,8 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from tests.leftovers import MARK
+
 ROLE = "arn:aws:iam::000000000000:role/test"
 PYTHON = f"python3.{sys.version_info.minor}"
 BIN = Path(sys.executable).parent
@@ -88,6 +90,7 @@ class Process:
         self.data = data
         self.arguments = arguments
         self.endpoint = ""
+        self.environment: dict[str, str] = {}
         self.child: subprocess.Popen[str] | None = None
         data.mkdir(parents=True, exist_ok=True)
         self.log = data.parent / f"{data.name}.log"
@@ -105,7 +108,7 @@ class Process:
             "warning",
             *self.arguments,
         ]
-        env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), MARK: str(self.data)} | self.environment
         with self.log.open("a") as stderr:
             self.child = subprocess.Popen(
                 argv, stdout=subprocess.PIPE, stderr=stderr, text=True, env=env, start_new_session=True
@@ -124,7 +127,7 @@ class Process:
         assert self.child is not None
         self.child.send_signal(signal.SIGKILL)
         self.child.wait()
-        self._close()
+        self._let_go()
 
     def stop(self) -> int:
         """SIGTERM, and the exit code."""
@@ -138,9 +141,9 @@ class Process:
             self.child.wait()
             raise
         finally:
-            self._close()
+            self._let_go()
 
-    def _close(self) -> None:
+    def _let_go(self) -> None:
         if self.child is not None and self.child.stdout is not None:
             self.child.stdout.close()
 

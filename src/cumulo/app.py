@@ -43,8 +43,9 @@ from cumulo.services.logs.service import Logs
 from cumulo.settings import Settings
 from cumulo.state.blobs import Blobs
 from cumulo.state.journal import Journal
-from cumulo.state.store import Store
+from cumulo.state.store import Store, StoreError
 from cumulo.wire.door import Door
+from cumulo.wire.gate import gated
 from cumulo.wire.http import Request, Response
 from cumulo.wire.keys import Keys
 from cumulo.wire.models import Models
@@ -64,6 +65,7 @@ class Cloud:
         self.isolation = "none"
         self.notes: list[str] = []
         self.stopping = asyncio.Event()
+        self.died = False
         self._temporary = settings.ephemeral or settings.data is None
         self.data = Path(tempfile.mkdtemp(prefix="cumulo-")) if self._temporary else Path(settings.data or "")
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -98,19 +100,20 @@ class Cloud:
         """Finish what runs, keep everything, let go of everything."""
         self.pages.is_ready = False
         await self._server.stop(STOP_GRACE_SECONDS)
-        await self._cancel("events")
-        await self.fleet.close()
-        await self._cancel("fleet")
-        await self._launcher.close()
-        await self.lambda_.close()
-        await self.companions.close()
-        await self._cancel("logs")
-        await self._cancel("journal")
-        await self.journal.close()
-        await self.store.close()
-        self._lock.release()
-        if self._temporary:
-            await asyncio.to_thread(shutil.rmtree, self.data, ignore_errors=True)
+        async with contextlib.AsyncExitStack() as last:  # whatever fails, everything else is let go of
+            if self._temporary:
+                last.push_async_callback(asyncio.to_thread, shutil.rmtree, self.data, ignore_errors=True)
+            last.callback(self._lock.release)
+            last.push_async_callback(self.store.close)
+            last.push_async_callback(self.journal.close)
+            last.push_async_callback(self._cancel, "journal")
+            last.push_async_callback(self._cancel, "logs")
+            last.push_async_callback(self.companions.close)
+            last.push_async_callback(self.lambda_.close)
+            last.push_async_callback(self._launcher.close)
+            last.push_async_callback(self._cancel, "fleet")
+            last.push_async_callback(self.fleet.close)
+            last.push_async_callback(self._cancel, "events")
 
     async def reset(self) -> None:
         """Empty everything, companions too."""
@@ -137,6 +140,11 @@ class Cloud:
         self.keys = Keys(store=self.store, clock=self.clock, ids=self.ids)
 
     async def _open_launcher(self) -> Launcher:
+        if self.settings.mode == "local" and self.settings.host not in _LOOPBACK:
+            self.notes.append(
+                f"anybody who reaches {self.settings.host} may do anything here: local mode accepts any key "
+                "(--mode shared verifies signatures)"
+            )
         launcher = await open_launcher(
             data=self.data,
             instance=instance_of(self.data),
@@ -164,8 +172,8 @@ class Cloud:
         )
         self._build_lambda()
         services = {
-            "lambda": self.lambda_.service(self._invoke),
-            "logs": Service("logs", self.logs.operations()),
+            "lambda": gated(self.lambda_.service(self._invoke), self.store.ready),
+            "logs": gated(Service("logs", self.logs.operations()), self.store.ready),
         }
         self.door = Door(
             services,
@@ -280,6 +288,7 @@ class Cloud:
             # A loop of the house has died of a bug.  Going on without it would lose things quietly; stopping is
             # honest, and a restart takes everything up again.
             _log.error("a loop died; stopping", loop=task.get_name(), error=repr(error))
+            self.died = True
             self.stopping.set()
 
     async def _cancel(self, name: str) -> None:
@@ -289,6 +298,7 @@ class Cloud:
             await task
 
 
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LENIENT = (
     ("lambda", "CreateFunction", "Runtime"),  # Lambda has a sentence of its own for these
     ("lambda", "UpdateFunctionConfiguration", "Runtime"),
@@ -321,8 +331,12 @@ async def _serve(settings: Settings, on_ready: Callable[[Cloud], None]) -> int:
     await cloud.start()
     on_ready(cloud)
     await cloud.stopping.wait()
-    await cloud.stop()
-    return 0
+    try:
+        await cloud.stop()
+    except (StoreError, OSError) as error:
+        _log.error("not everything could be kept; what was acknowledged is in the journal", error=str(error))
+        return 1
+    return 1 if cloud.died else 0
 
 
 def catalogue() -> dict[str, tuple[list[str], Mapping[str, Operation]]]:

@@ -83,11 +83,13 @@ def command(*, detach: bool, **options: Any) -> None:
         return
     from cumulo.app import serve
     from cumulo.base.lock import Locked
+    from cumulo.sandbox.opening import InstanceRuns
+    from cumulo.state.store import StoreError
 
     announced: list[Running] = []
     try:
         code = serve(settings, lambda cloud: announced.append(announce(cloud)))
-    except (Locked, OSError) as error:
+    except (Locked, InstanceRuns, StoreError, OSError) as error:
         raise click.ClickException(str(error)) from error
     finally:
         for running in announced:

@@ -22,7 +22,7 @@ from pathlib import Path
 import msgspec
 
 from cumulo.base.log import Log
-from cumulo.state.store import Store, StoreError
+from cumulo.state.store import Store, StoreBroken, StoreError
 
 FOLD_SECONDS = 0.25
 RETRY_SECONDS = 1.0
@@ -50,9 +50,10 @@ class Journal:
         self._owners: dict[int, Callable[[bytes], None]] = {}
         self._folds: list[Callable[[], None]] = []
         self._buffer: list[bytes] = []
-        self._segment = max([_number(p) for p in folder.glob("*.log")] + [self._folded()]) + 1
+        self._segment = max([_number(p) for p in _segments(folder)] + [self._folded()]) + 1
         self._fd = self._open(self._segment)
         self._bytes = 0
+        self._refused = False
         self._lock = asyncio.Lock()
         self._full = asyncio.Event()
 
@@ -70,38 +71,57 @@ class Journal:
         self._buffer.append(_HEAD.pack(kind, len(payload), zlib.crc32(payload)))
         self._buffer.append(payload)
 
-    def flush(self) -> None:
+    @property
+    def refuses(self) -> bool:
+        """Whether the disk refused the last write; what is appended now would wait in memory."""
+        return self._refused
+
+    def flush(self) -> bool:
         """Hand what was appended to the operating system: from here on a kill of this process cannot lose it.
 
         A full disk raises nothing: calls go on, and what could not be written waits in memory (up to
-        BUFFER_BYTES_MAX; beyond it, it is dropped) for the next flush.
+        BUFFER_BYTES_MAX; beyond it, the oldest is dropped) for the next fold.  Then the answer is False.
         """
         if not self._buffer:
-            return
+            return True
+        if self._refused:  # writing everything again for every call would cost more than the calls
+            self._bound()
+            return False
+        return self._write()
+
+    def _write(self) -> bool:
         data = b"".join(self._buffer)
-        self._buffer.clear()
         try:
             _write_all(self._fd, data)
         except OSError as error:
             os.ftruncate(self._fd, self._bytes)  # a torn record would hide those after it
-            self._keep(data, error)
-            return
+            if not self._refused:
+                self._log.error("write_failed", bytes=len(data), error=str(error))
+            self._refused = True
+            self._bound()
+            return False
+        self._buffer.clear()
+        self._refused = False
         self._bytes += len(data)
         if self._bytes > SEGMENT_BYTES_MAX:
             self._full.set()
+        return True
 
-    def _keep(self, data: bytes, error: OSError) -> None:
-        if len(data) > BUFFER_BYTES_MAX:
-            self._log.error("dropped", bytes=len(data), error=str(error))
-            return
-        self._log.error("write_failed", bytes=len(data), error=str(error))
-        self._buffer.append(data)
+    def _bound(self) -> None:
+        """Forget what is beyond the bound, the oldest first; a record is a head and a payload."""
+        while self._refused_bytes() > BUFFER_BYTES_MAX:
+            dropped = self._buffer[: max(2, len(self._buffer) // 4 * 2)]
+            del self._buffer[: len(dropped)]
+            self._log.error("dropped", records=len(dropped) // 2)
+
+    def _refused_bytes(self) -> int:
+        return sum(map(len, self._buffer))
 
     def replay(self) -> int:
         """Give every record that was not folded to its owner; how many there were."""
         count = 0
         folded = self._folded()
-        for path in sorted(self._folder.glob("*.log"), key=_number):
+        for path in sorted(_segments(self._folder), key=_number):
             if _number(path) == self._segment:
                 continue
             if _number(path) > folded:
@@ -113,15 +133,18 @@ class Journal:
     async def fold(self) -> None:
         """Move everything appended so far into the store, durably, and drop its segments."""
         async with self._lock:
-            self.flush()
+            # While the store cannot keep what earlier folds gave it, another one would only add to it.
+            await self._store.ready()
+            self._write()
             old = self._segment
-            if not self._bytes and not self._leftovers(old - 1):
+            if not self._bytes and not self._buffer and not self._leftovers(old - 1):
                 return
             fresh = self._open(old + 1)
             os.close(self._fd)
             self._fd, self._segment, self._bytes = fresh, old + 1, 0
             for fold in self._folds:
                 fold()
+            self._buffer.clear()  # what a full disk left here goes with this fold; a replay must not add it again
             self._mark.put("mark", _Folded(old))
             await self._store.commit()
             for path in self._leftovers(old):
@@ -137,25 +160,34 @@ class Journal:
             self._full.clear()
             try:
                 await self.fold()
+            except StoreBroken:
+                raise
             except (OSError, StoreError) as error:
                 self._log.error("fold_failed", error=str(error))
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def close(self) -> None:
-        """Fold what is left."""
-        await self.fold()
-        os.close(self._fd)
-        (self._folder / f"{self._segment}.log").unlink(missing_ok=True)
+        """Fold what is left; when the disk refuses, it stays in the segments for the next start."""
+        try:
+            await self.fold()
+        finally:
+            os.close(self._fd)
+            if not self._bytes:
+                (self._folder / f"{self._segment}.log").unlink(missing_ok=True)
 
     def _folded(self) -> int:
         mark = self._mark.get("mark")
         return mark.segment if mark else 0
 
     def _leftovers(self, upto: int) -> list[Path]:
-        return [path for path in self._folder.glob("*.log") if _number(path) <= upto]
+        return [path for path in _segments(self._folder) if _number(path) <= upto]
 
     def _open(self, number: int) -> int:
         return os.open(self._folder / f"{number}.log", os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+
+
+def _segments(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("*.log") if path.stem.isdecimal()]
 
 
 def _number(path: Path) -> int:

@@ -9,6 +9,7 @@ own, written with `execute` in the same batches and read with `query`.
 """
 
 import asyncio
+import contextlib
 import queue
 import sqlite3
 import threading
@@ -26,6 +27,19 @@ _PUT = (
     "INSERT INTO records (tbl, key, value) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
 )
 _DELETE = "DELETE FROM records WHERE tbl = ? AND key = ?"
+_DISK = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_PROTOCOL,
+    }
+)
 SEPARATOR = "\x1f"  # joins the parts of a key; it sorts before every character that a name may have
 
 
@@ -35,7 +49,11 @@ def join_key(*parts: str) -> str:
 
 
 class StoreError(Exception):
-    """The disk refused a commit; what was not acknowledged is not kept."""
+    """The disk refused; what was not acknowledged may be kept, or not."""
+
+
+class StoreBroken(StoreError):
+    """A statement can never be carried out: a bug.  Only a restart, from what is on disk, helps."""
 
 
 class Table(Generic[T]):
@@ -54,8 +72,8 @@ class Table(Generic[T]):
 
     def put(self, key: str, value: T) -> None:
         """Write a record; durable after the next `commit`."""
+        self._store.execute(_PUT, (self.name, key, self._encode(value)))  # first: it may refuse the key
         self._rows[key] = value
-        self._store.execute(_PUT, (self.name, key, self._encode(value)))
 
     def delete(self, key: str) -> None:
         """Remove a record; nothing happens when there is none."""
@@ -92,11 +110,12 @@ class Store:
         self._queue: queue.SimpleQueue[tuple[list[Statement], asyncio.AbstractEventLoop, Any] | None]
         self._queue = queue.SimpleQueue()
         self._in_flight = False
-        self._failed: BaseException | None = None
-        self._writer = threading.Thread(target=self._write_loop, name="store-writer", daemon=True)
-        self._writer.start()
+        self._behind = False
+        self._broken: BaseException | None = None
         self._reader_lock = threading.Lock()
         self._reader = _open(path, synchronous)
+        self._writer = threading.Thread(target=self._write_loop, name="store-writer", daemon=True)
+        self._writer.start()
 
     # -- records -----------------------------------------------------------------------------------------
 
@@ -108,18 +127,34 @@ class Store:
 
     def load(self, name: str) -> Iterator[tuple[str, bytes]]:
         """Key and encoded record of a table, as they are on disk at start."""
-        return iter(self._db.execute("SELECT key, value FROM records WHERE tbl = ?", (name,)).fetchall())
+        return iter(
+            [(k, v) for k, v in self.query_now("SELECT key, value FROM records WHERE tbl = ?", (name,))]
+        )
 
     # -- writing -----------------------------------------------------------------------------------------
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> None:
-        """Add a statement to the pending batch."""
+        """Add a statement to the pending batch; ValueError for what SQLite cannot keep, here and not for everybody."""
+        for value in parameters:
+            if isinstance(value, str):
+                if not value.isascii():
+                    value.encode()
+            elif isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+                raise ValueError(f"{value} does not fit into 64 bits")
         self._pending.append((sql, parameters))
+
+    async def ready(self) -> None:
+        """StoreError while the disk still refuses what came before: ask it before changing what can wait.
+
+        So nothing piles up in memory when the disk is full, and what is refused has changed nothing.
+        """
+        if self._behind:
+            await self.commit()
 
     async def commit(self) -> None:
         """Return when everything written so far is on disk; StoreError when the disk refuses."""
-        if self._failed is not None:
-            raise StoreError(str(self._failed))
+        if self._broken is not None:
+            raise StoreBroken(f"the store is broken: {self._broken!r}")
         if not self._pending and not self._in_flight:
             return
         loop = asyncio.get_running_loop()
@@ -142,9 +177,10 @@ class Store:
             error: BaseException | None = None
             try:
                 _write(self._db, batch)
-            except sqlite3.Error as exc:
+            except Exception as exc:  # noqa: BLE001 - whatever it is, somebody waits for the outcome
                 error = exc
-            loop.call_soon_threadsafe(self._batch_done, batch, loop, waiters, error)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(self._batch_done, batch, loop, waiters, error)
 
     def _batch_done(
         self,
@@ -153,15 +189,20 @@ class Store:
         waiters: list[asyncio.Future[None]],
         error: BaseException | None,
     ) -> None:
+        self._behind = error is not None
         if error is not None:
             # Memory is ahead of the disk now.  Keep the batch, so that a later commit (space was made) writes
             # it first; its callers learn that nothing was acknowledged.
             self._pending[:0] = batch
+            if not _is_the_disk(error):
+                self._broken = error
         for waiter in waiters:
             if waiter.done():
                 continue
             if error is None:
                 waiter.set_result(None)
+            elif self._broken is not None:
+                waiter.set_exception(StoreBroken(f"the store is broken: {error!r}"))
             else:
                 waiter.set_exception(StoreError(f"the store could not commit: {error}"))
         if self._waiters:
@@ -178,27 +219,48 @@ class Store:
     def query_now(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """The same, in the caller's thread (at start, or for a handful of rows)."""
         with self._reader_lock:
-            return self._reader.execute(sql, parameters).fetchall()
+            try:
+                return self._reader.execute(sql, parameters).fetchall()
+            except sqlite3.OperationalError as error:
+                if _is_the_disk(error):
+                    raise StoreError(f"the store could not read: {error}") from error
+                raise
 
     async def close(self) -> None:
-        """Commit what is pending and let go of the file."""
-        await self.commit()
-        self._queue.put(None)
-        await asyncio.to_thread(self._writer.join)
-        with self._reader_lock:
-            self._reader.close()
-        self._db.close()
+        """Commit what is pending and let go of the file, also when the disk refuses."""
+        try:
+            await self.commit()
+        finally:
+            self._queue.put(None)
+            await asyncio.to_thread(self._writer.join)
+            with self._reader_lock:
+                self._reader.close()
+            self._db.close()
 
 
 def migrate(db: sqlite3.Connection) -> None:
     """Bring the schema to the newest numbered migration, each in one transaction."""
     (have,) = db.execute("PRAGMA user_version").fetchone()
     folder = resources.files("cumulo.state") / "migrations"
-    for name in sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql")):
-        number = int(name.split("_", 1)[0])
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    newest = max(_migration(name) for name in names)
+    if have > newest:
+        raise StoreError(f"the data was written by a newer Cumulo (schema {have}; this one knows {newest})")
+    for name in names:
+        number = _migration(name)
         if number > have:
             sql = (folder / name).read_text()
             db.executescript(f"BEGIN; {sql}\nPRAGMA user_version = {number}; COMMIT;")
+
+
+def _migration(name: str) -> int:
+    return int(name.split("_", 1)[0])
+
+
+def _is_the_disk(error: BaseException) -> bool:
+    """Whether a fault may pass by itself: the disk is full or fails, as opposed to a statement that is wrong."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return isinstance(code, int) and code & 0xFF in _DISK
 
 
 def _open(path: Path, synchronous: str) -> sqlite3.Connection:

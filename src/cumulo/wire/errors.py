@@ -1,5 +1,6 @@
 """The one place that turns exceptions into answers."""
 
+import errno
 import logging
 from collections.abc import Mapping
 
@@ -16,6 +17,7 @@ from cumulo.wire.protocols.rest import Bound, HeaderWriters
 from cumulo.wire.validate import Fault, message
 
 _log = logging.getLogger(__name__)
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
 _INTERNAL = "The service encountered an internal error. Please try again later."
 
 
@@ -161,7 +163,7 @@ class Errors:
             return self.malformed(exc)
         if isinstance(exc, BodyCutShort):
             return AwsError("IncompleteBody", "The request body terminated unexpectedly")
-        if isinstance(exc, StoreError):
+        if isinstance(exc, StoreError) or (isinstance(exc, OSError) and exc.errno in _NO_SPACE):
             _log.error("request %s: %s", request_id, exc)
         else:
             _log.error("request %s failed in %s", request_id, self._model.name, exc_info=exc)

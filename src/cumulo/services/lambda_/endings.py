@@ -16,7 +16,7 @@ _log = Log("lambda")
 class Endings:
     """Takes finished calls; `flush` is the journal's."""
 
-    def __init__(self, *, logs: LogSink, usages: UsageSink, flush: Callable[[], None]) -> None:
+    def __init__(self, *, logs: LogSink, usages: UsageSink, flush: Callable[[], object]) -> None:
         self._logs = logs
         self._usages = usages
         self._flush = flush

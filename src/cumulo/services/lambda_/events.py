@@ -102,6 +102,7 @@ class EventQueue:
         self, ready: Ready, qualifier: str | None, payload: bytes, request_id: str, client_context: bytes
     ) -> None:
         """Keep an event; returns when it is safe."""
+        await self._store.ready()
         version = ready.version
         key = (version.account, version.region, version.name)
         now = self._clock.now()
@@ -133,7 +134,10 @@ class EventQueue:
         """Carry events out, for ever."""
         async with asyncio.TaskGroup() as group:
             while True:
-                found = await self._dispatch(group)
+                try:
+                    found = await self._dispatch(group)
+                except StoreError:  # what would run could not be struck off, and would run again and again
+                    found = 0
                 self._wake.clear()
                 if not found:
                     # Not wait_for: it can swallow a cancellation that comes together with the event.
@@ -142,7 +146,8 @@ class EventQueue:
                             await self._wake.wait()
 
     async def _dispatch(self, group: asyncio.TaskGroup) -> int:
-        """Start what is due and what there is room for; how many that were."""
+        """Start what is due and what there is room for; how many that were.  StoreError when the disk refuses."""
+        await self._store.ready()
         now = self._clock.now()
         shares = share(
             [

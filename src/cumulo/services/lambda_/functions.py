@@ -92,8 +92,8 @@ class Functions:
             function = Function(latest=latest, tags=tags)
             self._registry.put(function)
             published = self._versions.publish(function) if values.get("Publish") else None
+            self._transitions.want(wanted)  # first: a refused commit is carried out once there is space
             await self._registry.commit()
-        self._transitions.want(wanted)
         return views.configuration(published or latest)
 
     async def update_function_code(self, caller: Caller, values: Values) -> Values | None:
@@ -112,8 +112,8 @@ class Functions:
             self._check_room(caller, kept)
             updated = self._update(function, fields)
             published = self._versions.publish(updated) if values.get("Publish") else None
+            self._transitions.want(wanted)  # first: a refused commit is carried out once there is space
             await self._registry.commit()
-        self._transitions.want(wanted)
         if published is not None:
             return views.configuration(published, qualifier=published.version)
         return views.configuration(updated.latest)
@@ -124,8 +124,8 @@ class Functions:
         configuration.refuse_unbuilt("UpdateFunctionConfiguration", values)
         function = self._updatable(wanted, values)
         updated = self._update(function, configuration.changes(values, function.latest, caller.region))
-        await self._registry.commit()
         self._transitions.want(wanted)
+        await self._registry.commit()
         return views.configuration(updated.latest)
 
     async def delete_function(self, caller: Caller, values: Values) -> Values | None:

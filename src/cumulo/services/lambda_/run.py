@@ -25,6 +25,7 @@ from cumulo.state.store import StoreError
 
 TRANSITIONS_MAX = 8  # functions at work at the same time
 TIDY_SECONDS = 5.0
+REFUSED_SECONDS = 1.0  # until a transition that the disk refused is tried again
 
 log = Log("lambda")
 
@@ -117,7 +118,9 @@ class Transitions:
         try:
             await self._finish_versions(target)
         except StoreError as error:
-            log.error("the store refused a transition; it is tried again at the next start", error=str(error))  # noqa: TRY400
+            log.error("the store refused a transition; it is tried again", error=str(error))  # noqa: TRY400
+            await asyncio.sleep(REFUSED_SECONDS)
+            self.want(target)
         except Exception:
             # One function's fate must not end the loop that all others wait for.
             log.exception("a transition failed", function=target.name)

@@ -74,13 +74,12 @@ class Events:
         if not await self._storage.has_stream(group, stream):
             raise no_stream()
         self._groups.named(caller, name)  # it may have gone while we looked for the stream
-        if self._storage.full:
-            raise AwsError(
-                "ServiceUnavailableException", "The service cannot complete the request.", status=503
-            )
+        if self._storage.full or self._storage.journal.refuses:
+            raise _unavailable()
         taken = [LogEvent(e["timestamp"], e["message"]) for e in events[verdict.start : verdict.stop]]
         self._storage.append(caller.account, caller.region, name, stream, taken)
-        self._storage.journal.flush()
+        if not self._storage.journal.flush():
+            raise _unavailable()
         return {"nextSequenceToken": sequence_token(), "rejectedLogEventsInfo": verdict.info or None}
 
     async def get(self, caller: Caller, values: Values) -> Values | None:
@@ -211,6 +210,10 @@ def judge(group: Group, times_ms: Sequence[int], now_ms: int) -> Rejected:
             "The batch of log events in a single PutLogEvents request cannot span more than 24 hours."
         )
     return Rejected(min(start, stop), stop, info)
+
+
+def _unavailable() -> AwsError:
+    return AwsError("ServiceUnavailableException", "The service cannot complete the request.", status=503)
 
 
 def _count_below(times_ms: Sequence[int], bound_ms: int) -> int:

@@ -1,0 +1,97 @@
+"""What a cloud left behind on this machine: found by its data folder, its instance's names and a mark."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from cumulo.app import instance_of
+from cumulo.sandbox.network import bridge_name, short, table_name
+
+MARK = "CUMULO_TEST_MARK"
+
+
+def leftovers(data: Path) -> list[str]:
+    """Processes, mounts, loop devices, control groups, links, nft tables and locks of the cloud on a data folder."""
+    return [
+        *processes(data),
+        *_mounts(data),
+        *_loops(data),
+        *_groups(instance_of(data)),
+        *_links(instance_of(data)),
+        *_tables(instance_of(data)),
+        *(f"lock {path}" for path in Path("/run/cumulo").glob(f"{instance_of(data)}*")),
+    ]
+
+
+def processes(data: Path) -> list[str]:
+    """Processes (and with them namespaces) that name the folder, bear its mark or are in its groups; no zombies."""
+    own = {os.getpid(), os.getppid()}
+    return [
+        f"process {folder.name}: {found}"
+        for folder in Path("/proc").iterdir()
+        if folder.name.isdigit() and int(folder.name) not in own and (found := _belongs(folder, data))
+    ]
+
+
+def _belongs(process: Path, data: Path) -> str:
+    try:
+        if process.joinpath("stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":
+            return ""
+        command = process.joinpath("cmdline").read_bytes()
+        environ = process.joinpath("environ").read_bytes()
+        groups = process.joinpath("cgroup").read_text()
+        links = _links_of(process)
+    except OSError:
+        return ""
+    names = [str(data), f"/{instance_of(data)}.lock"]  # the warden holds its instance's lock
+    holds = any(name in link for link in links for name in names)
+    marked = holds or f"{MARK}={data}".encode() in environ.split(b"\0")
+    if marked or f"cumulo-{instance_of(data)}" in groups or str(data).encode() in command:
+        return command.replace(b"\0", b" ").decode(errors="replace")[:200] or "(no command line)"
+    return ""
+
+
+def _links_of(process: Path) -> list[str]:
+    found = []
+    for link in [process / "cwd", process / "exe", process / "root", *process.joinpath("fd").iterdir()]:
+        try:
+            found.append(os.readlink(link))
+        except OSError:
+            continue
+    return found
+
+
+def _mounts(data: Path) -> list[str]:
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return [f"mount {line.split()[4]}" for line in lines if str(data) in line]
+
+
+def _loops(data: Path) -> list[str]:
+    found = []
+    for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
+        try:
+            if str(data) in backing.read_text():
+                found.append(f"loop device {backing.parts[3]}")
+        except OSError:
+            continue
+    return found
+
+
+def _groups(instance: str) -> list[str]:
+    here = Path("/sys/fs/cgroup")
+    return [f"control group {path}" for path in here.glob(f"**/cumulo-{instance}*") if path.is_dir()]
+
+
+def _links(instance: str) -> list[str]:
+    names = os.listdir("/sys/class/net")
+    mine = f"cu{short(instance)}"
+    assert bridge_name(instance).startswith(mine)
+    return [f"link {name}" for name in names if name.startswith(mine)]
+
+
+def _tables(instance: str) -> list[str]:
+    if os.geteuid() != 0 or shutil.which("nft") is None:
+        return []
+    done = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False)
+    return [line for line in done.stdout.splitlines() if table_name(instance) in line]
