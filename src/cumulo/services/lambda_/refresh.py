@@ -79,7 +79,7 @@ class Refresh:
     async def get_alias(self, caller: Caller, values: Values) -> Values | None:
         """None exists."""
         found = self._existing(caller, values, "GetAlias")
-        raise errors.not_found(f"Cannot find alias arn: {found.function_arn}:{values['Name']}")
+        raise errors.alias_not_found(f"{found.function_arn}:{values['Name']}")
 
     async def get_provisioned_concurrency_config(self, caller: Caller, values: Values) -> Values | None:
         """None exists."""
