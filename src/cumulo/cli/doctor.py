@@ -9,6 +9,7 @@ The exit code is 0 unless functions cannot run at all.
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterable
 from enum import StrEnum
@@ -106,6 +107,14 @@ def file_system_of(path: Path, mounts: str) -> str:
     return kind
 
 
+def knows_endpoint_variable(version: str) -> bool:
+    """Whether an AWS CLI of this version reads AWS_ENDPOINT_URL: since 1.29.0 and 2.13.0."""
+    major, _, rest = version.partition(".")
+    minor = rest.partition(".")[0]
+    known = {"1": 29, "2": 13}
+    return not minor.isdecimal() or int(minor) >= known.get(major, 0)
+
+
 def can_run_functions(lines: Iterable[Line]) -> bool:
     """Whether there is one runtime that functions can be written for."""
     return any(line.kind == "runtime" and line.grade is not Grade.MISSING for line in lines)
@@ -173,7 +182,21 @@ def _aws_cli() -> Line:
     found = find_aws(sys.executable, os.environ.get("PATH"))
     if found is None:
         return Line("tools", "aws", Grade.MISSING, "no AWS CLI (cumulo aws)", "pip install 'cumulo[aws]'")
-    return Line("tools", "aws", Grade.OK, found)
+    version = _version_of(found)
+    if version and not knows_endpoint_variable(version):
+        said = (
+            f"{found} {version} does not know AWS_ENDPOINT_URL: `cumulo aws` works, plain `aws` goes to AWS"
+        )
+        return Line("tools", "aws", Grade.WARN, said, "pip install 'cumulo[aws]', or give --endpoint-url")
+    return Line("tools", "aws", Grade.OK, f"{found} {version}".strip())
+
+
+def _version_of(program: str) -> str:
+    try:
+        told = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return (told.stdout or told.stderr).partition("aws-cli/")[2].partition(" ")[0]
 
 
 def _folder(data: Path) -> Line:
