@@ -12,7 +12,7 @@ HEAD = """# Coverage
 Generated from the code by `make coverage`; a test fails when it is out of date.
 
 - **runs**: does what AWS does.
-- **stored**: keeps and shows what it was told; nothing acts on it.
+- **stored**: keeps and shows what it was told (or that there is nothing yet); nothing acts on it.
 - **refused**: answers with a clear error that names what is missing (501 `NotImplemented` when nothing is built).
 
 Every AWS service that is not listed here is answered by a companion (moto, unless you point it elsewhere).

@@ -115,6 +115,11 @@ class Cloud:
             last.push_async_callback(self.fleet.close)
             last.push_async_callback(self._cancel, "events")
 
+    def abandon(self) -> None:
+        """Remove the temporary folder of a cloud that could not start."""
+        if self._temporary:
+            shutil.rmtree(self.data, ignore_errors=True)
+
     async def reset(self) -> None:
         """Empty everything, companions too."""
         await self._cancel("events")
@@ -328,7 +333,11 @@ async def _serve(settings: Settings, on_ready: Callable[[Cloud], None]) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, cloud.stopping.set)
-    await cloud.start()
+    try:
+        await cloud.start()
+    except BaseException:
+        cloud.abandon()
+        raise
     on_ready(cloud)
     await cloud.stopping.wait()
     try:

@@ -8,7 +8,7 @@ from cumulo.base.caller import DEFAULT_ACCOUNT, DEFAULT_REGION
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """How one cloud is run.  Each can be given as `cumulo up --name` or as CUMULO_NAME."""
+    """How one cloud is run.  Each can be given as `cumulo up --name` or as CUMULO_NAME (dashes for underscores)."""
 
     host: str = "127.0.0.1"  # the address to listen on
     port: int = 4566  # the port to listen on; 0 takes a free one

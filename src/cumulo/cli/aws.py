@@ -30,5 +30,8 @@ def command(arguments: tuple[str, ...]) -> None:
     if program is None:
         raise Failed("The AWS CLI is not installed: `pip install 'cumulo[aws]'` adds it.")
     environment = dict(os.environ) | aws_environment(find_endpoint(None), os.environ)
+    if not any(word.split("=")[0] == "--endpoint-url" for word in arguments):
+        # Older versions do not know AWS_ENDPOINT_URL, and would go to AWS itself.
+        arguments = ("--endpoint-url", environment["AWS_ENDPOINT_URL"], *arguments)
     sys.stdout.flush()
     os.execve(program, [program, *arguments], environment)  # noqa: S606 - that is what this word is for

@@ -1,10 +1,11 @@
 """`cumulo up`: start a cloud, in the foreground or detached."""
 
+import errno
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,17 @@ def default_data() -> Path:
     return Path(base) / "cumulo"
 
 
+def _endpoints(_context: click.Context, _option: click.Parameter, given: Sequence[str]) -> dict[str, str]:
+    """Read SERVICE=URL, as often as it was given."""
+    found: dict[str, str] = {}
+    for text in given:
+        service, separator, url = text.partition("=")
+        if not (service and separator and url.startswith(("http://", "https://"))):
+            raise click.BadParameter(f"{text!r} is not of the form s3=http://127.0.0.1:9000")
+        found[service] = url
+    return found
+
+
 def _options(function: Callable[..., Any]) -> Callable[..., Any]:
     for name, settings in reversed(list(OPTIONS.items())):
         variable = f"CUMULO_{name.upper()}"
@@ -38,15 +50,6 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _choice(*words: str) -> dict[str, Any]:
     return {"type": click.Choice(words), "default": words[0]}
-
-
-def _endpoints(_context: click.Context, _option: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
-    """SERVICE=URL pairs as a mapping."""
-    found = dict(pair.partition("=")[::2] for pair in pairs)
-    for service, url in found.items():
-        if not service or not url.startswith(("http://", "https://")):
-            raise click.BadParameter(f"{service}={url} is not SERVICE=http://host:port")
-    return found
 
 
 OPTIONS: Mapping[str, dict[str, Any]] = {
@@ -72,7 +75,10 @@ OPTIONS: Mapping[str, dict[str, Any]] = {
 @_options
 @click.option("--detach", "-d", is_flag=True, help="Return when it is ready; `cumulo down` stops it.")
 def command(*, detach: bool, **options: Any) -> None:
-    """Start a cloud.  Prints `Ready.` when it serves calls; stops on Ctrl-C or SIGTERM."""
+    """Start a cloud.  Prints `Ready.` when it serves calls; stops on Ctrl-C or SIGTERM.
+
+    Each option may also be given as a variable: --data is CUMULO_DATA, and so on.
+    """
     settings = Settings(**options)
     if settings.engine in ("local", "docker"):
         raise click.UsageError(f"the {settings.engine} engine is not part of this version; use --engine none")
@@ -89,8 +95,12 @@ def command(*, detach: bool, **options: Any) -> None:
     announced: list[Running] = []
     try:
         code = serve(settings, lambda cloud: announced.append(announce(cloud)))
-    except (Locked, InstanceRuns, StoreError, OSError) as error:
+    except Locked as error:
+        raise click.ClickException(f"{error}: stop it with `cumulo down`, or name another --data") from error
+    except (InstanceRuns, StoreError) as error:
         raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(_why_not(error, settings)) from error
     finally:
         for running in announced:
             running.remove(runtime_folder())
@@ -115,11 +125,31 @@ def announce(cloud: "Cloud") -> Running:
     return running
 
 
+def _why_not(error: OSError, settings: Settings) -> str:
+    """What the user is told when the cloud cannot start."""
+    if error.errno == errno.EADDRINUSE:
+        return f"port {settings.port} of {settings.host} is taken: name another --port (0 takes a free one)"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{settings.host} is no address of this machine: name another --host"
+    if error.errno == errno.EACCES and settings.port and settings.port < 1024:
+        return f"this user may not listen on port {settings.port}: name a --port above 1023"
+    return str(error)
+
+
+def _log_of(settings: Settings) -> Path:
+    """Where a detached server writes: beside its data, or where only this user may write."""
+    if settings.data is not None and not settings.ephemeral:
+        settings.data.mkdir(parents=True, exist_ok=True)
+        return settings.data / "server.log"
+    folder = runtime_folder()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder / "server.log"
+
+
 def _detach(settings: Settings) -> None:
     """Start the same command as a session of its own and wait for its Ready line."""
     argv = [arg for arg in sys.argv[1:] if arg not in ("--detach", "-d")]
-    log = Path(settings.data or "/tmp") / "server.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    log = _log_of(settings)
     with log.open("ab") as sink:
         mark = sink.tell()
         process = subprocess.Popen(
@@ -138,5 +168,9 @@ def _detach(settings: Settings) -> None:
         time.sleep(0.02)
     with log.open("rb") as source:
         source.seek(mark)
-        click.echo(source.read().decode(errors="replace"), err=True)
-    raise click.ClickException("the cloud did not start")
+        told = source.read().decode(errors="replace").strip()
+    if process.poll() is None:
+        process.kill()
+        told += f"\nError: the cloud was not ready within {START_SECONDS_MAX:.0f} s"
+    click.echo(told or f"Error: the cloud did not start; see {log}", err=True)
+    sys.exit(process.wait() or 1)

@@ -208,7 +208,7 @@ class Errors:
             for name, value in error.fields.items()
             if name not in bound.header and value is not None and name.lower() != "message"
         }
-        if "Type" in bound.body:
+        if "Type" in bound.body and error.fields.get("Type", "") is not None:
             fields = {"Type": "User" if sender else "Server", **fields}
         lines = HeaderWriters(self._model, bound).write(error.fields)
         return fields, lines, key

@@ -398,6 +398,7 @@ def test_settings_are_kept_and_shown(tmp_path):
                 "SubnetIds": ["subnet-1"],
                 "SecurityGroupIds": ["sg-1"],
                 "VpcId": "",
+                "Ipv6AllowedForDualStack": False,
             }
             assert shown["LoggingConfig"] == {
                 "LogFormat": "JSON",
@@ -416,7 +417,14 @@ def test_settings_are_kept_and_shown(tmp_path):
                 KMSKeyArn="",
             )
             assert (changed["Timeout"], changed["MemorySize"], changed["Description"]) == (1, 10240, "d")
-            assert not {"VpcConfig", "Environment", "KMSKeyArn"} & changed.keys()
+            assert "KMSKeyArn" not in changed
+            assert changed["Environment"] == {"Variables": {}}
+            assert changed["VpcConfig"] == {
+                "SubnetIds": [],
+                "SecurityGroupIds": [],
+                "VpcId": "",
+                "Ipv6AllowedForDualStack": False,
+            }
             assert changed["FileSystemConfigs"] == given["FileSystemConfigs"]
 
     run(main)

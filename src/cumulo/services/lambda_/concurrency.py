@@ -3,7 +3,7 @@
 import msgspec
 
 from cumulo.base.caller import Caller
-from cumulo.services.lambda_ import errors
+from cumulo.base.errors import AwsError
 from cumulo.services.lambda_.account import Account
 from cumulo.services.lambda_.names import Target, unqualified
 from cumulo.services.lambda_.registry import Registry
@@ -37,9 +37,11 @@ class Concurrency:
         self._registry.get(target)
         left = self._account.unreserved(caller, without=target.name) - wanted
         if left < self._kept_unreserved:
-            raise errors.invalid(
+            raise AwsError(
+                "InvalidParameterValueException",
                 "Specified ReservedConcurrentExecutions for function decreases account's"
-                f" UnreservedConcurrentExecution below its minimum value of [{self._kept_unreserved}]."
+                f" UnreservedConcurrentExecution below its minimum value of [{self._kept_unreserved}].",
+                fields={"Type": None},  # the one such error that AWS answers without it
             )
         await self._write(target, wanted)
         return {"ReservedConcurrentExecutions": wanted}

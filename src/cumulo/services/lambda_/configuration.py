@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from cumulo.base.errors import AwsError, not_implemented
+from cumulo.sandbox.runtimes import catalog
 from cumulo.services.lambda_ import errors
 from cumulo.services.lambda_.model import Logging, Version
 from cumulo.services.lambda_.quotas import (
@@ -86,6 +87,7 @@ def changes(values: Values, before: Version | None, region: str) -> Fields:
             found.update(read(values[member]))
     if (runtime := values.get("Runtime")) is not None:
         found["runtime"] = _runtime(runtime)
+        found["runtime_version_arn"] = _version_arn(runtime, region)
     if "Layers" in values:
         found["layers"] = _layers(values["Layers"], region)
     if "LoggingConfig" in values:
@@ -127,6 +129,12 @@ def _runtime(name: str) -> str:
     return name
 
 
+def _version_arn(name: str, region: str) -> str:
+    """The ARN of the runtime's build: AWS shows it at once, before the function is Active."""
+    row = catalog.find(name)
+    return "" if row is None else row.version_arn.replace("{region}", region)
+
+
 def _environment(given: Values) -> Fields:
     variables: dict[str, str] = given.get("Variables") or {}
     reserved = [name for name in variables if name in ENVIRONMENT_RESERVED]
@@ -144,7 +152,7 @@ def _environment(given: Values) -> Fields:
         )
     if any("\0" in value for value in variables.values()):
         raise errors.invalid("Environment variable values must not contain the NUL character.")
-    return {"environment": dict(variables)}
+    return {"environment": dict(variables), "has_environment": "Variables" in given}
 
 
 def _layers(arns: list[str], region: str) -> tuple[str, ...]:
@@ -196,10 +204,12 @@ def _shown(member: str, value: Any) -> Any:
     if member != "VpcConfig":
         return value
     subnets, groups = value.get("SubnetIds") or [], value.get("SecurityGroupIds") or []
-    if not subnets and not groups:
-        return None  # taken out of its network
-    return {"SubnetIds": subnets, "SecurityGroupIds": groups, "VpcId": ""} | {
-        name: value[name] for name in ("Ipv6AllowedForDualStack",) if name in value
+    # Two empty lists take a function out of its network; AWS goes on showing them.
+    return {
+        "SubnetIds": subnets,
+        "SecurityGroupIds": groups,
+        "VpcId": "",
+        "Ipv6AllowedForDualStack": value.get("Ipv6AllowedForDualStack", False),
     }
 
 

@@ -44,6 +44,11 @@ def function_not_found(arn: str) -> AwsError:
     return not_found(f"Function not found: {arn}")
 
 
+def alias_not_found(arn: str) -> AwsError:
+    """There is no such alias."""
+    return not_found(f"Cannot find alias arn: {arn}")
+
+
 def nothing_there() -> AwsError:
     """There is no such thing belonging to the function."""
     return not_found("The resource you requested does not exist.")

@@ -393,5 +393,4 @@ def throttled(reason: Reason, retry_after_s: float) -> AwsError:
         "Rate Exceeded.",
         status=429,
         fields={"Type": "User", "Reason": reason.value, "retryAfterSeconds": seconds},
-        headers={"Retry-After": seconds},
     )

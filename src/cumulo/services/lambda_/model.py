@@ -60,6 +60,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     memory_mib: int = 128
     tmp_mib: int = 512
     environment: dict[str, str] = {}
+    has_environment: bool = False  # AWS shows an empty one too, once somebody has set it
     code_sha256: str
     code_size: int
     architecture: str = "x86_64"

@@ -10,8 +10,10 @@ from cumulo.base.errors import AwsError
 from cumulo.services.lambda_.calls import EVENT_BYTES_MAX, PAYLOAD_BYTES_MAX
 
 CLIENT_CONTEXT_CHARS_MAX = 3583
+EXPLAINED_BYTES_MAX = 64 * 1024
 _decode = msgspec.json.Decoder(msgspec.Raw).decode
 _TOKENS = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
+_SOURCE = "REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled)"
 _WORD = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_$")
 
 
@@ -77,15 +79,13 @@ def diagnose(payload: bytes) -> str:
     try:
         text = payload.decode()
     except UnicodeDecodeError as error:
-        return f"Invalid UTF-8 start byte 0x{payload[error.start]:x}{_place(payload, error.start + 1)}"
+        return _no_text(payload, error.start)
     try:
         json.loads(text, parse_constant=_no_constant)
     except _Constant as constant:
-        word = str(constant)
-        return f"Unrecognized token '{word}': was expecting {_TOKENS}{_place(payload, len(word))}"
+        return _unknown_word(payload, text.index(str(constant)), str(constant))
     except json.JSONDecodeError as error:
-        at = len(text[: error.pos].encode())
-        return _complaint(text, error, at) + _place(payload, at + 1)
+        return _complaint(payload, text, error)
     except RecursionError:
         return (
             "Document nesting depth (1001) exceeds the maximum allowed (1000, from `StreamReadConstraints`)"
@@ -93,19 +93,72 @@ def diagnose(payload: bytes) -> str:
     return "Unexpected content"
 
 
-def _complaint(text: str, error: json.JSONDecodeError, at: int) -> str:
-    if at >= len(text.encode()) or error.msg.startswith("Unterminated"):
-        return "Unexpected end-of-input"
+def _no_text(payload: bytes, at: int) -> str:
+    byte = payload[at]
+    if not payload[:at].strip():
+        shown = f"(CTRL-CHAR, code {byte})" if byte < 160 else f"'{chr(byte)}' (code {byte})"
+        return f"Unexpected character ({shown}): expected a valid value {_TOKENS}{_place(payload, at)}"
+    return f"Invalid UTF-8 start byte 0x{byte:x}{_place(payload, at + 1)}"
+
+
+def _complaint(payload: bytes, text: str, error: json.JSONDecodeError) -> str:
+    at = len(text[: error.pos].encode())
+    if at >= len(payload) or error.msg.startswith("Unterminated"):
+        return _cut_short(payload)
     char = text[error.pos]
-    if error.msg.startswith("Expecting value") and char.isalpha():
-        word = "".join(_take_word(text[error.pos :]))
-        return f"Unrecognized token '{word}': was expecting {_TOKENS}"
+    if error.msg.startswith("Expecting value") and (char.isalpha() or char in "_$"):
+        return _unknown_word(payload, at, "".join(_take_word(text[error.pos :])))
     expected = f"expected a valid value {_TOKENS}"
     if error.msg.startswith("Expecting property name"):
         expected = "was expecting double-quote to start field name"
+    elif error.msg.startswith("Expecting ':'"):
+        expected = "was expecting a colon to separate field name and value"
     elif "delimiter" in error.msg:
-        expected = "was expecting comma to separate entries"
-    return f"Unexpected character ('{char}' (code {ord(char)})): {expected}"
+        kind = next((kind for kind, _ in reversed(_open_ones(payload[:at]))), "Object")
+        expected = f"was expecting comma to separate {kind} entries"
+    shown = f"(CTRL-CHAR, code {ord(char)})" if ord(char) < 32 else f"'{char}' (code {ord(char)})"
+    return f"Unexpected character ({shown}): {expected}{_place(payload, at)}"
+
+
+def _unknown_word(payload: bytes, at: int, word: str) -> str:
+    # The parser stands behind the character that told it that the word has ended.
+    end = min(at + len(word.encode()) + 1, len(payload))
+    return f"Unrecognized token '{word}': was expecting {_TOKENS}{_place(payload, end)}"
+
+
+def _cut_short(payload: bytes) -> str:
+    open_ones = _open_ones(payload)
+    if not open_ones:
+        return f"Unexpected end-of-input{_place(payload, len(payload))}"
+    kind, start = open_ones[-1]
+    if kind == "string":
+        return (
+            "Unexpected end-of-input: was expecting closing quote for a string value"
+            f"{_place(payload, len(payload))}"
+        )
+    marker = _place(payload, start).removeprefix("\n at ")
+    return (
+        f"Unexpected end-of-input: expected close marker for {kind} (start marker at {marker})"
+        f"{_place(payload, len(payload))}"
+    )
+
+
+def _open_ones(payload: bytes) -> list[tuple[str, int]]:
+    """What is open where the payload ends: kinds, and where each began."""
+    found: list[tuple[str, int]] = []
+    if len(payload) > EXPLAINED_BYTES_MAX:
+        return found  # looking through megabytes would keep everybody else waiting
+    escaped = False
+    for at, byte in enumerate(payload):
+        if found and found[-1][0] == "string":
+            if byte == ord('"') and not escaped:
+                found.pop()
+            escaped = byte == ord("\\") and not escaped
+        elif byte in b'{["':
+            found.append(({ord("{"): "Object", ord("["): "Array"}.get(byte, "string"), at))
+        elif byte in b"}]" and found:
+            found.pop()
+    return found
 
 
 def _take_word(text: str) -> list[str]:
@@ -117,12 +170,11 @@ def _take_word(text: str) -> list[str]:
     return word
 
 
-def _place(payload: bytes, column: int) -> str:
-    line = payload[:column].count(b"\n") + 1
-    column -= payload.rfind(b"\n", 0, max(0, column - 1)) + 1
-    shown = payload[:500].decode("utf-8", "replace")
-    more = f"[truncated {len(payload) - 500} bytes]" if len(payload) > 500 else ""
-    return f'\n at [Source: (byte[])"{shown}"{more}; line: {line}, column: {column}]'
+def _place(payload: bytes, at: int) -> str:
+    """Line and column, both from 1, of what is at index `at`; columns count bytes."""
+    line = payload[:at].count(b"\n") + 1
+    column = at - payload.rfind(b"\n", 0, at)
+    return f"\n at [Source: {_SOURCE}; line: {line}, column: {column}]"
 
 
 def _lenient(payload: bytes) -> bool:

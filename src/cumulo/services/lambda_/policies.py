@@ -4,6 +4,7 @@ They are enforced nowhere yet; the answer's coverage says so.
 """
 
 import json
+import re
 from typing import Any
 
 import msgspec
@@ -18,6 +19,8 @@ from cumulo.services.lambda_.quotas import POLICY_BYTES_MAX
 from cumulo.services.lambda_.registry import Registry
 from cumulo.state.store import Store, join_key
 from cumulo.wire.service import Coverage, Operation, Values
+
+_ALIAS = re.compile(r"(?![0-9]+$)[a-zA-Z0-9_-]+")
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +61,9 @@ class Policies:
 
     async def add_permission(self, caller: Caller, values: Values) -> Values | None:
         """Add a statement."""
-        wanted = self._existing(caller, values, "AddPermission")
+        wanted = target(caller, values["FunctionName"], values.get("Qualifier"), operation="AddPermission")
+        self._registry.get(Target(wanted.account, wanted.region, wanted.name))
+        self._check_exists(wanted)
         if wanted.qualifier == LATEST:
             raise errors.invalid(
                 "We currently do not support adding policies for $LATEST."
@@ -85,7 +90,10 @@ class Policies:
 
     async def remove_permission(self, caller: Caller, values: Values) -> Values | None:
         """Remove a statement."""
-        wanted = self._existing(caller, values, "RemovePermission")
+        wanted = target(caller, values["FunctionName"], values.get("Qualifier"), operation="RemovePermission")
+        if self._registry.find(wanted) is None:
+            raise errors.not_found(f"No policy found for: {wanted.arn}")
+        self._check_exists(wanted)
         policy = self._policies.get(_key(wanted))
         if policy is None:
             raise errors.not_found("No policy is associated with the given resource.")
@@ -103,15 +111,18 @@ class Policies:
 
     async def get_policy(self, caller: Caller, values: Values) -> Values | None:
         """Show the policy as a document."""
-        policy = self._policies.get(_key(self._existing(caller, values, "GetPolicy")))
+        wanted = target(caller, values["FunctionName"], values.get("Qualifier"), operation="GetPolicy")
+        self._registry.get(Target(wanted.account, wanted.region, wanted.name))
+        policy = self._policies.get(_key(wanted))
         if policy is None:
             raise errors.nothing_there()
         return {"Policy": _document(policy), "RevisionId": policy.revision_id}
 
-    def _existing(self, caller: Caller, values: Values, operation: str) -> Target:
-        wanted = target(caller, values["FunctionName"], values.get("Qualifier"), operation=operation)
+    def _check_exists(self, wanted: Target) -> None:
+        """The version or alias must be there; there are no aliases yet."""
+        if wanted.qualifier is not None and _ALIAS.fullmatch(wanted.qualifier):
+            raise errors.alias_not_found(wanted.arn)
         self._registry.version(wanted)
-        return wanted
 
 
 def _key(wanted: Target) -> str:
@@ -127,7 +138,7 @@ def _statement(wanted: Target, values: Values) -> dict[str, Any]:
     statement: dict[str, Any] = {
         "Sid": values["StatementId"],
         "Effect": "Allow",
-        "Principal": _principal(wanted, values["Principal"]),
+        "Principal": _principal(values["Principal"]),
         "Action": values["Action"],
         "Resource": wanted.arn,
     }
@@ -147,7 +158,7 @@ def _statement(wanted: Target, values: Values) -> dict[str, Any]:
     return statement | ({"Condition": condition} if condition else {})
 
 
-def _principal(wanted: Target, principal: str) -> Any:
+def _principal(principal: str) -> Any:
     """A service, an account (AWS shows its root), an ARN, or everybody."""
     if principal == "*":
         return "*"
@@ -157,9 +168,7 @@ def _principal(wanted: Target, principal: str) -> Any:
         return {"AWS": principal}
     if "." in principal:
         return {"Service": principal}
-    raise errors.invalid(
-        f"The provided principal was invalid. Please check the principal and try again: {wanted.function_arn}"
-    )
+    raise errors.invalid("The provided principal was invalid. Please check the principal and try again.")
 
 
 def _document(policy: Policy) -> str:

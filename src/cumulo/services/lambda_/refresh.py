@@ -26,20 +26,26 @@ class Refresh:
         """By AWS's names."""
         default = "the default, which nothing can change yet"
         return {
-            "GetFunctionCodeSigningConfig": Operation(self.get_function_code_signing_config, note=_EMPTY),
+            "GetFunctionCodeSigningConfig": Operation(
+                self.get_function_code_signing_config, Coverage.STORED, _EMPTY
+            ),
             "GetRuntimeManagementConfig": Operation(
                 self.get_runtime_management_config, Coverage.STORED, default
             ),
             "GetFunctionRecursionConfig": Operation(
                 self.get_function_recursion_config, Coverage.STORED, default
             ),
-            "GetFunctionEventInvokeConfig": Operation(self.get_function_event_invoke_config, note=_EMPTY),
-            "GetFunctionUrlConfig": Operation(self._of_function("GetFunctionUrlConfig"), note=_EMPTY),
-            "GetAlias": Operation(self.get_alias, note=_EMPTY),
-            "GetEventSourceMapping": Operation(self.get_nothing, note=_EMPTY),
-            "GetLayerVersion": Operation(self.get_nothing, note=_EMPTY),
+            "GetFunctionEventInvokeConfig": Operation(
+                self.get_function_event_invoke_config, Coverage.STORED, _EMPTY
+            ),
+            "GetFunctionUrlConfig": Operation(
+                self._of_function("GetFunctionUrlConfig"), Coverage.STORED, _EMPTY
+            ),
+            "GetAlias": Operation(self.get_alias, Coverage.STORED, _EMPTY),
+            "GetEventSourceMapping": Operation(self.get_nothing, Coverage.STORED, _EMPTY),
+            "GetLayerVersion": Operation(self.get_nothing, Coverage.STORED, _EMPTY),
             "GetProvisionedConcurrencyConfig": Operation(
-                self.get_provisioned_concurrency_config, note=_EMPTY
+                self.get_provisioned_concurrency_config, Coverage.STORED, _EMPTY
             ),
             "ListAliases": self._empty("ListAliases", "Aliases"),
             "ListFunctionUrlConfigs": self._empty("ListFunctionUrlConfigs", "FunctionUrlConfigs"),
@@ -49,10 +55,10 @@ class Refresh:
             "ListProvisionedConcurrencyConfigs": self._empty(
                 "ListProvisionedConcurrencyConfigs", "ProvisionedConcurrencyConfigs"
             ),
-            "ListEventSourceMappings": Operation(_nothing("EventSourceMappings"), note=_EMPTY),
-            "ListLayers": Operation(_nothing("Layers"), note=_EMPTY),
-            "ListLayerVersions": Operation(_nothing("LayerVersions"), note=_EMPTY),
-            "ListCodeSigningConfigs": Operation(_nothing("CodeSigningConfigs"), note=_EMPTY),
+            "ListEventSourceMappings": Operation(_nothing("EventSourceMappings"), Coverage.STORED, _EMPTY),
+            "ListLayers": Operation(_nothing("Layers"), Coverage.STORED, _EMPTY),
+            "ListLayerVersions": Operation(_nothing("LayerVersions"), Coverage.STORED, _EMPTY),
+            "ListCodeSigningConfigs": Operation(_nothing("CodeSigningConfigs"), Coverage.STORED, _EMPTY),
         }
 
     async def get_function_code_signing_config(self, caller: Caller, values: Values) -> Values | None:
@@ -79,7 +85,7 @@ class Refresh:
     async def get_alias(self, caller: Caller, values: Values) -> Values | None:
         """None exists."""
         found = self._existing(caller, values, "GetAlias")
-        raise errors.not_found(f"Cannot find alias arn: {found.function_arn}:{values['Name']}")
+        raise errors.alias_not_found(f"{found.function_arn}:{values['Name']}")
 
     async def get_provisioned_concurrency_config(self, caller: Caller, values: Values) -> Values | None:
         """None exists."""
@@ -107,7 +113,7 @@ class Refresh:
             self._existing(caller, values, operation)
             return {member: []}
 
-        return Operation(run, note=_EMPTY)
+        return Operation(run, Coverage.STORED, _EMPTY)
 
     def _existing(self, caller: Caller, values: Values, operation: str) -> Target:
         qualifier = values.get("Qualifier")

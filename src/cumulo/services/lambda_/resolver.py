@@ -34,7 +34,9 @@ class FunctionResolver:
         return ready
 
     def _resolve(self, wanted: Target) -> Ready:
-        function = self._registry.get(wanted)
+        function = self._registry.find(wanted)
+        if function is None:  # Invoke names the version it looked for, also when the caller did not
+            raise errors.function_not_found(f"{wanted.function_arn}:{wanted.version}")
         version = _callable(function, self._registry.version(wanted))
         return Ready(
             version=version,

@@ -3,7 +3,7 @@
 import base64
 
 from cumulo.base.clock import iso_millis
-from cumulo.services.lambda_.model import LATEST, Version
+from cumulo.services.lambda_.model import LATEST, State, Version
 from cumulo.wire.service import Values
 
 _NOT_IN_LISTS = (
@@ -43,7 +43,7 @@ def configuration(version: Version, *, qualifier: str | None = None) -> Values:
         "PackageType": version.package_type,
         "Architectures": [version.architecture],
         "EphemeralStorage": {"Size": version.tmp_mib},
-        "SnapStart": {"ApplyOn": version.snap_start, "OptimizationStatus": "Off"},
+        "SnapStart": {"ApplyOn": version.snap_start, "OptimizationStatus": _optimized(version)},
         "LoggingConfig": _logging(version),
         **_given(version),
         **_state(version),
@@ -64,7 +64,7 @@ def qualified(version: Version) -> Values:
 def _given(version: Version) -> Values:
     """The members that are shown only when somebody set them."""
     shown: Values = {name: value for name, value in version.extra.items() if name not in _ELSEWHERE}
-    if version.environment:
+    if version.environment or version.has_environment:
         shown["Environment"] = {"Variables": dict(version.environment)}
     if version.dead_letter:
         shown["DeadLetterConfig"] = {"TargetArn": version.dead_letter}
@@ -74,6 +74,12 @@ def _given(version: Version) -> Values:
 
 
 _ELSEWHERE = frozenset({"SourceKMSKeyArn"})  # shown with the code, not with the configuration
+
+
+def _optimized(version: Version) -> str:
+    """Published versions are the ones that SnapStart would take snapshots of."""
+    snapped = version.snap_start == "PublishedVersions" and is_published(version)
+    return "On" if snapped and version.state is State.ACTIVE else "Off"
 
 
 def _logging(version: Version) -> Values:

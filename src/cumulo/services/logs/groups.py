@@ -49,7 +49,11 @@ class Groups:
     def chosen(self, caller: Caller, values: Values) -> Group:
         """The group of a request that takes logGroupName or logGroupIdentifier."""
         name, identifier = values.get("logGroupName"), values.get("logGroupIdentifier")
-        if (name is None) == (identifier is None):
+        if name is not None and identifier is not None:
+            raise AwsError(
+                "ValidationException", "LogGroup name and LogGroup ARN are mutually exclusive parameters."
+            )
+        if name is None and identifier is None:
             raise invalid("Exactly one of logGroupName and logGroupIdentifier must be specified.")
         return self.named(caller, name) if name is not None else self.identified(caller, str(identifier))
 
@@ -118,7 +122,7 @@ class Groups:
             size=values.get("limit", DESCRIBE_MAX),
             error="InvalidParameterException",
         )
-        short = bool(pattern)  # AWS answers a pattern with these three members alone
+        short = bool(pattern)  # AWS looks patterns up elsewhere, where less is known
         return {"logGroups": [_brief(g) if short else described(g) for g in groups], "nextToken": marker}
 
     async def list_(self, caller: Caller, values: Values) -> Values | None:
@@ -186,7 +190,8 @@ def described(group: Group) -> Values:
 
 
 def _brief(group: Group) -> Values:
-    return {"logGroupName": group.name, "creationTime": group.created_ms, "arn": f"{group.arn}:*"}
+    shown = ("logGroupName", "creationTime", "metricFilterCount", "arn", "logGroupClass", "logGroupArn")
+    return {name: value for name, value in described(group).items() if name in shown}
 
 
 def _has_tag(group: Group, wanted: Values) -> bool:

@@ -90,7 +90,7 @@ def described(group: Group, row: Sequence[Any]) -> Values:
         "firstEventTimestamp": first_ms,
         "lastEventTimestamp": last_ms,
         "lastIngestionTime": ingested_ms,
-        "uploadSequenceToken": sequence_token(),
+        "uploadSequenceToken": sequence_token() if ingested_ms else None,
         "arn": f"{group.arn}:log-stream:{name}",
         "storedBytes": 0,
     }
