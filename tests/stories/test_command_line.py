@@ -117,18 +117,18 @@ def test_a_day_at_the_command_line(cumulo_words, tmp_path):
         assert json.loads(answer.stdout) == {"greeting": "Hello, Grace!"}, answer.stderr
 
 
-def test_a_busy_port_is_refused_in_one_sentence(cumulo_words):
+def test_a_busy_port_is_refused_in_one_sentence(cumulo_words, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        before = set(Path("/tmp").glob("cumulo-*"))
         for extra in ((), ("--detach",)):
-            said = sentence(cumulo_words("up", "--ephemeral", "--port", port, *extra))
+            said = sentence(cumulo_words("up", "--ephemeral", "--port", port, *extra, TMPDIR=str(tmp_path)))
             assert (
                 said == f"Error: port {port} of 127.0.0.1 is taken: name another --port (0 takes a free one)"
             )
-        assert sentence(cumulo_words("up", "--ephemeral", CUMULO_PORT=port)) == said
-        mine = {path for path in set(Path("/tmp").glob("cumulo-*")) - before if (path / "cumulo.db").exists()}
-        assert not mine, "a cloud that could not start leaves no folder behind"
+        assert sentence(cumulo_words("up", "--ephemeral", CUMULO_PORT=port, TMPDIR=str(tmp_path))) == said
+        assert not list(tmp_path.glob("cumulo-*/cumulo.db")), (
+            "a cloud that could not start leaves no folder behind"
+        )
 
 
 def test_an_engine_that_is_not_there_is_refused(cumulo_words):

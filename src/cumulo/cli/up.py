@@ -42,9 +42,8 @@ def _endpoints(_context: click.Context, _option: click.Parameter, given: Sequenc
 
 def _options(function: Callable[..., Any]) -> Callable[..., Any]:
     for name, settings in reversed(list(OPTIONS.items())):
-        variable = f"CUMULO_{name.upper()}"
         flag = f"--{name.replace('_', '-')}"
-        function = click.option(flag, name, envvar=variable, show_default=True, **settings)(function)
+        function = click.option(flag, name, show_default=True, **settings)(function)
     return function
 
 
@@ -55,7 +54,7 @@ def _choice(*words: str) -> dict[str, Any]:
 OPTIONS: Mapping[str, dict[str, Any]] = {
     "host": {"default": "127.0.0.1", "help": "The address to listen on."},
     "port": {"default": 4566, "help": "The port to listen on; 0 takes a free one."},
-    "data": {"type": PATH, "help": "The folder that keeps everything.  Default: ~/.local/share/cumulo"},
+    "data": {"type": PATH, "help": "The folder that keeps everything.  Default: ~/.local/share/cumulo."},
     "ephemeral": {"is_flag": True, "help": "Keep nothing."},
     "engine": _choice("auto", "local", "docker", "none") | {"help": "What runs containers."},
     "sandbox": _choice("auto", "namespaces", "plain") | {"help": "What runs functions."},
@@ -71,7 +70,7 @@ OPTIONS: Mapping[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-@click.command("up")
+@click.command("up", context_settings={"auto_envvar_prefix": "CUMULO"})
 @_options
 @click.option("--detach", "-d", is_flag=True, help="Return when it is ready; `cumulo down` stops it.")
 def command(*, detach: bool, **options: Any) -> None:
