@@ -90,17 +90,20 @@ class Meter:
 
     def _add(self, records: tuple[Usage, ...]) -> None:
         # Count all before adding any: a bad record must leave nothing behind, neither here nor in the journal.
-        scales = [self._scales.get((usage.service, usage.kind)) or self._scale(usage) for usage in records]
-        atoms = [counted(usage, scale) for usage, scale in zip(records, scales, strict=True)]
+        shares: list[tuple[_Key, int]] = []
+        for usage in records:
+            account, region, service, kind, resource, _, start_ms, end_ms = msgspec.structs.astuple(usage)
+            scale = self._scales.get((service, kind)) or self._scale(usage)
+            atoms = counted(usage, scale)
+            hour = start_ms // HOUR_MS
+            if end_ms <= (hour + 1) * HOUR_MS:
+                shares.append(((account, region, service, kind, resource, hour, scale), atoms))
+                continue
+            for at, share in by_hour(start_ms, end_ms, atoms):
+                shares.append(((account, region, service, kind, resource, at, scale), share))
         added = self._added
-        for usage, scale, count in zip(records, scales, atoms, strict=True):
-            hour = usage.start_ms // HOUR_MS
-            shares = [(hour, count)]
-            if usage.end_ms > (hour + 1) * HOUR_MS:
-                shares = list(by_hour(usage.start_ms, usage.end_ms, count))
-            for at, share in shares:
-                key = (usage.account, usage.region, usage.service, usage.kind, usage.resource, at, scale)
-                added[key] = added.get(key, 0) + share
+        for key, share in shares:
+            added[key] = added.get(key, 0) + share
 
     def _scale(self, usage: Usage) -> int:
         line = self.books.of(DEFAULT_REGION).line(usage.service, usage.kind)

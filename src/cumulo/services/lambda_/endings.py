@@ -30,14 +30,18 @@ class Endings:
         """Record what one invocation used."""
         self._usages.record(*usage(version, billed_ms, start_ms, end_ms))
 
-    def answer(self, on_done: OnDone, outcome: Outcome) -> None:
-        """Let an answer leave at the end of this turn of the loop."""
-        if not self._pending:
-            asyncio.get_running_loop().call_soon(self._leave)
+    def answer(self, on_done: OnDone, outcome: Outcome, *, at_once: bool = False) -> None:
+        """Let an answer leave at the end of this turn of the loop; `at_once`: no other can share its write."""
         self._pending.append((on_done, outcome))
+        if at_once:
+            self._leave()  # with those that wait for the end of the turn, which then finds nothing to do
+        elif len(self._pending) == 1:
+            asyncio.get_running_loop().call_soon(self._leave)
 
     def _leave(self) -> None:
         leaving, self._pending = self._pending, []
+        if not leaving:
+            return
         refusal: AwsError | None = None
         try:
             self._flush()

@@ -169,11 +169,12 @@ class Environment:
         assert connection is not None
         assert process is not None
         self._connection = None
+        deadline_ms = call.started_ms + int(call.ready.version.timeout_s * 1000)
+        # First of all: while the rest is done here, the runtime runs on its own core.
+        connection.send_call(call.request_id, next_answer(call, deadline_ms))
         self._claim.open(call.request_id)
         process.output.begin()
         self._book.start(call.request_id, keep_tail=call.want_log)
-        deadline_ms = call.started_ms + int(call.ready.version.timeout_s * 1000)
-        connection.send_call(next_answer(call, deadline_ms))
         self._alarm.at(min(now + WATCH_AFTER_S, self._deadline), now)
 
     def _answer(self, payload: bytes, function_error: str) -> None:
@@ -197,7 +198,7 @@ class Environment:
         self._claim.close()
         if self._process is not None:
             self._process.unwatch()
-            self._book.lines(self._process.drain() + self._process.output.finish())
+            self._book.lines(self._process.output.drain_all())
             used_mib = self._process.peak_mib(duration_ms)
         run = Run(
             request_id=call.request_id,
@@ -209,11 +210,13 @@ class Environment:
             error_type=fault.error_type if fault else "",
         )
         self._init_ms = None
-        now = self._clock.now()
-        tail = self._book.finish(run, now)
-        self._endings.bill(version, run.billed_ms, call.started_ms, int(now * 1000))
-        self._keeper.finished(call)
-        self._endings.answer(call.on_done, Outcome(payload, function_error, tail, version.version))
+        epoch = self._clock.now()
+        tail = self._book.finish(run, epoch)
+        self._endings.bill(version, run.billed_ms, call.started_ms, int(epoch * 1000))
+        others = self._keeper.finished(call)
+        outcome = Outcome(payload, function_error, tail, version.version)
+        # A fault is answered when this environment has been put in order.
+        self._endings.answer(call.on_done, outcome, at_once=not others and fault is None)
 
     def _fail_call(self, fault: Fault) -> None:
         """A call ends by a fault of its environment."""

@@ -21,7 +21,10 @@ from cumulo.wire.http import Request, Response
 
 _PREFIX = "/2015-03-31/functions/"
 _SUFFIX = "/invocations"
-_UNUSUAL = ("x-amz-client-context", "x-amz-tenant-id", "x-amz-durable-execution-name", "content-encoding")
+_UNUSUAL = frozenset(
+    {b"x-amz-client-context", b"x-amz-tenant-id", b"x-amz-durable-execution-name", b"content-encoding"}
+)
+_OPTIONS = frozenset({b"x-amz-invocation-type", b"x-amz-log-type"})
 _TRACE_CHARS_MAX = 512
 
 Authenticate = Callable[[Request, bytes], Caller]
@@ -97,15 +100,13 @@ class InvokeLane:
 def _usual(request: Request, body: bytes) -> bool:
     """Whether nothing about this request needs the ordinary path."""
     headers = request.headers
-    if headers.get("x-amz-invocation-type", "RequestResponse") != "RequestResponse":
-        return False
-    if headers.get("x-amz-log-type", "None") not in {"None", "Tail"}:
-        return False
-    if len(body) > PAYLOAD_BYTES_MAX:
-        return False
-    for name in _UNUSUAL:
-        if name in headers:
+    if not headers.lacks(_OPTIONS):
+        if headers.get("x-amz-invocation-type", "RequestResponse") != "RequestResponse":
             return False
+        if headers.get("x-amz-log-type", "None") not in {"None", "Tail"}:
+            return False
+    if len(body) > PAYLOAD_BYTES_MAX or not headers.lacks(_UNUSUAL):
+        return False
     return not body or well_formed(body)
 
 

@@ -178,13 +178,16 @@ def usage(version: Version, billed_ms: int, start_ms: int, end_ms: int) -> tuple
     seconds = billed_ms / 1000
     kind = "duration_arm64" if version.architecture == "arm64" else "duration_x86"
 
-    def used(what: str, quantity: float) -> Usage:
-        return Usage(version.account, version.region, "lambda", what, arn, quantity, start_ms, end_ms)
-
-    records: tuple[Usage, ...] = (used("requests", 1.0), used(kind, seconds * version.memory_mib / 1024))
-    if version.tmp_mib > 512:
-        records += (used("ephemeral_storage", seconds * (version.tmp_mib - 512) / 1024),)
-    return records
+    account, region = version.account, version.region
+    gb_seconds = seconds * version.memory_mib / 1024
+    records = (
+        Usage(account, region, "lambda", "requests", arn, 1.0, start_ms, end_ms),
+        Usage(account, region, "lambda", kind, arn, gb_seconds, start_ms, end_ms),
+    )
+    if version.tmp_mib <= 512:
+        return records
+    extra = seconds * (version.tmp_mib - 512) / 1024
+    return (*records, Usage(account, region, "lambda", "ephemeral_storage", arn, extra, start_ms, end_ms))
 
 
 def _event(at: float, kind: str, record: Mapping[str, object]) -> str:
