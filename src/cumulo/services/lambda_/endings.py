@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from cumulo.base.errors import AwsError
 from cumulo.base.log import Log
@@ -22,9 +23,9 @@ class Endings:
         self._flush = flush
         self._pending: list[tuple[OnDone, Outcome]] = []
 
-    def log(self, version: Version, stream: str, events: list[LogEvent]) -> None:
-        """Add lines to an environment's stream."""
-        self._logs.append(version.account, version.region, version.log_group, stream, events)
+    def log_to(self, version: Version, stream: str) -> Callable[[list[LogEvent]], None]:
+        """What adds lines to an environment's stream."""
+        return partial(self._logs.append, version.account, version.region, version.log_group, stream)
 
     def bill(self, version: Version, billed_ms: int, start_ms: int, end_ms: int) -> None:
         """Record what one invocation used."""

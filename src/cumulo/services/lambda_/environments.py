@@ -18,7 +18,7 @@ from cumulo.services.lambda_.faults import Fault
 from cumulo.services.lambda_.logbook import LogBook
 from cumulo.services.lambda_.model import Ready
 from cumulo.services.lambda_.process import Process
-from cumulo.services.lambda_.report import Init, Run
+from cumulo.services.lambda_.report import Init, Run, billed_ms_of
 from cumulo.services.lambda_.runtime_api import Connection, Verdict, next_answer
 from cumulo.services.lambda_.sandbox_env import Naming
 from cumulo.services.lambda_.world import Keeper, World, refusal_of
@@ -203,6 +203,7 @@ class Environment:
         run = Run(
             request_id=call.request_id,
             duration_ms=duration_ms,
+            billed_ms=billed_ms_of(duration_ms, self._init_ms),
             memory_mib=version.memory_mib,
             used_mib=used_mib,
             init_ms=self._init_ms,

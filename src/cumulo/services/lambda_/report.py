@@ -11,21 +11,22 @@ from cumulo.base.ports import Usage
 from cumulo.services.lambda_.model import Version
 
 
+def billed_ms_of(duration_ms: float, init_ms: float | None) -> int:
+    """Whole milliseconds of init and run together, as AWS bills since August 2025."""
+    return math.ceil(round(duration_ms + (init_ms or 0.0), 2))
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """The figures of one invocation.  `init_ms` is None but for an environment's first."""
 
     request_id: str
     duration_ms: float
+    billed_ms: int
     memory_mib: int
     used_mib: int
     init_ms: float | None = None
     status: str = ""
     error_type: str = ""
-
-    @property
-    def billed_ms(self) -> int:
-        """Whole milliseconds of init and run together, as AWS bills since August 2025."""
-        return math.ceil(round(self.duration_ms + (self.init_ms or 0.0), 2))
 
 
 class Init(msgspec.Struct, frozen=True):
