@@ -11,7 +11,9 @@ class Ids:
 
     def __init__(self, source: random.Random | None = None) -> None:
         self._source = source or random.SystemRandom()
-        self._pool = ""  # hexadecimal digits for uuids: asking the system for each costs more than all the rest
+        self._pool = (
+            ""  # hexadecimal digits for uuids: asking the system for each costs more than all the rest
+        )
         self._at = 0
 
     def uuid(self) -> str:

@@ -19,7 +19,8 @@ from cumulo.services.lambda_.logbook import LogBook
 from cumulo.services.lambda_.model import Ready
 from cumulo.services.lambda_.process import Process
 from cumulo.services.lambda_.report import Init, Run, billed_ms_of
-from cumulo.services.lambda_.runtime_api import Connection, Verdict, next_answer
+from cumulo.services.lambda_.runtime_answers import next_answer
+from cumulo.services.lambda_.runtime_api import Connection, Verdict
 from cumulo.services.lambda_.sandbox_env import Naming
 from cumulo.services.lambda_.world import Keeper, World, refusal_of
 
@@ -170,8 +171,7 @@ class Environment:
         assert process is not None
         self._connection = None
         deadline_ms = call.started_ms + int(call.ready.version.timeout_s * 1000)
-        # First of all: while the rest is done here, the runtime runs on its own core.
-        connection.send_call(call.request_id, next_answer(call, deadline_ms))
+        connection.send_call(call.request_id, next_answer(call, deadline_ms))  # first: the runtime can begin
         self._claim.open(call.request_id)
         process.output.begin()
         self._book.start(call.request_id, keep_tail=call.want_log)
@@ -211,12 +211,11 @@ class Environment:
             error_type=fault.error_type if fault else "",
         )
         self._init_ms = None
-        epoch = self._clock.now()
-        tail = self._book.finish(run, epoch)
-        self._endings.bill(version, run.billed_ms, call.started_ms, int(epoch * 1000))
+        now = self._clock.now()
+        tail = self._book.finish(run, now)
+        self._endings.bill(version, run.billed_ms, call.started_ms, int(now * 1000))
         others = self._keeper.finished(call)
         outcome = Outcome(payload, function_error, tail, version.version)
-        # A fault is answered when this environment has been put in order.
         self._endings.answer(call.on_done, outcome, at_once=not others and fault is None)
 
     def _fail_call(self, fault: Fault) -> None:
@@ -233,9 +232,8 @@ class Environment:
         self._conclude(call, payload, "Unhandled", duration_ms, fault)
 
     def _refuse(self, refusal: AwsError) -> None:
-        call = self.call
+        call, self.call = self.call, None
         assert call is not None
-        self.call = None
         self._keeper.finished(call)
         self._endings.answer(call.on_done, Outcome(refusal=refusal))
 

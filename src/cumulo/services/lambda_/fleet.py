@@ -61,8 +61,7 @@ class EnvironmentFleet:
         self._functions: dict[tuple[str, str, str], FunctionUse] = {}
         self._accounts: dict[tuple[str, str], AccountUse] = {}
         self._starved: dict[str, Pool] = {}  # pools whose calls wait for room, in order
-        self._in_flight = 0
-        self._used_mib = 0
+        self._in_flight = self._used_mib = 0
         self._waiting_bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._again: asyncio.TimerHandle | None = None
