@@ -274,6 +274,9 @@ class Connection(asyncio.Protocol):
                 kind = self._headers.get(_ERROR_TYPE, b"Runtime.Unknown").decode("latin-1")
                 taken = self._runtime.init_failed(b"".join(self._body or ()), kind)
                 self._send(answers.ACCEPTED if taken else answers.WRONG_STATE)
+            case Target.REFUSED if _HOLD in self._headers:
+                # It has polled in the same breath, but ends when it reads this: a call must not go there.
+                self._give_up(self._held + self._refusal)
             case Target.REFUSED:
                 self._send(self._refusal)
         self._body = None
