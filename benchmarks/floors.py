@@ -77,9 +77,7 @@ class Worker(asyncio.Protocol):
             if len(self._data) < end:
                 return
             answer, self._data = self._data[4:end], self._data[end:]
-            head = (
-                f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(answer)}\r\n\r\n"
-            )
+            head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(answer)}\r\n\r\n"
             self._waiting.popleft().write(head.encode() + answer)
 
 
