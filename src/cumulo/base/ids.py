@@ -2,6 +2,7 @@
 
 import random
 
+_POOL_BYTES = 4096
 _VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 
 
@@ -10,10 +11,19 @@ class Ids:
 
     def __init__(self, source: random.Random | None = None) -> None:
         self._source = source or random.SystemRandom()
+        self._pool = (
+            ""  # hexadecimal digits for uuids: asking the system for each costs more than all the rest
+        )
+        self._at = 0
 
     def uuid(self) -> str:
         """A random UUID, the form of request and revision ids."""
-        text = f"{self._source.getrandbits(128):032x}"
+        at = self._at
+        if at == len(self._pool):
+            self._pool = self._source.randbytes(_POOL_BYTES).hex()
+            at = 0
+        self._at = at + 32
+        text = self._pool[at : at + 32]
         # Version 4, variant 1: made once a request, so without the uuid module's ceremony.
         return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:]}"
 

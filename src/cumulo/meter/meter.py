@@ -17,12 +17,13 @@ from cumulo.base.clock import Clock
 from cumulo.base.ports import Usage
 from cumulo.meter.period import Month
 from cumulo.meter.pricebook import PriceBooks
-from cumulo.meter.records import HOUR_MS, Use, by_hour, counted
+from cumulo.meter.records import HOUR_MS, QUANTITY_MAX, Use, by_hour, counted
 from cumulo.meter.units import unit
 from cumulo.state.journal import Journal
 from cumulo.state.store import Store
 
 JOURNAL_KIND = 2
+TAKEN_MAX = 1000
 DAYS_KEPT = 400  # the current year and the same month of the last one
 _ADD = """
 INSERT INTO usage (account, region, service, kind, resource, hour, scale, quantity)
@@ -67,14 +68,21 @@ class Meter:
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(tuple[Usage, ...]).decode
         self._scales: dict[tuple[str, str], int] = {}
+        self._taken: list[Usage] = []  # and not counted yet
         self._added: dict[_Key, int] = {}  # since the last fold
         store.execute(_FORGET, (DAYS_KEPT * 24,))
         journal.register(JOURNAL_KIND, replay=self._replay, fold=self._fold)
 
     def record(self, *records: Usage) -> None:
         """Add records.  Returns at once; safe from a kill of the process after `Journal.flush()`."""
-        self._add(records)
+        # All are looked at before any is taken: a bad record must leave nothing behind, here or in the journal.
+        for usage in records:
+            if not 0 <= usage.quantity <= QUANTITY_MAX:
+                raise ValueError(f"{usage.service} {usage.kind}: {usage.quantity} is no quantity")
         self._journal.append(JOURNAL_KIND, self._encode(records))
+        self._taken += records
+        if len(self._taken) > TAKEN_MAX:
+            self._count()
 
     async def uses(self, month: Month, grain: Grain = Grain.MONTH) -> list[Use]:
         """What was used in a month up to now."""
@@ -88,18 +96,21 @@ class Meter:
         self._store.execute("DELETE FROM usage")
         await self._store.commit()
 
-    def _add(self, records: tuple[Usage, ...]) -> None:
-        # Count all before adding any: a bad record must leave nothing behind, neither here nor in the journal.
-        scales = [self._scales.get((usage.service, usage.kind)) or self._scale(usage) for usage in records]
-        atoms = [counted(usage, scale) for usage, scale in zip(records, scales, strict=True)]
+    def _count(self) -> None:
+        """Add up what was taken: many at a time, when nobody waits for an answer."""
+        taken, self._taken = self._taken, []
         added = self._added
-        for usage, scale, count in zip(records, scales, atoms, strict=True):
-            hour = usage.start_ms // HOUR_MS
-            shares = [(hour, count)]
-            if usage.end_ms > (hour + 1) * HOUR_MS:
-                shares = list(by_hour(usage.start_ms, usage.end_ms, count))
-            for at, share in shares:
-                key = (usage.account, usage.region, usage.service, usage.kind, usage.resource, at, scale)
+        for usage in taken:
+            account, region, service, kind, resource, _, start_ms, end_ms = msgspec.structs.astuple(usage)
+            scale = self._scales.get((service, kind)) or self._scale(usage)
+            atoms = counted(usage, scale)
+            hour = start_ms // HOUR_MS
+            if end_ms <= (hour + 1) * HOUR_MS:
+                key = (account, region, service, kind, resource, hour, scale)
+                added[key] = added.get(key, 0) + atoms
+                continue
+            for at, share in by_hour(start_ms, end_ms, atoms):
+                key = (account, region, service, kind, resource, at, scale)
                 added[key] = added.get(key, 0) + share
 
     def _scale(self, usage: Usage) -> int:
@@ -109,9 +120,11 @@ class Meter:
         return scale
 
     def _replay(self, payload: bytes) -> None:
-        self._add(self._decode(payload))
+        self._taken += self._decode(payload)
+        self._count()
 
     def _fold(self) -> None:
+        self._count()
         for key, atoms in self._added.items():
             self._store.execute(_ADD, (*key, atoms))
         self._added = {}

@@ -29,6 +29,7 @@ RETRY_SECONDS = 1.0
 BUFFER_BYTES_MAX = 64 * 1024 * 1024
 SEGMENT_BYTES_MAX = 64 * 1024 * 1024
 _HEAD = struct.Struct("<BII")  # kind, length, crc32 of the payload
+_pack = _HEAD.pack
 
 
 class _Folded(msgspec.Struct):
@@ -68,8 +69,7 @@ class Journal:
 
     def append(self, kind: int, payload: bytes) -> None:
         """Add a record; it is safe after `flush`."""
-        self._buffer.append(_HEAD.pack(kind, len(payload), zlib.crc32(payload)))
-        self._buffer.append(payload)
+        self._buffer += (_pack(kind, len(payload), zlib.crc32(payload)), payload)
 
     @property
     def refuses(self) -> bool:
@@ -208,6 +208,7 @@ def _records(data: bytes) -> list[tuple[int, bytes]]:
 
 
 def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
+    written = os.write(fd, data)
+    while written < len(data):
+        data = data[written:]
+        written = os.write(fd, data)

@@ -25,6 +25,10 @@ class Headers:
         wanted = name.encode()
         return [value.decode("latin-1") for key, value in self.raw if key == wanted]
 
+    def lacks(self, names: frozenset[bytes]) -> bool:
+        """Whether none of these (in lower case) is there."""
+        return names.isdisjoint(self._first)
+
     def __contains__(self, name: str) -> bool:
         return name.encode() in self._first
 

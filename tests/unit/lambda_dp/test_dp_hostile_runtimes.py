@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 
+import pytest
 from tests.unit.lambda_dp.dp_cloud import DataPlane, until, with_plane
 
 TOOLS = f"""#!{sys.executable}
@@ -259,3 +260,76 @@ request(s, 'POST', f'{ROOT}/invocation/{id}/response', b'1')
 time.sleep(99)
 """
     run(tmp_path, code, check, timeout_s=1)
+
+
+HOLDING = """
+sock = connect()
+stream = sock.makefile('rb')
+POLL = f'GET {ROOT}/invocation/next HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n'.encode()
+def message():
+    status, length, request_id = int(stream.readline().split()[1]), 0, ''
+    while line := stream.readline().strip().decode():
+        name, value = line.split(': ', 1)
+        if name == 'Content-Length': length = int(value)
+        if name == 'Lambda-Runtime-Aws-Request-Id': request_id = value
+    return status, request_id, stream.read(length)
+def post(request_id, body, verb='response', more=''):
+    head = f'POST {ROOT}/invocation/{request_id}/{verb} HTTP/1.1\\r\\nCumulo-Hold-Answer: 1\\r\\n'
+    return (head + f'Content-Length: {len(body)}\\r\\nHost: x\\r\\n{more}\\r\\n').encode() + body + POLL
+sock.sendall(POLL)
+statuses = []
+while True:
+    status, request_id, event = message()
+    if status != 200:
+        statuses.append(status)
+        continue
+    kind = json.loads(event)
+    plain = post(request_id, json.dumps(statuses).encode())
+    if kind == 'plain': sock.sendall(plain)
+    if kind == 'pieces':
+        sock.sendall(plain[:70]); time.sleep(0.05); sock.sendall(plain[70:])
+    if kind == 'error': sock.sendall(post(request_id, b'{"errorMessage":"no"}', 'error'))
+    if kind == 'large': sock.sendall(post(request_id, b'1' * 6_300_000))
+    if kind == 'wrong id': sock.sendall(post('0' * 36, b'{}')[:-len(POLL)] + plain)
+    if kind == 'twice': sock.sendall(plain[:-len(POLL)] + plain)
+    if kind == 'early': sock.sendall(POLL)
+"""
+
+
+def test_a_runtime_whose_answers_are_known_may_still_answer_otherwise(tmp_path):
+    async def check(plane: DataPlane) -> None:
+        async def call(kind: str):
+            return await plane.call("odd", json.dumps(kind).encode())
+
+        for count in range(4):
+            assert json.loads((await call("plain")).payload) == [202] * count
+        assert (await call("error")).function_error == "Unhandled"
+        assert json.loads((await call("plain")).payload) == [202] * 5
+        assert json.loads((await call("pieces")).payload) == [202] * 6
+        assert json.loads((await call("plain")).payload) == [202] * 7
+
+    run(tmp_path, HOLDING, check)
+
+
+def test_a_runtime_that_polls_instead_of_answering_gets_nothing(tmp_path):
+    async def check(plane: DataPlane) -> None:
+        for _ in range(3):
+            await plane.call("odd", b'"plain"')
+        outcome = await plane.call("odd", b'"early"')
+        assert outcome.function_error == "Unhandled"
+
+    run(tmp_path, HOLDING, check, timeout_s=1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("large", b"ResponseSizeTooLarge"), ("wrong id", b"Runtime.ExitError"), ("twice", b"[202, 202]")],
+)
+def test_the_poll_that_came_with_a_refused_answer_gets_no_call(tmp_path, kind, said):
+    async def check(plane: DataPlane) -> None:
+        for _ in range(2):
+            for count in range(2):
+                assert json.loads((await plane.call("odd", b'"plain"')).payload) == [202] * count
+            assert said in (await plane.call("odd", json.dumps(kind).encode())).payload
+
+    run(tmp_path, HOLDING, check)

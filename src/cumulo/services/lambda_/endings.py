@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from cumulo.base.errors import AwsError
 from cumulo.base.log import Log
@@ -22,22 +23,26 @@ class Endings:
         self._flush = flush
         self._pending: list[tuple[OnDone, Outcome]] = []
 
-    def log(self, version: Version, stream: str, events: list[LogEvent]) -> None:
-        """Add lines to an environment's stream."""
-        self._logs.append(version.account, version.region, version.log_group, stream, events)
+    def log_to(self, version: Version, stream: str) -> Callable[[list[LogEvent]], None]:
+        """What adds lines to an environment's stream."""
+        return partial(self._logs.append, version.account, version.region, version.log_group, stream)
 
     def bill(self, version: Version, billed_ms: int, start_ms: int, end_ms: int) -> None:
         """Record what one invocation used."""
         self._usages.record(*usage(version, billed_ms, start_ms, end_ms))
 
-    def answer(self, on_done: OnDone, outcome: Outcome) -> None:
-        """Let an answer leave at the end of this turn of the loop."""
-        if not self._pending:
-            asyncio.get_running_loop().call_soon(self._leave)
+    def answer(self, on_done: OnDone, outcome: Outcome, *, at_once: bool = False) -> None:
+        """Let an answer leave at the end of this turn of the loop; `at_once`: no other can share its write."""
         self._pending.append((on_done, outcome))
+        if at_once:
+            self._leave()  # with those that wait for the end of the turn, which then finds nothing to do
+        elif len(self._pending) == 1:
+            asyncio.get_running_loop().call_soon(self._leave)
 
     def _leave(self) -> None:
         leaving, self._pending = self._pending, []
+        if not leaving:
+            return
         refusal: AwsError | None = None
         try:
             self._flush()

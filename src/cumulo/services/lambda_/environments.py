@@ -18,8 +18,9 @@ from cumulo.services.lambda_.faults import Fault
 from cumulo.services.lambda_.logbook import LogBook
 from cumulo.services.lambda_.model import Ready
 from cumulo.services.lambda_.process import Process
-from cumulo.services.lambda_.report import Init, Run
-from cumulo.services.lambda_.runtime_api import Connection, Verdict, next_answer
+from cumulo.services.lambda_.report import Init, Run, billed_ms_of
+from cumulo.services.lambda_.runtime_answers import next_answer
+from cumulo.services.lambda_.runtime_api import Connection, Verdict
 from cumulo.services.lambda_.sandbox_env import Naming
 from cumulo.services.lambda_.world import Keeper, World, refusal_of
 
@@ -169,11 +170,11 @@ class Environment:
         assert connection is not None
         assert process is not None
         self._connection = None
+        deadline_ms = call.started_ms + int(call.ready.version.timeout_s * 1000)
+        connection.send_call(call.request_id, next_answer(call, deadline_ms))  # first: the runtime can begin
         self._claim.open(call.request_id)
         process.output.begin()
         self._book.start(call.request_id, keep_tail=call.want_log)
-        deadline_ms = call.started_ms + int(call.ready.version.timeout_s * 1000)
-        connection.send_call(next_answer(call, deadline_ms))
         self._alarm.at(min(now + WATCH_AFTER_S, self._deadline), now)
 
     def _answer(self, payload: bytes, function_error: str) -> None:
@@ -197,11 +198,12 @@ class Environment:
         self._claim.close()
         if self._process is not None:
             self._process.unwatch()
-            self._book.lines(self._process.drain() + self._process.output.finish())
+            self._book.lines(self._process.output.drain_all())
             used_mib = self._process.peak_mib(duration_ms)
         run = Run(
             request_id=call.request_id,
             duration_ms=duration_ms,
+            billed_ms=billed_ms_of(duration_ms, self._init_ms),
             memory_mib=version.memory_mib,
             used_mib=used_mib,
             init_ms=self._init_ms,
@@ -212,8 +214,9 @@ class Environment:
         now = self._clock.now()
         tail = self._book.finish(run, now)
         self._endings.bill(version, run.billed_ms, call.started_ms, int(now * 1000))
-        self._keeper.finished(call)
-        self._endings.answer(call.on_done, Outcome(payload, function_error, tail, version.version))
+        others = self._keeper.finished(call)
+        outcome = Outcome(payload, function_error, tail, version.version)
+        self._endings.answer(call.on_done, outcome, at_once=not others and fault is None)
 
     def _fail_call(self, fault: Fault) -> None:
         """A call ends by a fault of its environment."""
@@ -229,9 +232,8 @@ class Environment:
         self._conclude(call, payload, "Unhandled", duration_ms, fault)
 
     def _refuse(self, refusal: AwsError) -> None:
-        call = self.call
+        call, self.call = self.call, None
         assert call is not None
-        self.call = None
         self._keeper.finished(call)
         self._endings.answer(call.on_done, Outcome(refusal=refusal))
 

@@ -61,7 +61,7 @@ class EnvironmentFleet:
         self._functions: dict[tuple[str, str, str], FunctionUse] = {}
         self._accounts: dict[tuple[str, str], AccountUse] = {}
         self._starved: dict[str, Pool] = {}  # pools whose calls wait for room, in order
-        self._used_mib = 0
+        self._in_flight = self._used_mib = 0
         self._waiting_bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._again: asyncio.TimerHandle | None = None
@@ -111,6 +111,7 @@ class EnvironmentFleet:
             raise throttled(reason, bucket.wait_s(rate))
         if self._closing:
             raise AwsError("ServiceException", "the cloud is stopping", status=500, fields=_SERVER)
+        self._in_flight += 1
         function.in_flight += 1
         call.reserved = reserved is not None
         if reserved is None:
@@ -236,13 +237,15 @@ class EnvironmentFleet:
             self.finished(call)
             self._world.endings.answer(call.on_done, Outcome(refusal=refusal))
 
-    def finished(self, call: Call) -> None:
-        """A call does not count any more."""
+    def finished(self, call: Call) -> int:
+        """A call does not count any more; how many others do."""
         version = call.ready.version
         function = self._functions[version.account, version.region, version.name]
         function.in_flight -= 1
         if not call.reserved:
             self._accounts[version.account, version.region].unreserved -= 1
+        self._in_flight -= 1
+        return self._in_flight
 
     def ended(self, environment: Environment) -> None:
         """Nothing of it is left but its /tmp, which goes now."""

@@ -26,8 +26,8 @@ class Tracer:
 
     def header(self) -> str:
         """A new trace."""
-        bits = self._bits
-        return f"Root=1-{int(self._clock.now()):08x}-{bits(96):024x};Parent={bits(64):016x};Sampled=0"
+        digits = f"{self._bits(160):040x}"
+        return f"Root=1-{int(self._clock.now()):08x}-{digits[:24]};Parent={digits[24:]};Sampled=0"
 
 
 class FunctionCaller:

@@ -17,11 +17,14 @@ from cumulo.services.lambda_.fleet import EnvironmentFleet
 from cumulo.services.lambda_.invoke import Tracer
 from cumulo.services.lambda_.model import Resolver
 from cumulo.services.lambda_.payloads import well_formed
-from cumulo.wire.http import Request, Response
+from cumulo.wire.http import Headers, Request, Response
 
 _PREFIX = "/2015-03-31/functions/"
 _SUFFIX = "/invocations"
-_UNUSUAL = ("x-amz-client-context", "x-amz-tenant-id", "x-amz-durable-execution-name", "content-encoding")
+_UNUSUAL = frozenset(
+    {b"x-amz-client-context", b"x-amz-tenant-id", b"x-amz-durable-execution-name", b"content-encoding"}
+)
+_OPTIONS = frozenset({b"x-amz-invocation-type", b"x-amz-log-type", b"x-amzn-trace-id"})
 _TRACE_CHARS_MAX = 512
 
 Authenticate = Callable[[Request, bytes], Caller]
@@ -58,20 +61,21 @@ class InvokeLane:
 
     def take(self, request: Request, body: bytes, reply: Callable[[Response], None]) -> bool:
         """Begin to answer; False hands the request to the ordinary path."""
-        if not _usual(request, body):
-            return False
         headers = request.headers
+        plain = headers.lacks(_OPTIONS)
+        if not (plain or _usual_options(headers)) or not _usual(headers, body):
+            return False
         try:
             name, qualifier = _named(request)
             caller = self._authenticate(request, body)
             ready = self._resolver.resolve(caller, name, qualifier)
         except (AwsError, ValueError):
             return False
-        trace = headers.get("x-amzn-trace-id")
+        trace = "" if plain else headers.get("x-amzn-trace-id")
         if not trace or len(trace) > _TRACE_CHARS_MAX or not trace.isprintable():
             trace = self._tracer.header()
         request_id = caller.request_id or self._ids.uuid()
-        want_log = headers.get("x-amz-log-type") == "Tail"
+        want_log = not plain and headers.get("x-amz-log-type") == "Tail"
 
         def on_done(outcome: Outcome) -> None:
             if outcome.refusal is None:
@@ -94,18 +98,17 @@ class InvokeLane:
         return True
 
 
-def _usual(request: Request, body: bytes) -> bool:
-    """Whether nothing about this request needs the ordinary path."""
-    headers = request.headers
+def _usual_options(headers: Headers) -> bool:
+    """Whether what the client asks for is done here."""
     if headers.get("x-amz-invocation-type", "RequestResponse") != "RequestResponse":
         return False
-    if headers.get("x-amz-log-type", "None") not in {"None", "Tail"}:
+    return headers.get("x-amz-log-type", "None") in {"None", "Tail"}
+
+
+def _usual(headers: Headers, body: bytes) -> bool:
+    """Whether nothing about this request needs the ordinary path."""
+    if len(body) > PAYLOAD_BYTES_MAX or not headers.lacks(_UNUSUAL):
         return False
-    if len(body) > PAYLOAD_BYTES_MAX:
-        return False
-    for name in _UNUSUAL:
-        if name in headers:
-            return False
     return not body or well_formed(body)
 
 

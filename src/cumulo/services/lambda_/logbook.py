@@ -1,5 +1,7 @@
 """One environment's log stream: the platform's lines and the function's, in order, until they are handed on."""
 
+from functools import partial
+
 from cumulo.base.clock import Clock
 from cumulo.base.ports import LogEvent
 from cumulo.services.lambda_.endings import Endings
@@ -9,15 +11,15 @@ from cumulo.services.lambda_.output import Line
 from cumulo.services.lambda_.report import Init, Run, reporter_for
 
 TAIL_BYTES = 4096
+# What LogEvent(...) does, without the function that a NamedTuple makes of it: this is done four times a call.
+_event = partial(tuple.__new__, LogEvent)
 
 
 class LogBook:
     """Collects events; `flush` hands them to the log service."""
 
     def __init__(self, version: Version, stream: str, endings: Endings, clock: Clock) -> None:
-        self._version = version
-        self._stream = stream
-        self._endings = endings
+        self._append = endings.log_to(version, stream)
         self._clock = clock
         self._words = reporter_for(version)
         self._events: list[LogEvent] = []
@@ -66,7 +68,7 @@ class LogBook:
         last = self._last_ms
         for at_ms, message in lines:
             last = min(max(at_ms, last), now_ms) if at_ms else now_ms
-            self._events.append(LogEvent(last, message))
+            self._events.append(_event((last, message)))
         self._last_ms = last
 
     def flush(self) -> None:
@@ -76,9 +78,9 @@ class LogBook:
         events, self._events = self._events, []
         if self._keep_tail:
             self._tail = (self._tail + "".join(e.message for e in events).encode())[-TAIL_BYTES:]
-        self._endings.log(self._version, self._stream, events)
+        self._append(events)
 
     def _say(self, message: str, at: float) -> None:
         if message:
             self._last_ms = int(at * 1000)
-            self._events.append(LogEvent(self._last_ms, message))
+            self._events.append(_event((self._last_ms, message)))

@@ -41,6 +41,11 @@ class Lines:
         self._rest = rest
         return lines
 
+    @property
+    def pending(self) -> bool:
+        """Whether there is the beginning of a line."""
+        return bool(self._rest)
+
     def finish(self) -> list[bytes]:
         """What is left without a newline."""
         rest, self._rest = self._rest, b""
@@ -133,6 +138,13 @@ class Output:
                 self._sort_in(fd, data, found)
             if not full:
                 break
+        return found
+
+    def drain_all(self) -> list[Line]:
+        """Everything of a call that is over."""
+        found = self.drain()
+        if self._lines.pending or self._dropped or self._frames.dropped:
+            found += self.finish()
         return found
 
     def finish(self) -> list[Line]:

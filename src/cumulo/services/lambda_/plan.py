@@ -54,7 +54,7 @@ class Bucket:
         return max(0.0, (1.0 - self._left) / rate) if rate > 0 else 60.0
 
 
-class Load(NamedTuple):
+class Load(msgspec.Struct, frozen=True, gc=False):
     """What counts when a call asks to be admitted."""
 
     limit: int  # of the account in this region

@@ -11,21 +11,22 @@ from cumulo.base.ports import Usage
 from cumulo.services.lambda_.model import Version
 
 
+def billed_ms_of(duration_ms: float, init_ms: float | None) -> int:
+    """Whole milliseconds of init and run together, as AWS bills since August 2025."""
+    return math.ceil(round(duration_ms + (init_ms or 0.0), 2))
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """The figures of one invocation.  `init_ms` is None but for an environment's first."""
 
     request_id: str
     duration_ms: float
+    billed_ms: int
     memory_mib: int
     used_mib: int
     init_ms: float | None = None
     status: str = ""
     error_type: str = ""
-
-    @property
-    def billed_ms(self) -> int:
-        """Whole milliseconds of init and run together, as AWS bills since August 2025."""
-        return math.ceil(round(self.duration_ms + (self.init_ms or 0.0), 2))
 
 
 class Init(msgspec.Struct, frozen=True):
@@ -178,13 +179,16 @@ def usage(version: Version, billed_ms: int, start_ms: int, end_ms: int) -> tuple
     seconds = billed_ms / 1000
     kind = "duration_arm64" if version.architecture == "arm64" else "duration_x86"
 
-    def used(what: str, quantity: float) -> Usage:
-        return Usage(version.account, version.region, "lambda", what, arn, quantity, start_ms, end_ms)
-
-    records: tuple[Usage, ...] = (used("requests", 1.0), used(kind, seconds * version.memory_mib / 1024))
-    if version.tmp_mib > 512:
-        records += (used("ephemeral_storage", seconds * (version.tmp_mib - 512) / 1024),)
-    return records
+    account, region = version.account, version.region
+    gb_seconds = seconds * version.memory_mib / 1024
+    records = (
+        Usage(account, region, "lambda", "requests", arn, 1.0, start_ms, end_ms),
+        Usage(account, region, "lambda", kind, arn, gb_seconds, start_ms, end_ms),
+    )
+    if version.tmp_mib <= 512:
+        return records
+    extra = seconds * (version.tmp_mib - 512) / 1024
+    return (*records, Usage(account, region, "lambda", "ephemeral_storage", arn, extra, start_ms, end_ms))
 
 
 def _event(at: float, kind: str, record: Mapping[str, object]) -> str:

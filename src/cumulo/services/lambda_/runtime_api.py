@@ -16,7 +16,9 @@ from typing import Protocol, cast
 
 import httptools
 
-from cumulo.services.lambda_.calls import ANSWER_BYTES_MAX, Call
+from cumulo.services.lambda_ import runtime_answers as answers
+from cumulo.services.lambda_.calls import ANSWER_BYTES_MAX
+from cumulo.services.lambda_.runtime_shapes import Shape
 
 CONNECTIONS_MAX = 32
 HEAD_BYTES_MAX = 1_200_000  # the Python runtime sends its X-Ray cause, up to 1 MB, in a header
@@ -26,25 +28,14 @@ DISCARD_BYTES_MAX = 64 * 1024 * 1024
 _NEXT = b"/2018-06-01/runtime/invocation/next"
 _INVOCATION = b"/2018-06-01/runtime/invocation/"
 _INIT_ERROR = b"/2018-06-01/runtime/init/error"
-_RESTORE = b"/2018-06-01/runtime/restore/"
 _OTHER_APIS = (b"/2020-01-01/extension/", b"/2020-08-15/logs", b"/2022-07-01/telemetry")
 _ERROR_TYPE = b"lambda-runtime-function-error-type"
 _ERROR_BODY = b"lambda-runtime-function-error-body"
 _INVOCATION_ID = b"lambda-runtime-invocation-id"
 _EXPECT = b"expect"
 _HOLD = b"cumulo-hold-answer"  # our Python transport sends it
+_HELD_ONLY = {_HOLD: b"1"}
 _WANTED = frozenset({_ERROR_TYPE, _ERROR_BODY, _INVOCATION_ID, _EXPECT, _HOLD})
-
-_REASONS = {
-    202: "Accepted",
-    400: "Bad Request",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    413: "Request Entity Too Large",
-    431: "Request Header Fields Too Large",
-    501: "Not Implemented",
-}
 
 
 class Verdict(Enum):
@@ -109,52 +100,6 @@ class Target(Enum):
     REFUSED = "refused"
 
 
-def json_answer(status: int, body: bytes, *, close: bool = False) -> bytes:
-    """A whole HTTP answer."""
-    head = (
-        f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n{'Connection: close' + chr(13) + chr(10) if close else ''}\r\n"
-    )
-    return head.encode() + body
-
-
-def _refusal(status: int, kind: str, message: str) -> bytes:
-    return json_answer(status, f'{{"errorMessage":"{message}","errorType":"{kind}"}}\n'.encode())
-
-
-_ACCEPTED = json_answer(202, b'{"status":"OK"}\n')
-_WRONG_ID = _refusal(400, "InvalidRequestID", "Invalid request ID")
-_WRONG_INVOCATION = _refusal(400, "InvalidInvocationId", "Invalid invocation ID")
-_WRONG_STATE = _refusal(403, "InvalidStateTransition", "State transition is not allowed")
-_TOO_LARGE = _refusal(
-    413, "RequestEntityTooLarge", f"Exceeded maximum allowed payload size ({ANSWER_BYTES_MAX} bytes)."
-)
-_NOT_FOUND = _refusal(404, "NotFound", "No such page")
-_NOT_BUILT = _refusal(
-    501, "NotImplemented", "Extensions, Logs and Telemetry API are not implemented by Cumulo"
-)
-_BAD_METHOD = _refusal(405, "MethodNotAllowed", "Method not allowed")
-_BAD_REQUEST = json_answer(400, b'{"errorMessage":"Bad request","errorType":"BadRequest"}\n', close=True)
-_HEAD_TOO_LARGE = json_answer(
-    431, b'{"errorMessage":"Headers too large","errorType":"HeadersTooLarge"}\n', close=True
-)
-
-
-def next_answer(call: Call, deadline_ms: int) -> bytes:
-    """The answer to a runtime's poll."""
-    context = b"Lambda-Runtime-Client-Context: %b\r\n" % call.client_context if call.client_context else b""
-    head = (
-        f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-        f"Lambda-Runtime-Aws-Request-Id: {call.request_id}\r\n"
-        f"Lambda-Runtime-Invocation-Id: {call.request_id}\r\n"
-        f"Lambda-Runtime-Deadline-Ms: {deadline_ms}\r\n"
-        f"Lambda-Runtime-Invoked-Function-Arn: {call.ready.invoked_arn}\r\n"
-        f"Lambda-Runtime-Trace-Id: {call.trace_id}\r\n"
-        f"Content-Length: {len(call.payload)}\r\n"
-    )
-    return b"%b%b\r\n%b" % (head.encode("latin-1", "replace"), context, call.payload)
-
-
 class Connection(asyncio.Protocol):
     """One connection of a runtime."""
 
@@ -163,6 +108,7 @@ class Connection(asyncio.Protocol):
         "_claimed",
         "_dead",
         "_discarded",
+        "_handed",
         "_head_bytes",
         "_headers",
         "_held",
@@ -171,9 +117,11 @@ class Connection(asyncio.Protocol):
         "_length",
         "_limit",
         "_parser",
+        "_plain",
         "_polling",
         "_refusal",
         "_runtime",
+        "_shape",
         "_target",
         "_transport",
         "_url",
@@ -188,6 +136,11 @@ class Connection(asyncio.Protocol):
         self._claimed = False
         self._dead = False
         self._held = b""
+        self._handed = (
+            ""  # the request id of a call that was handed over here, and to which nothing has come yet
+        )
+        self._plain = False  # the last answer's headers said nothing but "hold my answer"
+        self._shape = Shape()
         self._in_head = True
         self._head_bytes = 0
         self._url = b""
@@ -197,7 +150,7 @@ class Connection(asyncio.Protocol):
         self._limit = ANSWER_BYTES_MAX
         self._discarded = 0
         self._target = Target.REFUSED
-        self._refusal = _NOT_FOUND
+        self._refusal = answers.NOT_FOUND
 
     # -- asyncio -----------------------------------------------------------------------------------------
 
@@ -220,17 +173,24 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; what it cannot read ends the connection."""
+        handed, self._handed = self._handed, ""
+        if handed and self._shape.known:
+            payload = self._shape.body(data)  # the parser is between two requests, and stays there
+            if payload is not None and self._take_known(handed, payload):
+                return
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._give_up(_BAD_REQUEST)
+            self._give_up(answers.BAD_REQUEST)
             return
+        if handed and self._plain and self._polling and not self._last_call:
+            self._shape.learn(data)
         if self._held and not self._polling:
             self._send(b"")
         if self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES_MAX:
-                self._give_up(_HEAD_TOO_LARGE)
+                self._give_up(answers.HEAD_TOO_LARGE)
 
     def pause_writing(self) -> None:
         """It does not read our answers: then we do not read its requests."""
@@ -291,7 +251,7 @@ class Connection(asyncio.Protocol):
             self._body.append(chunk)
             return
         self._body = None
-        self._refusal = _TOO_LARGE
+        self._refusal = answers.TOO_LARGE
         if self._claimed:
             self._claimed = False
             self._runtime.too_large()
@@ -307,13 +267,16 @@ class Connection(asyncio.Protocol):
                 self._last_call = not self._parser.should_keep_alive()
                 if not self._runtime.polled(self):
                     self._polling = False
-                    self._send(_WRONG_STATE)
+                    self._send(answers.WRONG_STATE)
             case Target.RESPONSE | Target.ERROR:
                 self._deliver()
             case Target.INIT_ERROR:
                 kind = self._headers.get(_ERROR_TYPE, b"Runtime.Unknown").decode("latin-1")
                 taken = self._runtime.init_failed(b"".join(self._body or ()), kind)
-                self._send(_ACCEPTED if taken else _WRONG_STATE)
+                self._send(answers.ACCEPTED if taken else answers.WRONG_STATE)
+            case Target.REFUSED if _HOLD in self._headers:
+                # It has polled in the same breath, but ends when it reads this: a call must not go there.
+                self._give_up(self._held + self._refusal)
             case Target.REFUSED:
                 self._send(self._refusal)
         self._body = None
@@ -323,7 +286,7 @@ class Connection(asyncio.Protocol):
 
     # -- ours --------------------------------------------------------------------------------------------
 
-    def send_call(self, data: bytes) -> None:
+    def send_call(self, request_id: str, data: bytes) -> None:
         """Answer the open poll with a call."""
         self._polling = False
         if self._transport is not None:
@@ -331,17 +294,32 @@ class Connection(asyncio.Protocol):
             self._transport.write(held + data)
             if self._last_call:
                 self._transport.close()
+            self._handed = request_id
+            self._shape.expect(request_id)
 
     def overtaken(self) -> None:
         """Another connection brings the answer; what comes here from now on is refused."""
         self._claimed = False
         self._body = None
-        self._target = self._refuse(_WRONG_STATE)
+        self._target = self._refuse(answers.WRONG_STATE)
 
     def drop(self) -> None:
         """Cut the connection."""
         if self._transport is not None:
             self._transport.abort()
+
+    def _take_known(self, request_id: str, payload: bytes) -> bool:
+        """Take an answer and the poll after it, as the parser's callbacks do; False when it may not come."""
+        if self._runtime.claim(self, request_id) is not Verdict.WELCOME:
+            return False
+        self._held = answers.ACCEPTED
+        self._runtime.answered(payload)
+        self._polling = True
+        self._last_call = False
+        if not self._runtime.polled(self):
+            self._polling = False
+            self._send(answers.WRONG_STATE)
+        return True
 
     def _deliver(self) -> None:
         if self._transport is None or not self._claimed:
@@ -351,10 +329,11 @@ class Connection(asyncio.Protocol):
         payload = body[0] if len(body) == 1 else b"".join(body)
         # The runtime goes on while the rest of the work is done here.  One that has said so polls in the same
         # breath, and takes this together with the next call.
+        self._plain = self._headers == _HELD_ONLY and self._target is Target.RESPONSE
         if _HOLD in self._headers:
-            self._held = _ACCEPTED
+            self._held = answers.ACCEPTED
         else:
-            self._send(_ACCEPTED)
+            self._send(answers.ACCEPTED)
         if self._target is Target.ERROR:
             kind = self._headers.get(_ERROR_TYPE, b"").decode("latin-1")
             self._runtime.failed(payload, kind)
@@ -366,27 +345,27 @@ class Connection(asyncio.Protocol):
 
     def _route(self, method: bytes, url: bytes) -> Target:
         if url == _NEXT:
-            return Target.NEXT if method == b"GET" else self._refuse(_BAD_METHOD)
+            return Target.NEXT if method == b"GET" else self._refuse(answers.BAD_METHOD)
         if url.startswith(_INVOCATION):
             request_id, _, verb = url[len(_INVOCATION) :].partition(b"/")
             if verb != b"response" and verb != b"error":  # noqa: PLR1714 - quicker than a set
-                return self._refuse(_NOT_FOUND)
+                return self._refuse(answers.NOT_FOUND)
             if method != b"POST":
-                return self._refuse(_BAD_METHOD)
+                return self._refuse(answers.BAD_METHOD)
             return self._claim(request_id, Target.RESPONSE if verb == b"response" else Target.ERROR)
         if url == _INIT_ERROR:
-            return Target.INIT_ERROR if method == b"POST" else self._refuse(_BAD_METHOD)
-        return self._refuse(_NOT_BUILT if url.startswith(_OTHER_APIS) else _NOT_FOUND)
+            return Target.INIT_ERROR if method == b"POST" else self._refuse(answers.BAD_METHOD)
+        return self._refuse(answers.NOT_BUILT if url.startswith(_OTHER_APIS) else answers.NOT_FOUND)
 
     def _claim(self, request_id: bytes, target: Target) -> Target:
         echoed = self._headers.get(_INVOCATION_ID)
         if echoed is not None and echoed != request_id:
-            return self._refuse(_WRONG_INVOCATION)
+            return self._refuse(answers.WRONG_INVOCATION)
         verdict = self._runtime.claim(self, request_id.decode("latin-1"))
         if verdict is Verdict.WELCOME:
             self._claimed = True
             return target
-        return self._refuse(_WRONG_ID if verdict is Verdict.WRONG_ID else _WRONG_STATE)
+        return self._refuse(answers.WRONG_ID if verdict is Verdict.WRONG_ID else answers.WRONG_STATE)
 
     def _refuse(self, answer: bytes) -> Target:
         self._refusal = answer

@@ -74,8 +74,8 @@ class Keeper(Protocol):
         """This machine could not start it; it ends."""
         ...
 
-    def finished(self, call: Call) -> None:
-        """A call is over."""
+    def finished(self, call: Call) -> int:
+        """A call is over; how many others are not."""
         ...
 
     def ended(self, environment: "Environment") -> None:

@@ -5,6 +5,9 @@ awslambdaric asks this module for the next call and hands it the answer.  Its ow
 system calls where one will do; this one sends the answer and the poll for the next call together, and the
 server holds its "202" back until there is a next call.  So a warm call costs each side one read and one write.
 
+Everything in an answer but the call's id and the body's length is the same each time, in the same order, so that
+the server need not parse what it has understood before.
+
 A refusal of an answer is therefore raised by the `next` that follows it; awslambdaric ends the process at
 either.  Runs on every Python that a function can ask for.
 """
@@ -17,11 +20,11 @@ _ROOT = "/2018-06-01/runtime/invocation/"
 _READ_BYTES = 65536
 _LARGE_BYTES = 1024 * 1024
 _HEAD_BYTES_MAX = 1024 * 1024
+_SAID_BYTES_MAX = 256
 
-# Every member of the call that awslambdaric may ask for, by its name on the wire.
-_MEMBERS = {
-    name.lower().encode(): name
-    for name in (
+# Every member of the call that awslambdaric may ask for; a proxy in between may have written them in lower case.
+_NONE = dict.fromkeys(
+    (
         "Lambda-Runtime-Aws-Request-Id",
         "Lambda-Runtime-Trace-Id",
         "Lambda-Runtime-Invoked-Function-Arn",
@@ -32,7 +35,10 @@ _MEMBERS = {
         "Lambda-Runtime-Invocation-Id",
         "Content-Type",
     )
-}
+)
+_LENGTH = "Content-Length"
+_NAMES = {name.lower(): name for name in (*_NONE, _LENGTH)}
+_NAMES.update({name: name for name in (*_NONE, _LENGTH)})
 
 
 class _Client:
@@ -41,17 +47,19 @@ class _Client:
     def __init__(self) -> None:
         self.host = os.environ.get("AWS_LAMBDA_RUNTIME_API", "")
         self.poll = b""
-        self.head = ""
+        self.tail = ""
         self.introduce("aws-lambda-python")
         self._socket: new_socket | None = None
         self._rest = b""
         self._owed = 0  # answers to our answers that were not read yet
         self._asked = False  # whether a poll is under way
+        self._said = b""  # the last answer, when it was short
+        self._accepted = b""  # how the server says 202
 
     def introduce(self, agent: str) -> None:
         """Say who asks, with the first poll and every answer."""
         self.poll = f"GET {_ROOT}next HTTP/1.1\r\nHost: {self.host}\r\nUser-Agent: {agent}\r\n\r\n".encode()
-        self.head = f" HTTP/1.1\r\nHost: {self.host}\r\nUser-Agent: {agent}\r\n"
+        self.tail = f"\r\nHost: {self.host}\r\nUser-Agent: {agent}\r\n"
 
     def next(self) -> "tuple[bytes, dict[str, object]]":
         """Return the next call's event and headers."""
@@ -59,30 +67,32 @@ class _Client:
             self._send(self.poll)
         self._asked = False
         self._settle()
-        status, lines, body = self._receive()
+        status, headers, body = self._receive()
         if status != 200:
             raise RuntimeError(f"Failed to get next: {status}")
-        headers: dict[str, object] = dict.fromkeys(_MEMBERS.values())
-        for line in lines:
-            name, _, value = line.partition(b":")
-            member = _MEMBERS.get(name.lower())
-            if member is not None:
-                headers[member] = value.strip().decode("utf-8", "replace")
         headers["Lambda-Runtime-Deadline-Ms"] = int(str(headers["Lambda-Runtime-Deadline-Ms"] or 0))
         return body, headers
 
     def _settle(self) -> None:
         while self._owed:
             self._owed -= 1
+            accepted = self._accepted
+            if not self._rest:
+                self._rest = self._more()
+            if accepted and self._rest.startswith(accepted):  # the same words as the last time
+                self._rest = self._rest[len(accepted) :]
+                continue
             status, _, body = self._receive()
             if status != 202:
                 raise RuntimeError(f"Failed to post invocation response: {status} {body[:200]!r}")
+            self._accepted = self._said
 
     def post(self, path: str, body: bytes, headers: str) -> None:
         """Send an answer, and the poll for what comes after it."""
         large = len(body) > _LARGE_BYTES  # may be refused: then this process ends before it polls
         hold = "" if large else "Cumulo-Hold-Answer: 1\r\n"
-        head = f"POST {_ROOT}{path}{self.head}{headers}{hold}Content-Length: {len(body)}\r\n\r\n".encode()
+        length = f"Content-Length: {len(body)}"
+        head = f"POST {_ROOT}{path} HTTP/1.1\r\n{hold}{length}{self.tail}{headers}\r\n".encode()
         self._owed += 1
         if large:
             self._send(head + body)
@@ -107,7 +117,7 @@ class _Client:
         connection.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
         return connection
 
-    def _receive(self) -> "tuple[int, list[bytes], bytes]":
+    def _receive(self) -> "tuple[int, dict[str, object], bytes]":
         data = self._rest
         end = data.find(b"\r\n\r\n")
         while end < 0:
@@ -115,12 +125,16 @@ class _Client:
                 raise RuntimeError("Failed to get next: the headers do not end")
             data += self._more()
             end = data.find(b"\r\n\r\n")
-        lines = data[:end].split(b"\r\n")
-        length = 0
+        lines = data[:end].decode("utf-8", "replace").split("\r\n")
+        headers: dict[str, object] = dict(_NONE)
         for line in lines:
-            if line[:15].lower() == b"content-length:":
-                length = int(line[15:])
+            name, _, value = line.partition(":")
+            known = _NAMES.get(name) or _NAMES.get(name.lower())
+            if known:
+                headers[known] = value.strip()
+        length = int(str(headers.pop(_LENGTH, 0)))
         start = end + 4
+        self._said = data[: start + length] if length < _SAID_BYTES_MAX else b""
         if len(data) - start < length:
             pieces = [data[start:]]
             missing = length - len(pieces[0])
@@ -128,8 +142,9 @@ class _Client:
                 pieces.append(self._more())
                 missing -= len(pieces[-1])
             data, start = b"".join(pieces), 0
+            self._said = b""
         self._rest = data[start + length :]
-        return int(lines[0][9:12]), lines[1:], data[start : start + length]
+        return int(lines[0][9:12]), headers, data[start : start + length]
 
     def _more(self) -> bytes:
         assert self._socket is not None, "nothing is received before something is sent"
@@ -153,7 +168,7 @@ def post_invocation_result(
 ) -> None:
     """Answer a call."""
     headers = f"Content-Type: {content_type}\r\n"
-    if invocation_id:
+    if invocation_id and invocation_id != invoke_id:
         headers += f"Lambda-Runtime-Invocation-Id: {invocation_id}\r\n"
     _client.post(invoke_id + "/response", data, headers)
 
