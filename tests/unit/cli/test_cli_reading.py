@@ -417,7 +417,7 @@ def test_aws_runs_the_cli_with_all_its_words_and_made_up_keys(tmp_path: Path):
     ran = run_aws(tmp_path, "lambda", "--help", "--output=json", "-h")
     assert ran.returncode == 7
     assert ran.stdout.splitlines() == [
-        "lambda --help --output=json -h",
+        "--endpoint-url http://127.0.0.1:4566 lambda --help --output=json -h",
         "AWS_ACCESS_KEY_ID=test",
         "AWS_DEFAULT_REGION=us-east-1",
         "AWS_ENDPOINT_URL=http://127.0.0.1:4566",
