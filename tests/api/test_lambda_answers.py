@@ -137,10 +137,25 @@ def test_the_runtime_changes_with_its_version_at_once(aws):
     assert changed["RuntimeVersionConfig"] != made["RuntimeVersionConfig"]
 
 
-def test_a_network_is_shown_and_an_empty_one_too(aws):
-    made = deploy(aws, "f", CODE, VpcConfig={"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]})
-    assert made["VpcConfig"]["SubnetIds"] == ["subnet-1"]
-    assert made["VpcConfig"]["Ipv6AllowedForDualStack"] is False
+def test_a_network_is_shown_and_an_empty_one_too(aws, cumulo_empty):
+    ec2 = cumulo_empty.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.7.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.7.1.0/24")["Subnet"]["SubnetId"]
+    group = ec2.create_security_group(VpcId=vpc, GroupName="g", Description="d")["GroupId"]
+    made = deploy(aws, "f", CODE, VpcConfig={"SubnetIds": [subnet], "SecurityGroupIds": [group]})
+    assert made["VpcConfig"] == {
+        "SubnetIds": [subnet],
+        "SecurityGroupIds": [group],
+        "VpcId": vpc,
+        "Ipv6AllowedForDualStack": False,
+    }
+    with pytest.raises(ClientError) as error:
+        create(aws, "g", CODE, VpcConfig={"SubnetIds": ["subnet-0123456789"], "SecurityGroupIds": [group]})
+    assert error.value.response["Error"] == {
+        "Code": "InvalidParameterValueException",
+        "Message": "Error occurred while DescribeSubnets. EC2 Error Code: InvalidSubnetID.NotFound."
+        " EC2 Error Message: The subnet ID 'subnet-0123456789' does not exist",
+    }
     changed = aws.update_function_configuration(
         FunctionName="f", VpcConfig={"SubnetIds": [], "SecurityGroupIds": []}
     )

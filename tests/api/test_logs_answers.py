@@ -108,6 +108,14 @@ def test_groups_and_streams_are_made_once(logs):
     assert told == (400, exists, "The specified log stream already exists")
 
 
+def test_a_name_that_is_too_long_has_a_sentence_of_its_own(logs):
+    said = "Invalid LogGroup or LogStream, both must have length less than or equal to 512."
+    assert refusal(logs.create_log_group, logGroupName="a" * 513) == (400, INVALID, said)
+    logs.create_log_group(logGroupName="a" * 512)
+    told = refusal(logs.create_log_stream, logGroupName="a" * 512, logStreamName="b" * 513)
+    assert told == (400, INVALID, said)
+
+
 def test_what_is_not_there_is_not_found(logs, filled):
     event = [{"timestamp": now_ms(), "message": "x"}]
     for call, extra in (
