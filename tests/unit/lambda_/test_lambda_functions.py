@@ -339,7 +339,7 @@ def test_settings_that_aws_refuses_are_refused_in_its_words(tmp_path):
                 ({"DurableConfig": {"ExecutionTimeout": 1}}, "NotImplemented", "DurableConfig"),
                 ({"CodeSigningConfigArn": "arn:x"}, "CodeSigningConfigNotFoundException", "arn:x"),
                 ({"LoggingConfig": {"LogFormat": "Text", "SystemLogLevel": "WARN"}}, "InvalidParameterValueException", "LogLevel is not supported"),
-                ({"FunctionName": "f" * 65}, "ValidationException", "less than or equal to 64"),
+                ({"FunctionName": "f" * 65}, "InvalidParameterValueException", "less than or equal to 64"),
             ):  # fmt: skip
                 error = await refused(cloud.create(**values))
                 assert error.code == code, (values, error)
