@@ -149,8 +149,12 @@ def test_a_network_is_shown_and_an_empty_one_too(aws, cumulo_empty):
         "VpcId": vpc,
         "Ipv6AllowedForDualStack": False,
     }
+    nowhere = {"SubnetIds": ["subnet-0123456789"], "SecurityGroupIds": [group]}
     with pytest.raises(ClientError) as error:
-        create(aws, "g", CODE, VpcConfig={"SubnetIds": ["subnet-0123456789"], "SecurityGroupIds": [group]})
+        aws.update_function_configuration(FunctionName="f", VpcConfig=nowhere)
+    assert "InvalidSubnetID.NotFound" in error.value.response["Error"]["Message"]
+    with pytest.raises(ClientError) as error:
+        create(aws, "g", CODE, VpcConfig=nowhere)
     assert error.value.response["Error"] == {
         "Code": "InvalidParameterValueException",
         "Message": "Error occurred while DescribeSubnets. EC2 Error Code: InvalidSubnetID.NotFound."

@@ -89,9 +89,9 @@ class Functions:
         fields = configuration.changes(values, None, caller.region)
         tags = checked(values.get("Tags", {}))
         self._refuse_taken(wanted)
-        fields = placed(fields, values, await network_of(self._networks, caller, values))
         async with self._intake.take(caller, values["Code"], "CreateFunction") as kept:
-            self._refuse_taken(wanted)  # another request may have come first while the zip was unpacked
+            fields = placed(fields, values, await network_of(self._networks, caller, values))
+            self._refuse_taken(wanted)  # another request may have come first meanwhile
             self._check_room(caller, kept)
             latest = self._new_latest(wanted, fields, kept, values["Code"])
             function = Function(latest=latest, tags=tags)
