@@ -26,6 +26,7 @@ from cumulo.base.limits import STOP_GRACE_SECONDS
 from cumulo.base.lock import FolderLock
 from cumulo.base.log import Log
 from cumulo.companions.companions import Companions
+from cumulo.companions.ec2 import SubnetReader
 from cumulo.companions.s3 import S3Reader
 from cumulo.meter.meter import Meter
 from cumulo.meter.pricebook import PriceBooks
@@ -240,6 +241,7 @@ class Cloud:
             blobs=Blobs(self.data / "blobs"),
             code_root=self.data / "code",
             objects=S3Reader(self.companions),
+            networks=SubnetReader(self.companions),
             runtimes=HostRuntimes(cache_folder()),
             fleet=self.fleet,
             clock=self.clock,

@@ -61,6 +61,14 @@ class ObjectReader(Protocol):
         ...
 
 
+class Networks(Protocol):
+    """Knows which network subnets belong to, wherever the companion for EC2 lives."""
+
+    async def network_of(self, caller: Caller, subnets: Sequence[str]) -> str:
+        """The id of the subnets' network.  AwsError as EC2 says it when one of them is not there."""
+        ...
+
+
 class Credentials(msgspec.Struct, frozen=True):
     """Temporary keys of a role."""
 

@@ -29,6 +29,7 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     unparsable: str = ""  # no JSON at all, where that has its own name
     internal: str = ""  # empty: what its model has, else InternalFailure
     missing: str = ""  # for a missing member, where it has its own name
+    own: Mapping[tuple[str, str], str] = {}  # (member, constraint): a sentence of the service's own
 
 
 _BY_PROTOCOL: Mapping[str, Words] = {
@@ -49,7 +50,15 @@ _BY_SERVICE: Mapping[str, Words] = {
     "ecs": Words(validation="InvalidParameterException"),
     "lambda": Words(unparsable="InvalidRequestContentException"),
     "lightsail": Words(validation="InvalidInputException"),
-    "logs": Words(validation="InvalidParameterException"),
+    "logs": Words(
+        validation="InvalidParameterException",
+        own={
+            (member, "Member must have length less than or equal to 512"): (
+                "Invalid LogGroup or LogStream, both must have length less than or equal to 512."
+            )
+            for member in ("logGroupName", "logStreamName")
+        },
+    ),
 }
 _INTERNAL_CODES = (
     "ServiceException",
@@ -118,6 +127,9 @@ class Errors:
         if missing and self._words.missing:
             name = missing[:1].upper() + missing[1:]
             return AwsError(self._words.missing, f"The request must contain the parameter {name}")
+        for (member, constraint), own in self._words.own.items():
+            if any(fault.path == member and fault.sentence.endswith(constraint) for fault in faults):
+                return AwsError(self._words.validation, own)
         return AwsError(self._words.validation, message(faults))
 
     def malformed(self, fault: Malformed) -> AwsError:

@@ -87,3 +87,8 @@ def test_this_machine_is_examined_for_people_and_for_machines(tmp_path):
     assert kinds == {"sandbox", "runtime", "engine", "companions", "tools", "data"}
     assert all(found["grade"] in {"ok", "warn", "missing"} and found["detail"] for found in shown["findings"])
     assert any(str(tmp_path) in found["detail"] for found in shown["findings"] if found["kind"] == "data")
+
+
+def test_old_aws_clis_do_not_know_where_to_go():
+    known = {"1.46.3": True, "1.29.0": True, "1.28.9": False, "2.13.0": True, "2.9.19": False, "odd": True}
+    assert {version: doctor.knows_endpoint_variable(version) for version in known} == known

@@ -64,7 +64,7 @@ def test_a_payload_has_a_limit(kind, limit):
     assert event_of(fits, kind) == fits
     with pytest.raises(AwsError) as refused:
         event_of(fits + b" ", kind)
-    assert refused.value.code == "RequestTooLargeException"
+    assert refused.value.code == "RequestEntityTooLargeException"
     assert refused.value.message == (
         f"{limit + 1} byte payload is too large for the {kind} invocation type (limit {limit} bytes)"
     )

@@ -115,6 +115,16 @@ def _at_most(member: str, value: int, most: int) -> int:
     return value
 
 
+def _memory(value: int) -> int:
+    """More than an account may have, though the model knows machines that have it."""
+    if value > MEMORY_MIB_MAX:
+        raise errors.invalid(
+            "'MemorySize' value failed to satisfy constraint: Member must have value less than or equal to"
+            f" {MEMORY_MIB_MAX}"
+        )
+    return value
+
+
 def _runtime(name: str) -> str:
     if name in RUNTIMES_RETIRED:
         raise errors.invalid(
@@ -184,8 +194,9 @@ def _logging(given: Values, before: Logging) -> Logging:
     form = given.get("LogFormat", before.format)
     if form == "Text" and levels:
         raise errors.invalid(
-            f"{' and '.join(sorted(levels))} can be set only when LogFormat is JSON."
-        )  # fmt: skip
+            'LogLevel is not supported when LogFormat is set to "Text". Remove LogLevel from your request or'
+            ' change the LogFormat to "JSON" and try again.'
+        )
     json_format = form == "JSON"
     return Logging(
         format=form,
@@ -222,7 +233,7 @@ _READERS: Mapping[str, Callable[[Any], Fields]] = {
     "Handler": lambda value: {"handler": value},
     "Description": lambda value: {"description": value},
     "Timeout": lambda value: {"timeout_s": _at_most("timeout", value, TIMEOUT_S_MAX)},
-    "MemorySize": lambda value: {"memory_mib": _at_most("memorySize", value, MEMORY_MIB_MAX)},
+    "MemorySize": lambda value: {"memory_mib": _memory(value)},
     "EphemeralStorage": lambda value: {
         "tmp_mib": _at_most("ephemeralStorage.size", value["Size"], TMP_MIB_MAX)
     },

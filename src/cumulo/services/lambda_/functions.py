@@ -13,6 +13,7 @@ from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.base.ids import Ids
 from cumulo.base.pages import page
+from cumulo.base.ports import Networks
 from cumulo.services.lambda_ import configuration, errors, states, views
 from cumulo.services.lambda_.account import Account
 from cumulo.services.lambda_.code import Kept
@@ -20,6 +21,7 @@ from cumulo.services.lambda_.intake import Intake
 from cumulo.services.lambda_.links import Links
 from cumulo.services.lambda_.model import LATEST, Fleet, Function, State, UpdateStatus, Version
 from cumulo.services.lambda_.names import Target, target, unqualified
+from cumulo.services.lambda_.placing import network_of, placed
 from cumulo.services.lambda_.policies import Policies
 from cumulo.services.lambda_.quotas import CODE_BYTES_TOTAL_MAX, LIST_ITEMS_MAX
 from cumulo.services.lambda_.registry import Registry
@@ -47,7 +49,9 @@ class Functions:
         fleet: Fleet,
         clock: Clock,
         ids: Ids,
+        networks: Networks | None = None,
     ) -> None:
+        self._networks = networks
         self._registry = registry
         self._versions = versions
         self._intake = intake
@@ -86,7 +90,8 @@ class Functions:
         tags = checked(values.get("Tags", {}))
         self._refuse_taken(wanted)
         async with self._intake.take(caller, values["Code"], "CreateFunction") as kept:
-            self._refuse_taken(wanted)  # another request may have come first while the zip was unpacked
+            fields = placed(fields, values, await network_of(self._networks, caller, values))
+            self._refuse_taken(wanted)  # another request may have come first meanwhile
             self._check_room(caller, kept)
             latest = self._new_latest(wanted, fields, kept, values["Code"])
             function = Function(latest=latest, tags=tags)
@@ -122,8 +127,12 @@ class Functions:
         """Change settings of `$LATEST`; the old ones serve until the new ones are ready."""
         wanted = unqualified(caller, values["FunctionName"], operation="UpdateFunctionConfiguration")
         configuration.refuse_unbuilt("UpdateFunctionConfiguration", values)
-        function = self._updatable(wanted, values)
-        updated = self._update(function, configuration.changes(values, function.latest, caller.region))
+        before = self._updatable(wanted, values).latest
+        configuration.changes(values, before, caller.region)  # what is wrong here, EC2 need not be asked about
+        network = await network_of(self._networks, caller, values)
+        function = self._updatable(wanted, values)  # again: EC2 took its time
+        fields = configuration.changes(values, function.latest, caller.region)
+        updated = self._update(function, placed(fields, values, network))
         self._transitions.want(wanted)
         await self._registry.commit()
         return views.configuration(updated.latest)

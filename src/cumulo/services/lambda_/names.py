@@ -72,10 +72,10 @@ def target(caller: Caller, text: str, qualifier: str | None = None, *, operation
             text, "functionName", f"Member must satisfy regular expression pattern: {_PATTERN}"
         )
     if len(parts.name) > NAME_CHARACTERS_MAX:
-        raise errors.broken_constraint(
-            text,
-            "functionName",
-            f"Member must have length less than or equal to {NAME_CHARACTERS_MAX}",
+        # The model allows more, so this is not the validation's error, though it is its sentence.
+        raise errors.invalid(
+            f"1 validation error detected: Value '{text}' at 'functionName' failed to satisfy constraint:"
+            f" Member must have length less than or equal to {NAME_CHARACTERS_MAX}"
         )
     if qualifier and parts.qualifier and qualifier != parts.qualifier:
         raise errors.invalid(

@@ -35,7 +35,7 @@ def event_of(payload: bytes, invocation_type: str) -> bytes:
     limit = EVENT_BYTES_MAX if invocation_type == "Event" else PAYLOAD_BYTES_MAX
     if len(payload) > limit:
         raise AwsError(
-            "RequestTooLargeException",
+            "RequestEntityTooLargeException",
             f"{len(payload)} byte payload is too large for the {invocation_type} invocation type "
             f"(limit {limit} bytes)",
             status=413,
@@ -58,7 +58,7 @@ def client_context_of(encoded: str) -> bytes:
         return b""
     if len(encoded) > CLIENT_CONTEXT_CHARS_MAX:
         raise AwsError(
-            "RequestTooLargeException",
+            "RequestEntityTooLargeException",
             f"{len(encoded)} byte client context is too large (limit {CLIENT_CONTEXT_CHARS_MAX} bytes)",
             status=413,
             fields={"Type": "User"},

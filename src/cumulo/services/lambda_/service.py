@@ -10,7 +10,7 @@ from pathlib import Path
 from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
-from cumulo.base.ports import ObjectReader
+from cumulo.base.ports import Networks, ObjectReader
 from cumulo.sandbox.contract import RuntimeHost, Runtimes
 from cumulo.services.lambda_.account import Account
 from cumulo.services.lambda_.code import CodeStore
@@ -41,6 +41,7 @@ class Lambda:
     machine       this machine's processor, in the words of `platform.machine()`
     code_in_use   whether an execution environment still looks at an unpacked tree; without it, unused trees
                   are kept for as long as the longest call could take
+    networks      who knows the networks of subnets; without it, functions show none
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Lambda:
         concurrency: int,
         machine: str,
         code_in_use: Callable[[Path], bool] | None = None,
+        networks: Networks | None = None,
     ) -> None:
         self._code = CodeStore(blobs, code_root, clock, in_use=code_in_use)
         self._registry = Registry(store)
@@ -81,6 +83,7 @@ class Lambda:
             fleet=fleet,
             clock=clock,
             ids=ids,
+            networks=networks,
         )
         self._operations: dict[str, Operation] = {
             **functions.operations(),

@@ -1,0 +1,58 @@
+"""Asks EC2, wherever it lives, which network subnets belong to."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+from urllib.parse import urlencode
+
+from cumulo.base.caller import Caller
+from cumulo.base.errors import AwsError
+from cumulo.companions.companions import Companions
+from cumulo.wire.http import Response
+
+ANSWER_BYTES_MAX: Final = 1024 * 1024
+
+_VPC: Final = re.compile(rb"<vpcId>([a-z0-9-]{1,64})</vpcId>")
+_CODE: Final = re.compile(rb"<Code>([A-Za-z.]{1,64})</Code>")
+_MESSAGE: Final = re.compile(rb"<Message>([^<]{0,1024})</Message>")
+
+
+class SubnetReader:
+    """The Networks of the house."""
+
+    def __init__(self, companions: Companions) -> None:
+        self._companions = companions
+
+    async def network_of(self, caller: Caller, subnets: Sequence[str]) -> str:
+        """The id of the subnets' network.  AwsError as EC2 says it when one of them is not there."""
+        asked = {"Action": "DescribeSubnets", "Version": "2016-11-15"}
+        asked |= {f"SubnetId.{number}": subnet for number, subnet in enumerate(subnets, start=1)}
+        answer = await self._companions.call(
+            "ec2",
+            "POST",
+            "/",
+            caller=caller,
+            headers={"content-type": "application/x-www-form-urlencoded"},
+            body=urlencode(asked).encode(),
+        )
+        body = await _read(answer)
+        if answer.status != 200:
+            code, message = _CODE.search(body), _MESSAGE.search(body)
+            raise AwsError(
+                code[1].decode() if code else "InternalError",
+                message[1].decode(errors="replace")
+                if message
+                else f"EC2 answered with status {answer.status}",
+            )
+        found = _VPC.search(body)
+        return found[1].decode() if found else ""
+
+
+async def _read(answer: Response) -> bytes:
+    if isinstance(answer.body, bytes):
+        return answer.body[:ANSWER_BYTES_MAX]
+    pieces = bytearray()
+    async for piece in answer.body:
+        if len(pieces) < ANSWER_BYTES_MAX:
+            pieces += piece
+    return bytes(pieces[:ANSWER_BYTES_MAX])
