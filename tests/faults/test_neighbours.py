@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from tests.leftovers import processes
 from tests.support import call, deploy, until
 
@@ -127,6 +127,9 @@ def test_a_good_function_does_not_notice_its_neighbours(street, cumulo):
                 endings[name].append(answer.get("FunctionError") or json.load(answer["Payload"]))
             except ClientError as error:
                 endings[name].append(error.response["Error"]["Code"])
+            except BotoCoreError as error:
+                endings[name].append(repr(error))
+                return
 
     threads = [threading.Thread(target=misbehave, args=(name,)) for name in endings]
     for thread in threads:
@@ -143,9 +146,7 @@ def test_a_good_function_does_not_notice_its_neighbours(street, cumulo):
         stop.set()
         for thread in threads:
             thread.join()
-    print(
-        f"{len(took)} calls, median {statistics.median(took) * 1000:.1f} ms, worst {max(took):.2f} s; {endings}"
-    )
+    print(f"{len(took)} calls, median {statistics.median(took) * 1000:.1f} ms, worst {max(took):.2f} s ")
     assert statistics.median(took) < MEDIAN_SECONDS_MAX
     assert max(took) < WORST_SECONDS_MAX
     assert endings["forks"][0] == "Unhandled" or 500 < endings["forks"][0] <= 1024

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 PREPARING_MAX = 8
-DYING_VCPUS = 4.0
 WAITING_MAX = 4096
 REFILL_QUIET_SECONDS = 0.01
 REFILL_AGAIN_SECONDS = 1.0
@@ -118,7 +117,8 @@ class Warden:
         elif message["t"] == "settle":
             self._settle(message["id"])
         elif message["t"] == "hurry":
-            self._hurry(self._by_id.get(message["id"]))
+            if message["id"] in self._by_id:
+                cgroups.hurry(self._groups, self._by_id[message["id"]].name)
         elif message["t"] == "drop":
             volume = self._stock.drop(message["name"])
             if volume is not None:
@@ -141,14 +141,6 @@ class Warden:
         cell = self._by_id.get(sandbox)
         if cell is not None and cell.start is not None and self._groups is not None:
             self._groups.cpu(cell.name, cell.start.message["vcpus"])
-
-    def _hurry(self, cell: Cell | None) -> None:
-        """Let the dying have processor time, or a fork bomb takes minutes to clear away."""
-        if cell is not None and self._groups is not None:
-            try:
-                self._groups.cpu(cell.name, DYING_VCPUS)
-            except OSError:
-                return  # it is dead already
 
     # Cells for starts
 
@@ -391,7 +383,7 @@ class Warden:
         names = list(self._living)
         for cell in self._living.values():
             os.kill(cell.pid, 9)
-            self._hurry(cell)
+            cgroups.hurry(self._groups, cell.name)
             if self._groups is not None:
                 self._groups.thaw(cell.name)
         deadline = time.monotonic() + END_SECONDS_MAX
