@@ -199,7 +199,10 @@ def test_every_operation_is_one_of_the_model(tmp_path):
             operations = cloud.control.operations()
             assert set(operations) <= set(MODEL.operation_names)
             assert "Invoke" not in operations
-        assert cloud.control.operations({"Invoke": operations["ListTags"]})["Invoke"] is operations["ListTags"]
+            assert (
+                cloud.control.operations({"Invoke": operations["ListTags"]})["Invoke"]
+                is operations["ListTags"]
+            )
             assert cloud.control.service().name == "lambda"
 
     run(main)

@@ -81,7 +81,7 @@ def test_what_sqlite_cannot_keep_is_refused_at_once_and_poisons_nothing(tmp_path
     async def main():
         store = Store(tmp_path / "db")
         table = store.table("nouns", Noun)
-        with pytest.raises(ValueError, match="64 bits|surrogates"):
+        with pytest.raises(ValueError, match=r"64 bits|surrogates"):
             store.execute("INSERT INTO lambda_events (id) VALUES (?)", (value,))
         with pytest.raises(ValueError, match="surrogates"):
             table.put("a\ud800", Noun("x"))
@@ -348,7 +348,7 @@ def test_a_full_disk_leaves_no_half_blob(tmp_path: Path):
     from cumulo.state.blobs import Blobs
 
     blobs = Blobs(tmp_path)
-    with no_file_grows(), pytest.raises(OSError, match="File too large|No space") as caught:
+    with no_file_grows(), pytest.raises(OSError, match=r"File too large|No space") as caught:
         blobs.put(b"x" * 1000)
     assert caught.value.errno in (errno.EFBIG, errno.ENOSPC)
     assert blobs.digests() == []
