@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -217,8 +218,14 @@ def test_what_companions_acknowledged_is_there_after_kills(server: Process):
     s3.create_bucket(Bucket="kept")
     s3.put_object(Bucket="kept", Key="a", Body=b"one")
     iam.create_role(RoleName="kept", AssumeRolePolicyDocument="{}")
+    folders = set(Path(tempfile.gettempdir()).glob("cumulo-moto-*"))
     server.kill()
     server.start()
+    note = server.data / "companions.folder"
+    assert not note.exists()
+    assert folders - set(Path(tempfile.gettempdir()).glob("cumulo-moto-*")), (
+        "the killed one's folder has gone"
+    )
     s3, iam = server.client("s3"), server.client("iam")
     assert s3.get_object(Bucket="kept", Key="a")["Body"].read() == b"one"
     assert iam.get_role(RoleName="kept")["Role"]["RoleName"] == "kept"

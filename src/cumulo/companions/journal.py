@@ -57,6 +57,7 @@ class Journal:
         self._number = 0
         self._salt = secrets.token_hex(16)
         self._file = -1
+        self._size = 0
 
     def replay(self, progress: Callable[[int], None]) -> tuple[int, int]:
         """Do again what was done; gives how many requests that were, and how many of them failed now."""
@@ -92,9 +93,15 @@ class Journal:
         return f"{self._salt}:{number}"
 
     def _append(self, line: Entry | _Salt) -> None:
-        data = memoryview(msgspec.json.encode(line) + b"\n")
-        while data:
-            data = data[os.write(self._file, data) :]
+        whole = msgspec.json.encode(line) + b"\n"
+        data = memoryview(whole)
+        try:
+            while data:
+                data = data[os.write(self._file, data) :]
+        except OSError:
+            os.ftruncate(self._file, self._size)  # or the next line would be a part of this one
+            raise
+        self._size += len(whole)
 
     def _load(self) -> Iterator[Entry]:
         """Read the journal, cut off a line that was not finished, and open it for more."""
@@ -115,6 +122,7 @@ class Journal:
                     _log.exception("a line of the journal cannot be read and is left out")
                 good += len(line)
         os.ftruncate(self._file, good)
+        self._size = good
         if good == 0:
             self._append(_Salt(self._salt))
 

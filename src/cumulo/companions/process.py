@@ -18,6 +18,8 @@ NEWS_SECONDS_MAX: Final = 0.5
 LINE_BYTES_MAX: Final = 1024 * 1024
 INSTALL: Final = "pip install 'moto[server,all]'"
 
+_PREFIX: Final = "cumulo-moto-"
+
 _log = logging.getLogger(__name__)
 
 
@@ -35,6 +37,7 @@ class MotoProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._starting = asyncio.Lock()
         self._closed = False
+        self._forget_last()
 
     @property
     def running(self) -> bool:
@@ -76,13 +79,30 @@ class MotoProcess:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
+        self._forget_last()
+
+    @property
+    def _note(self) -> Path | None:
+        """Where the name of the temporary folder is kept, for a server that is killed."""
+        return None if self._journal is None else self._journal.with_suffix(".folder")
+
+    def _forget_last(self) -> None:
+        """Remove the temporary folder of a server that was killed."""
+        if self._note is None or not self._note.exists():
+            return
+        last = Path(self._note.read_text())
+        if last.name.startswith(_PREFIX) and last.parent == Path(tempfile.gettempdir()):
+            shutil.rmtree(last, ignore_errors=True)
+        self._note.unlink(missing_ok=True)
 
     async def _ready(self) -> Path:
         async with self._starting:
             if self._closed:
                 raise CannotStart("the cloud is stopping")
             if self._folder is None:
-                self._folder = Path(tempfile.mkdtemp(prefix="cumulo-moto-"))
+                self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+                if self._note is not None:
+                    self._note.write_text(str(self._folder))
             path = self._folder / "socket"
             if not self.running:
                 path.unlink(missing_ok=True)

@@ -116,6 +116,9 @@ class Warden:
             self._ask(message)
         elif message["t"] == "settle":
             self._settle(message["id"])
+        elif message["t"] == "hurry":
+            if message["id"] in self._by_id:
+                cgroups.hurry(self._groups, self._by_id[message["id"]].name)
         elif message["t"] == "drop":
             volume = self._stock.drop(message["name"])
             if volume is not None:
@@ -380,6 +383,7 @@ class Warden:
         names = list(self._living)
         for cell in self._living.values():
             os.kill(cell.pid, 9)
+            cgroups.hurry(self._groups, cell.name)
             if self._groups is not None:
                 self._groups.thaw(cell.name)
         deadline = time.monotonic() + END_SECONDS_MAX

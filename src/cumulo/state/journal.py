@@ -44,7 +44,7 @@ class Journal:
 
     def __init__(self, folder: Path, store: Store) -> None:
         self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._store = store
         self._log = Log("journal")
         self._mark = store.table("journal", _Folded)

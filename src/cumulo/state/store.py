@@ -102,6 +102,7 @@ class Store:
 
     def __init__(self, path: Path, *, synchronous: str = "FULL") -> None:
         self._path = path
+        path.touch(mode=0o600)  # it holds secrets; SQLite's other files take its mode
         self._db = _open(path, synchronous)
         migrate(self._db)
         self._tables: dict[str, Table[Any]] = {}

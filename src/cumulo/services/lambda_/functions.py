@@ -128,7 +128,9 @@ class Functions:
         wanted = unqualified(caller, values["FunctionName"], operation="UpdateFunctionConfiguration")
         configuration.refuse_unbuilt("UpdateFunctionConfiguration", values)
         before = self._updatable(wanted, values).latest
-        configuration.changes(values, before, caller.region)  # what is wrong here, EC2 need not be asked about
+        configuration.changes(
+            values, before, caller.region
+        )  # what is wrong here, EC2 need not be asked about
         network = await network_of(self._networks, caller, values)
         function = self._updatable(wanted, values)  # again: EC2 took its time
         fields = configuration.changes(values, function.latest, caller.region)
