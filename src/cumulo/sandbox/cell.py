@@ -15,6 +15,7 @@ privileges, becomes the runtime and waits for a second job, which brings the fun
 What the main process becomes is handed in (`Become`), so that a warmed interpreter can be a cell as well.
 """
 
+import contextlib
 import errno
 import os
 import select
@@ -169,10 +170,8 @@ def _early(
     if plan.privileged:
         os.setpriority(os.PRIO_PROCESS, main, 0)
     _give_up_privileges(plan)
-    try:
+    with contextlib.suppress(OSError):  # it has just died, which is for init to say
         channel.sendall(job["assignment"].encode())
-    except OSError:
-        pass  # it has just died, which is for init to say
     channel.close()
     _init(control, main, b"", watched, job["memory_bytes"])
 

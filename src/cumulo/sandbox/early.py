@@ -36,10 +36,9 @@ class Earlies:
 
     def expect(self, wanted: "list[dict[str, Any]]") -> "list[Cell]":
         """Keep runtimes like these from now on; returns the cells of others, which are of no more use."""
-        before, self._kinds = self._kinds, {}
-        for what in wanted:
-            self._kinds[what["key"]] = before.pop(what["key"], None) or Kind(what)
-        return [cell for kind in before.values() for cell in kind.cells]
+        before = self._kinds
+        self._kinds = {what["key"]: before.get(what["key"]) or Kind(what) for what in wanted}
+        return [cell for key, kind in before.items() if key not in self._kinds for cell in kind.cells]
 
     def take(self, key: str) -> "Cell | None":
         """Hand out a cell in which this runtime waits; one that is not warm yet when there is no other."""
@@ -75,7 +74,7 @@ class Earlies:
         if kind is None or cell not in kind.cells:
             return 0.0  # it was given up
         kind.cells.remove(cell)
-        pause = min(AGAIN_SECONDS * 2 ** min(kind.failures, 16), AGAIN_SECONDS_MAX)
+        pause: float = min(AGAIN_SECONDS * 2 ** min(kind.failures, 16), AGAIN_SECONDS_MAX)
         kind.failures += 1
         kind.not_before = now + pause
         return pause

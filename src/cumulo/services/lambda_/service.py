@@ -11,7 +11,7 @@ from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
 from cumulo.base.ports import ObjectReader
-from cumulo.sandbox.contract import RuntimeHost, Runtimes
+from cumulo.sandbox.contract import Early, RuntimeHost, Runtimes
 from cumulo.services.lambda_.account import Account
 from cumulo.services.lambda_.code import CodeStore
 from cumulo.services.lambda_.concurrency import Concurrency
@@ -41,6 +41,7 @@ class Lambda:
     machine       this machine's processor, in the words of `platform.machine()`
     code_in_use   whether an execution environment still looks at an unpacked tree; without it, unused trees
                   are kept for as long as the longest call could take
+    expect        hears which runtimes are about to be wanted
     """
 
     def __init__(
@@ -57,13 +58,14 @@ class Lambda:
         concurrency: int,
         machine: str,
         code_in_use: Callable[[Path], bool] | None = None,
+        expect: Callable[[Early], None] | None = None,
     ) -> None:
         self._code = CodeStore(blobs, code_root, clock, in_use=code_in_use)
         self._registry = Registry(store)
         self._reserved: dict[tuple[str, str], int] = {}
         self._registry.on_change(self._reserved.clear)
         self._fleet = fleet
-        self.preparation = Preparation(self._code, runtimes, machine)
+        self.preparation = Preparation(self._code, runtimes, machine, expect)
         self._transitions = Transitions(self._registry, self.preparation, self._code, fleet, clock, ids)
         self._resolver = FunctionResolver(self._registry, self._code)
         self._links = Links(self._code, clock, ids)

@@ -38,22 +38,18 @@ class _Client:
     """One connection to the Runtime API."""
 
     def __init__(self) -> None:
-        self.host = os.environ.get("AWS_LAMBDA_RUNTIME_API", "")
+        self.agent = "aws-lambda-python"
         self.poll = b""
         self.head = ""
-        self.introduce("aws-lambda-python")
         self._socket: new_socket | None = None
         self._rest = b""
         self._owed = 0  # answers to our answers that were not read yet
         self._asked = False  # whether a poll is under way
 
-    def introduce(self, agent: str) -> None:
-        """Say who asks, with the first poll and every answer."""
-        self.poll = f"GET {_ROOT}next HTTP/1.1\r\nHost: {self.host}\r\nUser-Agent: {agent}\r\n\r\n".encode()
-        self.head = f" HTTP/1.1\r\nHost: {self.host}\r\nUser-Agent: {agent}\r\nCumulo-Hold-Answer: 1\r\n"
-
     def next(self) -> "tuple[bytes, dict[str, object]]":
         """Return the next call's event and headers."""
+        if self._socket is None:
+            self._socket = self._connect()
         if not self._asked:
             self._send(self.poll)
         self._asked = False
@@ -82,12 +78,16 @@ class _Client:
         self._asked = True
 
     def _send(self, data: bytes) -> None:
-        if self._socket is None:
-            self._socket = self._connect()
+        assert self._socket is not None, "the first thing is to poll"
         self._socket.sendall(data)
 
     def _connect(self) -> new_socket:
-        host, _, port = self.host.rpartition(":")
+        # Not before the first poll: a process can be started before its environment is the function's.
+        address = os.environ.get("AWS_LAMBDA_RUNTIME_API", "")
+        who = f" HTTP/1.1\r\nHost: {address}\r\nUser-Agent: {self.agent}\r\n"
+        self.poll = f"GET {_ROOT}next{who}\r\n".encode()
+        self.head = f"{who}Cumulo-Hold-Answer: 1\r\n"
+        host, _, port = address.rpartition(":")
         if not host.replace(".", "").isdigit():
             from _socket import getaddrinfo
 
@@ -135,7 +135,7 @@ next = _client.next  # noqa: A001 - the compiled module's name
 
 def initialize_client(user_agent: str) -> None:
     """Say who we are."""
-    _client.introduce(user_agent)
+    _client.agent = user_agent
 
 
 def post_invocation_result(
