@@ -164,7 +164,7 @@ class CellLauncher:
         self._reap = reap
         self._ward: Wardship | None = None
         self._connecting = asyncio.Lock()
-        self._expected: list[Early] = []  # the most recent first
+        self._expected: list[tuple[Early, str]] = []  # each with its key, the most recent first
         self._warming: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -179,9 +179,12 @@ class CellLauncher:
 
     async def start(self, spec: SandboxSpec) -> CellSandbox:
         """Start a sandbox."""
+        if self._closed:
+            raise StartError("Sandbox.Failed", "the launcher is closed")
         message = self._message(spec)
-        if spec.early is not None:
+        if spec.early is not None and spec.files_max == FILES_MAX:
             self.expect(spec.early)
+            message["early"] = next(key for early, key in self._expected if early == spec.early)
         for attempt in (1, 2):
             try:
                 ward = await self._warden()
@@ -193,10 +196,10 @@ class CellLauncher:
 
     def expect(self, early: Early) -> None:
         """Keep runtimes like this waiting for functions, instead of what was expected least recently."""
-        if self._expected[:1] == [early] or self._closed:
+        if self._closed or (self._expected and self._expected[0][0] == early):
             return
-        others = [other for other in self._expected if other != early]
-        self._expected = [early, *others][:EARLY_KINDS_MAX]
+        others = [(other, key) for other, key in self._expected if other != early]
+        self._expected = [(early, _key(early)), *others][:EARLY_KINDS_MAX]
         if self._ward is not None and self._ward.alive:
             self._tell_expected(self._ward)
         elif self._warming is None or self._warming.done():
@@ -208,7 +211,7 @@ class CellLauncher:
 
     def _tell_expected(self, ward: Wardship) -> None:
         if self._expected:
-            ward.say({"t": "expect", "wanted": [_expected(early) for early in self._expected]})
+            ward.say({"t": "expect", "wanted": [_expected(early, key) for early, key in self._expected]})
 
     def drop_tmp(self, tmp_name: str) -> None:
         """Forget a volume."""
@@ -277,7 +280,7 @@ class CellLauncher:
             "tmp_mib": spec.tmp_mib,
             "pids_max": spec.pids_max + 1,  # and pid 1, which is ours
             "files_max": spec.files_max,
-            "early": _key(spec.early) if spec.early is not None and spec.files_max == FILES_MAX else "",
+            "early": "",
         }
 
 
@@ -285,9 +288,9 @@ def _key(early: Early) -> str:
     return hashlib.sha256(msgspec.json.encode(early, enc_hook=str, order="sorted")).hexdigest()
 
 
-def _expected(early: Early) -> dict[str, Any]:
+def _expected(early: Early, key: str) -> dict[str, Any]:
     return {
-        "key": _key(early),
+        "key": key,
         "argv": early.argv,
         "env": dict(early.env),
         "binds": [(str(bind.source), bind.target) for bind in early.binds],

@@ -14,6 +14,23 @@ import time
 # Imported anew where the environment says so, for they read it when they are imported.
 _READS = {"awslambdaric.bootstrap": ("AWS_LAMBDA_LOG_FORMAT", "AWS_LAMBDA_LOG_LEVEL")}
 _READ_BYTES = 65536
+_EVENT = '{"text": "a", "whole": [1], "real": 1.5, "none": null, "nested": {"yes": true}}'
+_REHEARSAL = """
+import os
+from json import dumps
+
+class Some:
+    def __init__(self, name="some"):
+        self.name = name
+
+def handler(event, context):
+    try:
+        print(f"{event!r}", *[x for x in event if x], **{})
+        with open("/tmp/a") as file:
+            return {"statusCode": 200, "body": dumps(lambda: -1)}
+    except (KeyError, ValueError) as error:
+        raise error
+"""
 
 
 def await_function(channel: int) -> None:
@@ -33,9 +50,18 @@ def await_function(channel: int) -> None:
 def _prepare() -> None:
     import _sitebuiltins  # noqa: F401
 
-    import awslambdaric.__main__  # noqa: F401
+    import awslambdaric.__main__
 
+    _rehearse()
     gc.collect()
+
+
+def _rehearse() -> None:
+    """Do once what a first call does, so that the pages that it needs are there."""
+    from awslambdaric.lambda_runtime_marshaller import to_json
+
+    compile(_REHEARSAL, "rehearsal", "exec")
+    to_json(json.loads(_EVENT))
 
 
 def _adopt(env: "dict[str, str]") -> None:
