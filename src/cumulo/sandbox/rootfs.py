@@ -135,7 +135,6 @@ class Roots:
 
     def open_runtime(self, binds: list[tuple[str, str]], tmp: str, uid: int, fds: list[int]) -> list[str]:
         """The same, for what does not depend on the function."""
-        self.refresh()
         targets: list[str] = []
         for source, target in binds:
             self.place(target, folder=os.path.isdir(source))
@@ -150,6 +149,7 @@ class Roots:
 
     def open_function(self, message: "dict[str, Any]", fds: list[int]) -> list[str]:
         """The same, for what does: the layers and the code."""
+        self.refresh()
         targets: list[str] = []
         if message["layers"]:
             fds.append(self.merged(message["layers"]))

@@ -10,7 +10,6 @@ kills every cell, gives everything back and ends.  When the warden itself is kil
 """
 
 import gc
-import json
 import os
 import socket
 import time
@@ -18,12 +17,14 @@ from typing import TYPE_CHECKING
 
 from cumulo.sandbox import cell as cells
 from cumulo.sandbox import cgroups, early, kernel, main_process, messages, rootfs
+from cumulo.sandbox.jobs import Jobs
 from cumulo.sandbox.loop import Loop
 from cumulo.sandbox.network import Network
 from cumulo.sandbox.records import Cell, Start
-from cumulo.sandbox.stock import Stock, Volume
+from cumulo.sandbox.stock import Stock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 PREPARING_MAX = 8
@@ -57,6 +58,7 @@ class Warden:
         self.problems: dict[str, str] = {}
         self._groups = self._open_groups()
         self._roots = rootfs.Roots(config["scratch"])
+        self._jobs = Jobs(self._roots, self._groups)
         self._network = self._open_network()
         self._stock = Stock(
             self._loop,
@@ -231,47 +233,17 @@ class Warden:
     def _assign(self, cell: Cell, start: Start) -> None:
         """Set limits, send the job and its mounts; on failure, refuse the start and give the cell up."""
         cell.start = start
-        message = start.message
+        self._send_job(cell, lambda passing: self._jobs.start(cell, start, passing))
+
+    def _send_job(self, cell: Cell, make: "Callable[[list[int]], dict[str, Any]]") -> None:
         passing: list[int] = []
         try:
-            job: dict[str, Any] = {"memory_bytes": message["memory_bytes"]}
-            if cell.early:
-                job["targets"] = self._roots.open_function(message, passing)
-                job["assignment"] = json.dumps({"env": message["env"]})
-            else:
-                volume = start.volume
-                job["targets"] = self._roots.open_for(message, volume.path, volume.uid, passing)
-                job |= {name: message[name] for name in ("argv", "env", "files_max")} | {"uid": volume.uid}
-                passing += self._pipes(cell, volume)
-            ours, theirs = self._limit(cell, message)
-            passing += theirs
-            cell.answer = [*cell.ready, *cell.pipes, os.dup(cell.pidfd), *ours]
-            cell.ready, cell.pipes = [], []
-            messages.send(cell.control, messages.encode(job), passing)
+            messages.send(cell.control, messages.encode(make(passing)), passing)
         except (OSError, ValueError) as error:
             cell.failure = f"F{error}"
             os.kill(cell.pid, 9)
         finally:
             messages.close_all(passing)
-
-    def _pipes(self, cell: Cell, volume: Volume) -> list[int]:
-        """Make its output and telemetry; the reading ends are kept, the writing ends returned."""
-        pairs = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
-        cell.pipes = [pair[0] for pair in pairs]
-        writing = [pair[1] for pair in pairs]
-        for fd in writing:
-            os.fchown(fd, volume.uid, volume.uid)  # so that /dev/stdout can be opened
-        return writing
-
-    def _limit(self, cell: Cell, message: "dict[str, Any]") -> tuple[list[int], list[int]]:
-        """Set the limits; returns the descriptors for the server, and those for the cell."""
-        groups = self._groups
-        if groups is None:
-            peak = os.memfd_create("peak", os.MFD_CLOEXEC)
-            return [os.dup(peak)], [peak]
-        groups.limit(cell.name, message["memory_bytes"], message["pids_max"])
-        groups.cpu(cell.name, message["vcpus_first"])
-        return [groups.open_freezer(cell.name), groups.open_peak(cell.name), groups.open_stat(cell.name)], []
 
     # The end of cells
 
@@ -319,6 +291,8 @@ class Warden:
     def _spare_died(self, cell: Cell) -> None:
         """A cell died before it had a job: the start that waited for it, if any, must hear why."""
         if cell.volume is not None:
+            if self._ending:
+                return  # it goes with the warden
             self._roots.forget_users(cell.volume.uid)
             self._stock.give_back(cell.volume)
             self._loop.later(self._earlies.died(cell, time.monotonic()), self._match)
@@ -372,21 +346,7 @@ class Warden:
         cell = self._prepared.pop(0)
         cell.early, cell.volume = what["key"], volume
         self._earlies.add(cell)
-        passing: list[int] = []
-        try:
-            job = {name: what[name] for name in ("argv", "env", "files_max")} | {
-                "early": True,
-                "uid": volume.uid,
-            }
-            job["targets"] = self._roots.open_runtime(what["binds"], volume.path, volume.uid, passing)
-            job["targets"] += self._roots.open_placeholders(passing)
-            passing += self._pipes(cell, volume)
-            messages.send(cell.control, messages.encode(job), passing)
-        except (OSError, ValueError) as error:
-            cell.failure = f"F{error}"
-            os.kill(cell.pid, 9)
-        finally:
-            messages.close_all(passing)
+        self._send_job(cell, lambda passing: self._jobs.start_early(cell, what, volume, passing))
         self._refill_soon(REFILL_QUIET_SECONDS)
 
     # Beginnings and ends

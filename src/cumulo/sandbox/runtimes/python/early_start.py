@@ -50,7 +50,7 @@ def await_function(channel: int) -> None:
 def _prepare() -> None:
     import _sitebuiltins  # noqa: F401
 
-    import awslambdaric.__main__
+    import awslambdaric.__main__  # noqa: F401
 
     _rehearse()
     gc.collect()
