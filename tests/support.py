@@ -124,10 +124,16 @@ class Process:
         assert self.child is not None
         self.child.send_signal(signal.SIGKILL)
         self.child.wait()
+        self._close_output()
+
+    def _close_output(self) -> None:
+        if self.child is not None and self.child.stdout is not None:
+            self.child.stdout.close()
 
     def stop(self) -> int:
         """SIGTERM, and the exit code."""
         if self.child is None or self.child.poll() is not None:
+            self._close_output()
             return 0
         self.child.send_signal(signal.SIGTERM)
         try:
@@ -136,6 +142,8 @@ class Process:
             self.child.kill()
             self.child.wait()
             raise
+        finally:
+            self._close_output()
 
     def client(self, service: str, **options: Any) -> Any:
         """A boto3 client of it."""

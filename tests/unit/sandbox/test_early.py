@@ -7,11 +7,12 @@ import signal
 import time
 from pathlib import Path
 
+from tests.sandbox_kit import PYTHON, launcher, needs_python, needs_root, read_until, spec, until
+
 from cumulo.sandbox import early
 from cumulo.sandbox.contract import Early, RuntimeHost
 from cumulo.sandbox.records import Cell
 from cumulo.services.lambda_.sandbox_env import leaves_alone
-from tests.sandbox_kit import PYTHON, launcher, needs_python, needs_root, read_until, spec, until
 
 # A runtime in a few lines: says that it is ready, waits, and then prints what it is asked for.
 RUNTIME = """
@@ -134,7 +135,17 @@ def test_it_is_shut_in_like_any_other(tmp_path: Path):
             assert found["uid"] == found["seen"]["uid"] != other["uid"]
             assert found["seen"]["nice"] > found["nice"] == 0
             assert 5 in found["seen"]["fds"]
-            for name in ("caps", "bound", "seccomp", "no_new_privs", "fds", "tmp", "who", "processes", "mounts"):
+            for name in (
+                "caps",
+                "bound",
+                "seccomp",
+                "no_new_privs",
+                "fds",
+                "tmp",
+                "who",
+                "processes",
+                "mounts",
+            ):
                 assert found[name] == other[name], name
             await late.close()
             await sandbox.close()

@@ -67,13 +67,21 @@ class Preparation:
         known = self._hosts.get(version.generation)
         if known is not None:
             return known
+        # Whoever asked may go away; the others still want it.
+        return await asyncio.shield(self._begin(version))
+
+    def foresee(self, version: Version) -> None:
+        """Do the work in the background, before anybody asks; what is wrong with it, the first call will say."""
+        if self._expect is not None and version.generation not in self._hosts:
+            self._begin(version)
+
+    def _begin(self, version: Version) -> asyncio.Task[RuntimeHost]:
         task = self._running.get(version.generation)
         if task is None:
             task = asyncio.create_task(self._prepare(version))
             self._running[version.generation] = task
             task.add_done_callback(lambda done: self._done(version.generation, done))
-        # Whoever asked may go away; the others still want it.
-        return await asyncio.shield(task)
+        return task
 
     def forget(self, generation: str) -> None:
         """The generation serves no longer."""

@@ -142,6 +142,9 @@ class Lambda:
         self._code.remove_leftovers()
         await self._code.sweep(self._registry.digests())
         self._transitions.start()
+        served = [function.serving for function in self._registry.everything() if function.serving]
+        if served:  # the first call after a restart is likely to be one of what was worked on last
+            self.preparation.foresee(max(served, key=lambda version: version.last_modified))
 
     async def settled(self) -> None:
         """Return when no transition is under way."""
@@ -163,3 +166,6 @@ class Lambda:
             self._fleet.forget(latest.account, latest.region, latest.name)
         await self._code.clear()
         self._transitions.start()
+        served = [function.serving for function in self._registry.everything() if function.serving]
+        if served:  # the first call after a restart is likely to be one of what was worked on last
+            self.preparation.foresee(max(served, key=lambda version: version.last_modified))
