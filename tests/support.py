@@ -132,6 +132,7 @@ class Process:
     def stop(self) -> int:
         """SIGTERM, and the exit code."""
         if self.child is None or self.child.poll() is not None:
+            self._close_output()
             return 0
         self.child.send_signal(signal.SIGTERM)
         try:

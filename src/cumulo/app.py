@@ -249,6 +249,7 @@ class Cloud:
             concurrency=self.settings.concurrency,
             machine=platform.machine(),
             code_in_use=self.fleet.looks_at,
+            expect=self._launcher.expect,
         )
         functions = FunctionCaller(resolver=self.lambda_, fleet=self.fleet, ids=self.ids, tracer=self._tracer)
         self.events = EventQueue(

@@ -14,9 +14,9 @@ ROOT = Path(__file__).parents[2]
 STORY = """
 import asyncio, os, sys
 from pathlib import Path
-from cumulo.sandbox.contract import Exit, Isolation
+from cumulo.sandbox.contract import Early, Exit, Isolation
 from cumulo.sandbox.probe import probe
-from tests.sandbox_kit import launcher, read_until, run, shell, python, until
+from tests.sandbox_kit import launcher, read_until, run, shell, spec, python, until
 
 async def main(folder):
     report = probe()
@@ -53,8 +53,31 @@ async def main(folder):
         box.kill()
         assert (await asyncio.wait_for(box.wait(), 5)).signal == 9
         await box.close()
+
+        early = Early(argv=("/usr/bin/python3", "-I", "-S", "-c", WAITS), env={})
+        opened.expect(early)
+        for n in range(200):  # ordinary ones until there is one that waits
+            asked = spec(folder, *early.argv, early=early, env={"MINE": str(n)})
+            box = await opened.start(asked)
+            output = await read_until(box, b"\\n")
+            await box.close()
+            opened.drop_tmp(asked.tmp_name)
+            if box.early:
+                assert output == f"{n} 1051 0000000000000000\\n".encode(), output
+                break
+            await asyncio.sleep(0.2)
+        assert box.early
     print("DONE")
 
+WAITS = '''
+import json, os
+if "_CUMULO_EARLY_FD" in os.environ:
+    channel = int(os.environ["_CUMULO_EARLY_FD"])
+    os.write(channel, b"W")
+    os.environ.update(json.loads(os.read(channel, 65536))["env"])
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+print(os.environ["MINE"], os.getuid(), status["CapEff"].strip(), flush=True)
+'''
 asyncio.run(main(Path(sys.argv[1])))
 """
 

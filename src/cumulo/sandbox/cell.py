@@ -6,44 +6,42 @@
                        prepare   join the limits, leave all namespaces, listen, enter the root   ~15 ms
                        ......    wait for an assignment (a pool of these is kept)
                        assign    mount code, /tmp, layers; fork the main process                 ~1 ms
-                         |--fork--> main process: sheds every privilege, becomes the command
+                         |--fork--> main process (main_process.py): sheds every privilege, becomes the command
                        init      sheds every privilege too, reaps, reports how the main process ended
+
+For runtimes that allow it, the main process is forked while the cell is a spare (`_early`): it sheds its
+privileges, becomes the runtime and waits for a second job, which brings the function.
 
 What the main process becomes is handed in (`Become`), so that a warmed interpreter can be a cell as well.
 """
 
+import contextlib
 import errno
-import fcntl
 import os
-import resource
+import select
 import signal
 import socket
 import struct
 from typing import TYPE_CHECKING
 
-from cumulo.sandbox import kernel, messages, rootfs
+from cumulo.sandbox import kernel, main_process, messages, rootfs
 from cumulo.sandbox.netlink import Netlink
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from cumulo.sandbox.cgroups import Groups
-
-    Become = Callable[[dict[str, Any]], None]
+    from cumulo.sandbox.main_process import Become
 
 RUNTIME_PORT = 9001
-TELEMETRY_FD = 3
-_ERROR_FD = 4
+EARLY_VARIABLE = "_CUMULO_EARLY_FD"
 _CONTROL_FD = 9
 _BACKLOG = 128
 _WATCH_SECONDS = 0.2
 _STATUS = "<iiBB"  # code, signal, out of memory, entrypoint failed
-_MEMLOCK_BYTES = 64 * 1024
-_PROCESSES_MAX = 4096  # of all sandboxes together, where no control group bounds each
-_OOM_SCORE_MAIN = "200"  # if the machine itself runs out, sandboxes go before anything else
 
 READY = b"R"
+WARM = b"W"
 ASSIGNED = b"A"
 FAILED = b"F"
 EXITED = b"X"
@@ -80,10 +78,10 @@ def run(plan: CellPlan, control: socket.socket, become: "Become") -> None:
         messages.send(control, READY, (runtime.fileno(), cloud.fileno()))
         runtime.close()
         cloud.close()
-        raw, fds = messages.receive(control)
-        if not raw:
-            os._exit(0)
-        _assigned(plan, control, messages.decode(raw), fds, become)
+        job, fds = _next_job(control)
+        if "early" in job:
+            _early(plan, control, job, fds, become)
+        _assigned(plan, control, job, fds, become)
     except BaseException as error:  # noqa: BLE001 - the one place where a cell's failures end
         _report(control, FAILED + f"{type(error).__name__}: {error}".encode()[:2000])
     os._exit(1)
@@ -113,7 +111,7 @@ def prepare(plan: CellPlan) -> tuple[socket.socket, socket.socket]:
 
 def _network(plan: CellPlan, outside: Netlink | None) -> None:
     for scope in ("all", "default"):
-        _write_if_there(f"/proc/sys/net/ipv6/conf/{scope}/disable_ipv6", "1")
+        main_process.write_if_there(f"/proc/sys/net/ipv6/conf/{scope}/disable_ipv6", "1")
     inside = Netlink()
     inside.loopback_up()
     if plan.link and outside:
@@ -129,28 +127,103 @@ def _network(plan: CellPlan, outside: Netlink | None) -> None:
     inside.close()
 
 
+def _next_job(control: socket.socket) -> "tuple[dict[str, Any], list[int]]":
+    raw, fds = messages.receive(control)
+    if not raw:
+        os._exit(0)
+    return messages.decode(raw), fds
+
+
 def _assigned(
     plan: CellPlan, control: socket.socket, job: "dict[str, Any]", fds: list[int], become: "Become"
 ) -> None:
-    count = len(job["targets"])
-    for fd, target in zip(fds[:count], job["targets"], strict=True):
-        kernel.move_mount(fd, target)
-        os.close(fd)
-    output, telemetry, *watched = fds[count:]
-    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD, signal.SIGUSR1, signal.SIGUSR2))
-    failure_read, failure_write = os.pipe2(os.O_CLOEXEC)
-    _write_if_there("/proc/self/oom_score_adj", "-1000")
-    main = os.fork()
-    if main == 0:
-        _main_process(plan, job, (output, telemetry, failure_write), become)
-    for fd in (output, telemetry, failure_write):
-        os.close(fd)
+    output, telemetry, *watched = _attach(job["targets"], fds)
+    main, failure_read = _fork_main(plan, job, (output, telemetry), become)
     messages.send(control, ASSIGNED)
-    _shed(plan, uid=None)
-    kernel.die_with_parent()
+    _give_up_privileges(plan)
     failure = os.read(failure_read, 4)
     os.close(failure_read)
     _init(control, main, failure, watched, job["memory_bytes"])
+
+
+def _early(
+    plan: CellPlan, control: socket.socket, first: "dict[str, Any]", fds: list[int], become: "Become"
+) -> None:
+    """Start the main process before its function is known, and give it its assignment when there is one.
+
+    Nothing of a function is in here while it waits: the process has shed its privileges and sees empty folders.
+    """
+    output, telemetry = _attach(first["targets"], fds)
+    channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    first["env"][EARLY_VARIABLE] = str(main_process.EARLY_FD)
+    main, failure_read = _fork_main(plan, first, (output, telemetry), become, theirs.fileno())
+    theirs.close()
+    if failure := os.read(failure_read, 4):
+        raise OSError(struct.unpack("i", failure)[0], f"{first['argv'][0]} could not be executed")
+    os.close(failure_read)
+    _await_job(control, channel)
+    job, fds = _next_job(control)
+    for place in rootfs.PLACEHOLDERS:
+        kernel.umount(place)
+    watched = _attach(job["targets"], fds)
+    messages.send(control, ASSIGNED)
+    if plan.privileged:
+        os.setpriority(os.PRIO_PROCESS, main, 0)
+    _give_up_privileges(plan)
+    with contextlib.suppress(OSError):  # it has just died, which is for init to say
+        channel.sendall(job["assignment"].encode())
+    channel.close()
+    _init(control, main, b"", watched, job["memory_bytes"])
+
+
+def _await_job(control: socket.socket, channel: socket.socket) -> None:
+    """Return when there is a job; pass on that the main process has nothing more to prepare; end when it dies."""
+    poll = select.poll()
+    poll.register(control, select.POLLIN)
+    poll.register(channel, select.POLLIN)
+    while True:
+        readable = [fd for fd, _ in poll.poll()]
+        if control.fileno() in readable:
+            return
+        if not channel.recv(1):
+            raise ChildProcessError("the runtime ended while it waited for its function")
+        messages.send(control, WARM)
+
+
+def _attach(targets: list[str], fds: list[int]) -> list[int]:
+    """Mount what was sent; returns the descriptors that are no mounts."""
+    count = len(targets)
+    for fd, target in zip(fds[:count], targets, strict=True):
+        kernel.move_mount(fd, target)
+        os.close(fd)
+    return fds[count:]
+
+
+def _fork_main(
+    plan: CellPlan, job: "dict[str, Any]", fds: tuple[int, int], become: "Become", *channel: int
+) -> tuple[int, int]:
+    """Fork the main process; its pid, and the descriptor that tells why it could not become the command."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD, signal.SIGUSR1, signal.SIGUSR2))
+    failure_read, failure_write = os.pipe2(os.O_CLOEXEC)
+    main_process.write_if_there("/proc/self/oom_score_adj", "-1000")
+    main = os.fork()
+    if main == 0:
+        main_process.run(
+            job,
+            (*fds, failure_write, *channel),
+            become,
+            seccomp=plan.seccomp,
+            privileged=plan.privileged,
+            limited=plan.groups is not None,
+        )
+    for fd in (*fds, failure_write):
+        os.close(fd)
+    return main, failure_read
+
+
+def _give_up_privileges(plan: CellPlan) -> None:
+    main_process.shed(plan.seccomp, privileged=plan.privileged, uid=None)
+    kernel.die_with_parent()
 
 
 def _init(control: socket.socket, main: int, failure: bytes, watched: list[int], memory_max: int) -> None:
@@ -208,81 +281,10 @@ def _exit_with(control: socket.socket, status: int, failure: bytes) -> None:
     os._exit(0)
 
 
-def _main_process(plan: CellPlan, job: "dict[str, Any]", fds: tuple[int, int, int], become: "Become") -> None:
-    """Shed everything and become the command; never returns."""
-    try:
-        os.setsid()
-        # First out of the way of the numbers that are given out below.
-        spare = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _CONTROL_FD) for fd in fds]
-        null = os.open("/dev/null", os.O_RDONLY)
-        for source, number in zip((null, spare[0], spare[0], spare[1], spare[2]), range(5), strict=True):
-            os.dup2(source, number, inheritable=number != _ERROR_FD)
-        kernel.close_from(_ERROR_FD + 1)
-        _write_if_there("/proc/self/oom_score_adj", _OOM_SCORE_MAIN)
-        _bound_resources(job["files_max"], processes=plan.groups is None)
-        os.chdir("/var/task")
-        _default_signals()
-        _shed(plan, uid=job["uid"])
-        become(job)
-    except OSError as error:
-        os.write(_ERROR_FD, struct.pack("i", error.errno or errno.EIO))
-    except BaseException:  # noqa: BLE001 - nothing may climb out of a forked process
-        os.write(_ERROR_FD, struct.pack("i", errno.EIO))
-    os._exit(126)
-
-
-def become_command(job: "dict[str, Any]") -> None:
-    """Execute the command, looked for in its own PATH like execvp."""
-    argv, env = job["argv"], job["env"]
-    if "/" in argv[0]:
-        os.execve(argv[0], argv, env)  # noqa: S606 - what a cell is for
-    problem = FileNotFoundError(errno.ENOENT, "not found in PATH")
-    for folder in env.get("PATH", "/usr/local/bin:/usr/bin:/bin").split(":"):
-        try:
-            os.execve(f"{folder or '.'}/{argv[0]}", argv, env)  # noqa: S606
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except PermissionError as error:
-            problem = error  # type: ignore[assignment]
-    raise problem
-
-
 def parse_exit(raw: bytes) -> tuple[int, int, bool, int]:
     """Code, signal, out of memory and the errno of a failed exec, from what pid 1 said last."""
     code, number, oom, failed = struct.unpack(_STATUS, raw[1:])
     return code, number, bool(oom), failed
-
-
-def _shed(plan: CellPlan, *, uid: int | None) -> None:
-    """Give up every privilege for good; and the user id, if another is given."""
-    if plan.privileged:
-        os.setgroups([])
-        if uid is not None:
-            os.setresgid(uid, uid, uid)
-            os.setresuid(uid, uid, uid)
-    kernel.drop_capabilities()
-    kernel.no_new_privileges()
-    kernel.load_seccomp(plan.seccomp)
-
-
-def _bound_resources(files_max: int, *, processes: bool) -> None:
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    files = files_max if hard == resource.RLIM_INFINITY else min(files_max, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if processes:
-        known = resource.getrlimit(resource.RLIMIT_NPROC)[1]
-        most = _PROCESSES_MAX if known == resource.RLIM_INFINITY else min(_PROCESSES_MAX, known)
-        resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
-    locked = resource.getrlimit(resource.RLIMIT_MEMLOCK)[1]
-    bound = _MEMLOCK_BYTES if locked == resource.RLIM_INFINITY else min(_MEMLOCK_BYTES, locked)
-    resource.setrlimit(resource.RLIMIT_MEMLOCK, (bound, bound))
-
-
-def _default_signals() -> None:
-    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):  # Python changes these
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _resident_bytes() -> int:
@@ -330,16 +332,3 @@ def _report(control: socket.socket, raw: bytes) -> None:
         messages.send(control, raw)
     except OSError:
         return  # the warden has gone; so shall we
-
-
-def _write_if_there(path: str, value: str) -> None:
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    except OSError:
-        return
-    try:
-        os.write(fd, value.encode())
-    except OSError:
-        return
-    finally:
-        os.close(fd)

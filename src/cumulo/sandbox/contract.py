@@ -16,12 +16,28 @@ from typing import Protocol
 
 import msgspec
 
+FILES_MAX = 1024
+
 
 class Bind(msgspec.Struct, frozen=True):
     """A file or folder of the host that the sandbox sees, read-only, at `target`."""
 
     source: Path
     target: str
+
+
+class Early(msgspec.Struct, frozen=True, kw_only=True):
+    """What can be started before its function is known: a runtime that then waits for its assignment.
+
+    argv, env, binds   as in SandboxSpec; the function's own environment replaces `env` at the assignment
+
+    The process finds the number of a descriptor in `_CUMULO_EARLY_FD`.  It writes one byte to it when it has nothing
+    more to prepare, reads its assignment (JSON: env) to the end, closes it, and goes on as if just started.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    binds: tuple[Bind, ...] = ()
 
 
 class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +54,7 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     vcpus       limit of processor time, 1769 MiB of a function being 1.0
     tmp_name    the volume at /tmp: the same name gives the same files, until `drop_tmp`
     tmp_mib     its size
+    early       what may have been started beforehand in its place; None when it must be started as it is
     """
 
     name: str
@@ -51,7 +68,8 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     layers: tuple[Path, ...] = ()
     binds: tuple[Bind, ...] = ()
     pids_max: int = 1024
-    files_max: int = 1024
+    files_max: int = FILES_MAX
+    early: Early | None = None
 
 
 class Exit(msgspec.Struct, frozen=True):
@@ -124,6 +142,10 @@ class Launcher(Protocol):
         """Start one; returns as soon as its sockets listen, which may be before its command runs.  StartError."""
         ...
 
+    def expect(self, early: Early) -> None:
+        """Sandboxes that may start early like this are about to be asked for.  Cheap; may be said often."""
+        ...
+
     def drop_tmp(self, tmp_name: str) -> None:
         """Forget a /tmp volume that no living sandbox uses."""
         ...
@@ -141,6 +163,9 @@ class RuntimeHost(msgspec.Struct, frozen=True, kw_only=True):
     version            for the INIT_START line, like `python:3.12.v18`
     version_arn        `arn:aws:lambda:<region>::runtime:<64 hex>` with `{region}` left in
     warning            why this is not quite the runtime that was asked for; empty when it is
+    early_unless       for runtimes that can be started before their function is known: the variables that count
+                       when the process starts, so that the function must leave them as they are in `env`; a
+                       trailing * stands for any ending.  Empty: the runtime cannot be started early
     """
 
     runtime: str
@@ -150,6 +175,7 @@ class RuntimeHost(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     version_arn: str
     warning: str = ""
+    early_unless: tuple[str, ...] = ()
 
 
 class RuntimeMissing(Exception):

@@ -6,6 +6,7 @@ killing one signal to another; neither needs the warden.
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import re
 import signal
@@ -15,12 +16,13 @@ from typing import Any
 
 import msgspec
 
-from cumulo.sandbox import cell, cgroups, messages
-from cumulo.sandbox.contract import Exit, Isolation, SandboxSpec, StartError
+from cumulo.sandbox import cell, cgroups, main_process, messages
+from cumulo.sandbox.contract import FILES_MAX, Early, Exit, Isolation, SandboxSpec, StartError
 from cumulo.sandbox.wardship import WardenGone, Wardship
 
 START_SECONDS_MAX = 30.0
 CLOSE_SECONDS_MAX = 10.0
+EARLY_KINDS_MAX = 2  # different runtimes that are kept waiting for functions
 _NAME = re.compile(r"[a-z0-9-]{1,40}")
 _TMP_NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -39,8 +41,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 class CellSandbox:
     """A started sandbox."""
 
-    def __init__(self, name: str, number: int, fds: list[int], ward: Wardship) -> None:
+    def __init__(self, name: str, number: int, fds: list[int], ward: Wardship, *, early: bool) -> None:
         self.name = name
+        self.early = early  # its runtime was started before the sandbox was asked for
         self.number = number
         self._ward = ward
         self._groups = cgroups.KINDS.get(ward.groups)
@@ -162,6 +165,8 @@ class CellLauncher:
         self._reap = reap
         self._ward: Wardship | None = None
         self._connecting = asyncio.Lock()
+        self._expected: list[tuple[Early, str]] = []  # each with its key, the most recent first
+        self._warming: asyncio.Task[None] | None = None
         self._closed = False
 
     @property
@@ -175,7 +180,12 @@ class CellLauncher:
 
     async def start(self, spec: SandboxSpec) -> CellSandbox:
         """Start a sandbox."""
+        if self._closed:
+            raise StartError("Sandbox.Failed", "the launcher is closed")
         message = self._message(spec)
+        if spec.early is not None and spec.files_max == FILES_MAX:
+            self.expect(spec.early)
+            message["early"] = next(key for early, key in self._expected if early == spec.early)
         for attempt in (1, 2):
             try:
                 ward = await self._warden()
@@ -185,6 +195,25 @@ class CellLauncher:
                     raise StartError("Sandbox.Failed", str(error)) from error
         raise AssertionError("unreachable")
 
+    def expect(self, early: Early) -> None:
+        """Keep runtimes like this waiting for functions, instead of what was expected least recently."""
+        if self._closed or (self._expected and self._expected[0][0] == early):
+            return
+        others = [(other, key) for other, key in self._expected if other != early]
+        self._expected = [(early, _key(early)), *others][:EARLY_KINDS_MAX]
+        if self._ward is not None and self._ward.alive:
+            self._tell_expected(self._ward)
+        elif self._warming is None or self._warming.done():
+            self._warming = asyncio.get_running_loop().create_task(self._warm_quietly())
+
+    async def _warm_quietly(self) -> None:
+        with contextlib.suppress(StartError):  # whoever starts a sandbox will hear of it
+            await self._warden()
+
+    def _tell_expected(self, ward: Wardship) -> None:
+        if self._expected:
+            ward.say({"t": "expect", "wanted": [_expected(early, key) for early, key in self._expected]})
+
     def drop_tmp(self, tmp_name: str) -> None:
         """Forget a volume."""
         if self._ward is not None and self._ward.alive:
@@ -193,6 +222,8 @@ class CellLauncher:
     async def close(self) -> None:
         """End all sandboxes, the warden, and everything they had."""
         self._closed = True
+        if self._warming is not None:
+            await self._warming
         if self._ward is not None:
             sandboxes = list(self._ward.sandboxes.values())
             await self._ward.close()
@@ -205,7 +236,9 @@ class CellLauncher:
         try:
             async with asyncio.timeout(START_SECONDS_MAX):
                 return await ward.start(
-                    number, message, lambda fds: CellSandbox(spec.name, number, fds, ward)
+                    number,
+                    message,
+                    lambda said, fds: CellSandbox(spec.name, number, fds, ward, early=said["early"]),
                 )
         except TimeoutError:
             raise StartError("Sandbox.Failed", "the sandbox did not start in time") from None
@@ -223,6 +256,7 @@ class CellLauncher:
                     self._ward = await self._connect()
                 except OSError as error:
                     raise StartError("Sandbox.Failed", f"no warden: {error}") from error
+                self._tell_expected(self._ward)
             return self._ward
 
     def _message(self, spec: SandboxSpec) -> dict[str, Any]:
@@ -235,7 +269,7 @@ class CellLauncher:
             | {
                 "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{cell.RUNTIME_PORT}",
                 "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self._cloud_port}",
-                "_LAMBDA_TELEMETRY_LOG_FD": str(cell.TELEMETRY_FD),
+                "_LAMBDA_TELEMETRY_LOG_FD": str(main_process.TELEMETRY_FD),
             },
             "code": str(spec.code),
             "layers": [str(layer) for layer in spec.layers],
@@ -247,7 +281,22 @@ class CellLauncher:
             "tmp_mib": spec.tmp_mib,
             "pids_max": spec.pids_max + 1,  # and pid 1, which is ours
             "files_max": spec.files_max,
+            "early": "",
         }
+
+
+def _key(early: Early) -> str:
+    return hashlib.sha256(msgspec.json.encode(early, enc_hook=str, order="sorted")).hexdigest()
+
+
+def _expected(early: Early, key: str) -> dict[str, Any]:
+    return {
+        "key": key,
+        "argv": early.argv,
+        "env": dict(early.env),
+        "binds": [(str(bind.source), bind.target) for bind in early.binds],
+        "files_max": FILES_MAX,
+    }
 
 
 def _check(spec: SandboxSpec) -> None:

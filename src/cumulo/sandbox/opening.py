@@ -40,6 +40,7 @@ async def open_launcher(
     cloud_port: int,
     kind: str = "auto",
     spare_cells: int = 3,
+    early_spares: int = 3,
     spare_tmp_mib: int = 512,
     limits: Limits | None = None,
     report: Report | None = None,
@@ -52,6 +53,7 @@ async def open_launcher(
     cloud_port  where the cloud is inside sandboxes: 127.0.0.1:<cloud_port>
     kind        auto, namespaces (nothing less, OSError), or plain
     spare_cells how many sandboxes are kept prepared
+    early_spares  how many of each expected runtime are kept started
     """
     found: Report = report if report is not None else await asyncio.to_thread(probe)
     if kind == "plain" or (kind == "auto" and found.isolation == Isolation.NONE):
@@ -63,8 +65,7 @@ async def open_launcher(
         data,
         instance,
         cloud_port,
-        spare_cells,
-        spare_tmp_mib,
+        {"spares": spare_cells, "early_spares": early_spares, "spare_tmp_mib": spare_tmp_mib},
         limits or Limits(),
         found,
         registry,
@@ -75,8 +76,7 @@ def _open_cells(
     data: Path,
     instance: str,
     cloud_port: int,
-    spare_cells: int,
-    spare_tmp_mib: int,
+    spares: dict[str, int],
     limits: Limits,
     report: Report,
     registry: Path | None,
@@ -88,11 +88,7 @@ def _open_cells(
     shutil.rmtree(volatile, ignore_errors=True)
     (volatile / "scratch").mkdir(parents=True)
     program, isolation = _filter(report)
-    config = _config(volatile, instance, report) | {
-        "cloud_port": cloud_port,
-        "spares": spare_cells,
-        "spare_tmp_mib": spare_tmp_mib,
-    }
+    config = _config(volatile, instance, report) | spares | {"cloud_port": cloud_port}
     generation = 0
 
     async def connect_warden() -> Wardship:

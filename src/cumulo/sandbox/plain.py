@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from cumulo.sandbox.contract import Exit, Isolation, SandboxSpec, StartError
+from cumulo.sandbox.contract import Early, Exit, Isolation, SandboxSpec, StartError
 
 
 class PlainSandbox:
@@ -120,6 +120,9 @@ class PlainLauncher:
         sandbox = PlainSandbox(spec.name, process, sockets, (output_read, telemetry_read))
         self._living.add(sandbox)
         return sandbox
+
+    def expect(self, early: Early) -> None:
+        """Nothing is started beforehand here."""
 
     def drop_tmp(self, tmp_name: str) -> None:
         """Remove a folder."""

@@ -12,6 +12,7 @@ written from inside.
     <scratch>/users   an /etc/passwd and /etc/group for each user id
     <scratch>/spot    where things are mounted for a moment
     <scratch>/tmp     the /tmp volumes
+    <scratch>/none    stands for the code and the layers that are not known yet
 """
 
 import errno
@@ -64,6 +65,7 @@ ETC_FILES = (
     "/etc/ssl/openssl.cnf",
     "/etc/timezone",
 )
+PLACEHOLDERS = ("/opt", "/var/task")  # of a sandbox that does not know its function yet
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 DEVICE_LINKS = {
     "fd": "/proc/self/fd",
@@ -110,8 +112,9 @@ class Roots:
         self._resolver_seen = (0, 0)
         self._targets: set[str] = set()
         kernel.mount("tmpfs", scratch, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=0700")
-        for name in ("rw", "root", "users", "spot", "tmp"):
+        for name in ("rw", "root", "users", "spot", "tmp", "none"):
             os.mkdir(f"{scratch}/{name}")
+        os.mkdir(f"{scratch}/none/lib")
         self._build_skeleton(f"{scratch}/rw")
         self._bind_host()
 
@@ -128,23 +131,40 @@ class Roots:
 
     def open_for(self, message: "dict[str, Any]", tmp: str, uid: int, fds: list[int]) -> list[str]:
         """Open everything that a sandbox is to see, adding to `fds`; returns where each goes."""
+        return self.open_runtime(message["binds"], tmp, uid, fds) + self.open_function(message, fds)
+
+    def open_runtime(self, binds: list[tuple[str, str]], tmp: str, uid: int, fds: list[int]) -> list[str]:
+        """The same, for what does not depend on the function."""
+        targets: list[str] = []
+        for source, target in binds:
+            self.place(target, folder=os.path.isdir(source))
+            fds.append(self.view(source))
+            targets.append(target)
+        fds.append(kernel.open_tree(tmp))
+        targets.append("/tmp")
+        for kind in ("passwd", "group"):
+            fds.append(self.view(self.users(uid, kind)))
+            targets.append(f"/etc/{kind}")
+        return targets
+
+    def open_function(self, message: "dict[str, Any]", fds: list[int]) -> list[str]:
+        """The same, for what does: the layers and the code."""
         self.refresh()
         targets: list[str] = []
-
-        def add(fd: int, target: str) -> None:
-            fds.append(fd)
-            targets.append(target)
-
-        for source, target in message["binds"]:
-            self.place(target, folder=os.path.isdir(source))
-            add(self.view(source), target)
         if message["layers"]:
-            add(self.merged(message["layers"]), "/opt")
-        add(self.view(message["code"]), "/var/task")
-        add(kernel.open_tree(tmp), "/tmp")
-        for kind in ("passwd", "group"):
-            add(self.view(self.users(uid, kind)), f"/etc/{kind}")
+            fds.append(self.merged(message["layers"]))
+            targets.append("/opt")
+        fds.append(self.view(message["code"]))
+        targets.append("/var/task")
         return targets
+
+    def open_placeholders(self, fds: list[int]) -> list[str]:
+        """Open what stands for the function until it is known.
+
+        A dynamic loader remembers for good which folders of LD_LIBRARY_PATH it has not found.
+        """
+        fds += [self.view(f"{self.scratch}/none") for _ in PLACEHOLDERS]
+        return list(PLACEHOLDERS)
 
     def view(self, source: str, *, executable: bool = True) -> int:
         """A detached read-only mount of a file or folder of the host."""

@@ -75,6 +75,28 @@ class Stock:
             self._loop.help_with(lambda: _destroy(volume), _ignore)
         return volume
 
+    def reserve(self, size_mib: int) -> Volume | None:
+        """A volume that is ready and has no name yet, for somebody who will have one: see `name`."""
+        for volume in self._spares:
+            if volume.size_mib == size_mib and volume.ready:
+                self._spares.remove(volume)
+                return volume
+        return None
+
+    def has(self, name: str) -> bool:
+        """Whether there is a volume of this name."""
+        return name in self._named
+
+    def name(self, volume: Volume, name: str) -> None:
+        """Give a reserved volume its name."""
+        assert name not in self._named, "a volume keeps its name until it is dropped"
+        self._named[name] = volume
+
+    def give_back(self, volume: Volume) -> None:
+        """A reserved volume is not needed after all."""
+        volume.dropped = True
+        self._loop.help_with(lambda: _destroy(volume), _ignore)
+
     def refill(self, count: int, size_mib: int) -> None:
         """Have so many of the usual size at hand."""
         while len(self._spares) < count:

@@ -16,12 +16,15 @@ import time
 from typing import TYPE_CHECKING
 
 from cumulo.sandbox import cell as cells
-from cumulo.sandbox import cgroups, kernel, messages, rootfs
+from cumulo.sandbox import cgroups, early, kernel, main_process, messages, rootfs
+from cumulo.sandbox.jobs import Jobs
 from cumulo.sandbox.loop import Loop
 from cumulo.sandbox.network import Network
-from cumulo.sandbox.stock import Stock, Volume
+from cumulo.sandbox.records import Cell, Start
+from cumulo.sandbox.stock import Stock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 PREPARING_MAX = 8
@@ -31,30 +34,6 @@ REFILL_AGAIN_SECONDS = 1.0
 REMOVE_AGAIN_SECONDS = 0.02
 REMOVE_ATTEMPTS_MAX = 100
 END_SECONDS_MAX = 5.0
-
-
-class Cell:
-    """A forked cell, from preparation to its end."""
-
-    def __init__(self, name: str, pid: int, pidfd: int, control: socket.socket) -> None:
-        self.name = name
-        self.pid = pid
-        self.pidfd = pidfd
-        self.control = control
-        self.ready: list[int] = []  # its two listening sockets, once prepared and until handed over
-        self.start: Start | None = None
-        self.answer: list[int] = []  # what the server gets when the assignment has been carried out
-        self.running = False
-        self.failure = ""
-
-
-class Start:
-    """A start that the server asked for."""
-
-    def __init__(self, message: "dict[str, Any]", volume: Volume) -> None:
-        self.id: int = message["id"]
-        self.message = message
-        self.volume = volume
 
 
 class Warden:
@@ -73,10 +52,20 @@ class Warden:
         self._by_id: dict[int, Cell] = {}
         self._refilling = False
         self._ending = False
+        self._earlies = early.Earlies(config["early_spares"])
+        self._heard: dict[str, Callable[[dict[str, Any]], None]] = {
+            "start": self._ask,
+            "settle": lambda message: self._settle(message["id"]),
+            "hurry": self._hurry,
+            "expect": self._expect,
+            "drop": self._drop,
+        }
+        self._last_start = 0.0
         self._own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         self.problems: dict[str, str] = {}
         self._groups = self._open_groups()
         self._roots = rootfs.Roots(config["scratch"])
+        self._jobs = Jobs(self._roots, self._groups)
         self._network = self._open_network()
         self._stock = Stock(
             self._loop,
@@ -112,22 +101,29 @@ class Warden:
             self._loop.stop()
             return
         message = messages.decode(raw)
-        if message["t"] == "start":
-            self._ask(message)
-        elif message["t"] == "settle":
-            self._settle(message["id"])
-        elif message["t"] == "hurry":
-            if message["id"] in self._by_id:
-                cgroups.hurry(self._groups, self._by_id[message["id"]].name)
-        elif message["t"] == "drop":
-            volume = self._stock.drop(message["name"])
-            if volume is not None:
-                self._roots.forget_users(volume.uid)
-            self._refill_soon(REFILL_QUIET_SECONDS)
+        self._heard[message["t"]](message)
+
+    def _hurry(self, message: "dict[str, Any]") -> None:
+        if message["id"] in self._by_id:
+            cgroups.hurry(self._groups, self._by_id[message["id"]].name)
+
+    def _expect(self, message: "dict[str, Any]") -> None:
+        for cell in self._earlies.expect(message["wanted"]):
+            os.kill(cell.pid, 9)
+        self._refill_soon(REFILL_QUIET_SECONDS)
+
+    def _drop(self, message: "dict[str, Any]") -> None:
+        volume = self._stock.drop(message["name"])
+        if volume is not None:
+            self._roots.forget_users(volume.uid)
+        self._refill_soon(REFILL_QUIET_SECONDS)
 
     def _ask(self, message: "dict[str, Any]") -> None:
         if len(self._waiting) >= WAITING_MAX:
             self._refuse(message["id"], "too many starts are waiting")
+            return
+        self._last_start = time.monotonic()
+        if self._assign_early(message):
             return
         try:
             volume = self._stock.take(message["tmp_name"], message["tmp_mib"])
@@ -136,6 +132,19 @@ class Warden:
             return
         self._waiting.append(Start(message, volume))
         self._match()
+
+    def _assign_early(self, message: "dict[str, Any]") -> bool:
+        """Give the start to a cell in which its runtime already waits; False when there is none."""
+        if message["tmp_mib"] != self._config["spare_tmp_mib"] or self._stock.has(message["tmp_name"]):
+            return False  # the user id of a runtime that waits belongs to its volume
+        cell = self._earlies.take(message["early"])
+        if cell is None:
+            return False
+        assert cell.volume is not None, "a cell in which a runtime waits has its /tmp"
+        self._stock.name(cell.volume, message["tmp_name"])
+        self._assign(cell, Start(message, cell.volume))
+        self._refill_soon(early.QUIET_SECONDS)
+        return True
 
     def _settle(self, sandbox: int) -> None:
         cell = self._by_id.get(sandbox)
@@ -193,7 +202,7 @@ class Warden:
                 kernel.setns(self._own_pids, kernel.CLONE_NEWPID)
         if pid == 0:
             gc.disable()
-            cells.run(plan, there, cells.become_command)
+            cells.run(plan, there, main_process.become_command)
         there.close()
         cell = Cell(name, pid, os.pidfd_open(pid), here)
         self._living[name] = cell
@@ -219,9 +228,12 @@ class Warden:
             cell.running = True
             start = cell.start
             self._by_id[start.id] = cell
-            self._say({"t": "started", "id": start.id}, cell.answer)
+            self._say({"t": "started", "id": start.id, "early": bool(cell.early)}, cell.answer)
             messages.close_all(cell.answer)
             cell.answer = []
+        elif kind == cells.WARM and cell.early:
+            self._earlies.warmed(cell)
+            self._refill_soon(REFILL_QUIET_SECONDS)
         elif kind in (cells.FAILED, cells.EXITED):
             cell.failure = cell.failure or raw.decode("latin-1")
         elif not raw:
@@ -231,46 +243,17 @@ class Warden:
     def _assign(self, cell: Cell, start: Start) -> None:
         """Set limits, send the job and its mounts; on failure, refuse the start and give the cell up."""
         cell.start = start
-        message = start.message
+        self._send_job(cell, lambda passing: self._jobs.start(cell, start, passing))
+
+    def _send_job(self, cell: Cell, make: "Callable[[list[int]], dict[str, Any]]") -> None:
         passing: list[int] = []
         try:
-            targets = self._roots.open_for(message, start.volume.path, start.volume.uid, passing)
-            cell.answer, theirs = self._answer(cell, message)
-            passing += theirs
-            for fd in theirs[:2]:
-                os.fchown(fd, start.volume.uid, start.volume.uid)  # so that /dev/stdout can be opened
-            job = {
-                "argv": message["argv"],
-                "env": message["env"],
-                "uid": start.volume.uid,
-                "files_max": message["files_max"],
-                "memory_bytes": message["memory_bytes"],
-                "targets": targets,
-            }
-            messages.send(cell.control, messages.encode(job), passing)
+            messages.send(cell.control, messages.encode(make(passing)), passing)
         except (OSError, ValueError) as error:
             cell.failure = f"F{error}"
             os.kill(cell.pid, 9)
         finally:
             messages.close_all(passing)
-
-    def _answer(self, cell: Cell, message: "dict[str, Any]") -> tuple[list[int], list[int]]:
-        """Set the limits; returns the descriptors for the server, and those for the cell."""
-        output_read, output_write = os.pipe2(os.O_CLOEXEC)
-        telemetry_read, telemetry_write = os.pipe2(os.O_CLOEXEC)
-        ours = [*cell.ready, output_read, telemetry_read, os.dup(cell.pidfd)]
-        cell.ready = []
-        theirs = [output_write, telemetry_write]
-        groups = self._groups
-        if groups is not None:
-            groups.limit(cell.name, message["memory_bytes"], message["pids_max"])
-            groups.cpu(cell.name, message["vcpus_first"])
-            ours += [groups.open_freezer(cell.name), groups.open_peak(cell.name), groups.open_stat(cell.name)]
-        else:
-            peak = os.memfd_create("peak", os.MFD_CLOEXEC)
-            ours.append(os.dup(peak))
-            theirs.append(peak)
-        return ours, theirs
 
     # The end of cells
 
@@ -284,19 +267,17 @@ class Warden:
         while cell.control.fileno() >= 0:
             self._from_cell(cell)
         del self._living[cell.name]
-        prepared = cell in self._prepared
-        if prepared:
-            self._prepared.remove(cell)
-        elif cell.start is None:
-            self._preparing -= 1
         if cell.start is None:
-            self._spare_died(cell, prepared=prepared)
+            self._spare_died(cell)
         elif cell.running:
             del self._by_id[cell.start.id]
             self._say(self._exit(cell, cell.start.id))
+        elif cell.early:  # the runtime ended before it heard of its function; an ordinary cell will do
+            self._waiting.insert(0, cell.start)
+            self._match()
         else:
             self._refuse(cell.start.id, cell.failure[1:] or "the cell was killed")
-        messages.close_all([*cell.ready, *cell.answer])
+        messages.close_all([*cell.ready, *cell.answer, *cell.pipes])
         self._remove_groups(cell.name, REMOVE_ATTEMPTS_MAX)
 
     def _exit(self, cell: Cell, sandbox: int) -> "dict[str, Any]":
@@ -317,10 +298,22 @@ class Warden:
             "peak": peak,
         }
 
-    def _spare_died(self, cell: Cell, *, prepared: bool) -> None:
+    def _spare_died(self, cell: Cell) -> None:
         """A cell died before it had a job: the start that waited for it, if any, must hear why."""
-        if self._waiting and not prepared:
-            self._refuse(self._waiting.pop(0).id, cell.failure[1:] or "a cell died while it was prepared")
+        if cell.volume is not None:
+            if self._ending:
+                return  # it goes with the warden
+            self._roots.forget_users(cell.volume.uid)
+            self._stock.give_back(cell.volume)
+            self._loop.later(self._earlies.died(cell, time.monotonic()), self._match)
+            return
+        if cell in self._prepared:
+            self._prepared.remove(cell)
+        else:
+            self._preparing -= 1
+            if self._waiting:
+                why = cell.failure[1:] or "a cell died while it was prepared"
+                self._refuse(self._waiting.pop(0).id, why)
         self._loop.later(REFILL_AGAIN_SECONDS, self._match)
 
     def _remove_groups(self, name: str, attempts: int) -> None:
@@ -344,6 +337,27 @@ class Warden:
         self._stock.refill(count, self._config["spare_tmp_mib"])
         if len(self._prepared) < count:
             self._prepare_or_refuse()
+        else:
+            self._start_early()
+
+    def _start_early(self) -> None:
+        """Start a runtime that is expected, in one of the spare cells; its readiness leads to the next."""
+        now = time.monotonic()
+        what = self._earlies.missing(now)
+        if what is None or not self._prepared:
+            return
+        quiet = self._last_start + early.QUIET_SECONDS - now
+        if quiet > 0:
+            self._refill_soon(quiet)
+            return
+        volume = self._stock.reserve(self._config["spare_tmp_mib"]) if early.room() else None
+        if volume is None:
+            return  # asked again when one has become ready
+        cell = self._prepared.pop(0)
+        cell.early, cell.volume = what["key"], volume
+        self._earlies.add(cell)
+        self._send_job(cell, lambda passing: self._jobs.start_early(cell, what, volume, passing))
+        self._refill_soon(REFILL_QUIET_SECONDS)
 
     # Beginnings and ends
 

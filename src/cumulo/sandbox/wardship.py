@@ -48,7 +48,7 @@ W = TypeVar("W", bound=Ward)
 class _Pending:
     """A start that the warden has not answered."""
 
-    def __init__(self, make: Callable[[list[int]], Any]) -> None:
+    def __init__(self, make: Callable[[dict[str, Any], list[int]], Any]) -> None:
         self.make = make
         self.answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
@@ -77,8 +77,10 @@ class Wardship:
         self._number += 1
         return self._number
 
-    async def start(self, number: int, message: dict[str, Any], make: Callable[[list[int]], W]) -> W:
-        """Ask for a sandbox; `make` builds it from the descriptors.  StartError, WardenGone."""
+    async def start(
+        self, number: int, message: dict[str, Any], make: Callable[[dict[str, Any], list[int]], W]
+    ) -> W:
+        """Ask for a sandbox; `make` builds it from the answer and its descriptors.  StartError, WardenGone."""
         if not self.alive:
             raise WardenGone("the warden has ended")
         try:
@@ -90,7 +92,7 @@ class Wardship:
         try:
             started: W = await pending.answer
         except asyncio.CancelledError:
-            pending.make = _not_wanted
+            pending.make = lambda _, fds: _not_wanted(fds)
             raise
         return started
 
@@ -166,7 +168,7 @@ class Wardship:
             _not_wanted(fds)
             return
         try:
-            sandbox = pending.make(fds)
+            sandbox = pending.make(message, fds)
         except OSError as error:  # out of descriptors
             _not_wanted(fds)
             pending.answer.set_exception(StartError("Sandbox.Failed", str(error)))

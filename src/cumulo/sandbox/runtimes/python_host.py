@@ -10,6 +10,22 @@ from cumulo.sandbox.runtimes.places import is_system
 from cumulo.sandbox.runtimes.pythons import Python, Pythons
 from cumulo.sandbox.runtimes.surroundings import RUNTIME_DIR, environment
 
+# What Python, the loader, the C library and OpenSSL look at when they start, and what says what to start.
+EARLY_UNLESS = (
+    "AWS_LAMBDA_EXEC_WRAPPER",
+    "GCONV_PATH",
+    "GLIBC_TUNABLES",
+    "LANG",
+    "LANGUAGE",
+    "LAMBDA_RUNTIME_DIR",
+    "LC_*",
+    "LD_*",
+    "LOCPATH",
+    "MALLOC_*",
+    "OPENSSL_*",
+    "PYTHON*",
+)
+
 
 class PythonHost:
     """Prepares `python3.X`."""
@@ -51,6 +67,7 @@ class PythonHost:
             version=runtime.label,
             version_arn=runtime.version_arn,
             warning=warning(runtime, python, reasons),
+            early_unless=EARLY_UNLESS,
         )
 
     def _home(self, python: Python) -> Path:

@@ -1,14 +1,16 @@
 """Makes versions callable: their code unpacked, their runtime found, each remembered by generation."""
 
 import asyncio
+from collections.abc import Callable
 
 import msgspec
 
 from cumulo.base.errors import AwsError
-from cumulo.sandbox.contract import RuntimeHost, RuntimeMissing, Runtimes
+from cumulo.sandbox.contract import Early, RuntimeHost, RuntimeMissing, Runtimes
 from cumulo.services.lambda_.code import CodeStore
 from cumulo.services.lambda_.configuration import ARM
 from cumulo.services.lambda_.model import Version
+from cumulo.services.lambda_.sandbox_env import early
 from cumulo.services.lambda_.zips import ZipRefused
 
 PREPARATIONS_MAX = 4  # at the same time; each may install packages
@@ -28,13 +30,21 @@ class NotPreparable(Exception):
 class Preparation:
     """Prepares each generation once, and again after a restart when somebody calls it.
 
-    `machine` is this machine's processor, in the words of `platform.machine()`.
+    machine   this machine's processor, in the words of `platform.machine()`
+    expect    hears which runtimes are about to be wanted
     """
 
-    def __init__(self, code: CodeStore, runtimes: Runtimes, machine: str) -> None:
+    def __init__(
+        self,
+        code: CodeStore,
+        runtimes: Runtimes,
+        machine: str,
+        expect: Callable[[Early], None] | None = None,
+    ) -> None:
         self._code = code
         self._runtimes = runtimes
         self._machine = machine
+        self._expect = expect
         self._hosts: dict[str, RuntimeHost] = {}
         self._running: dict[str, asyncio.Task[RuntimeHost]] = {}
         self._slots = asyncio.Semaphore(PREPARATIONS_MAX)
@@ -57,13 +67,21 @@ class Preparation:
         known = self._hosts.get(version.generation)
         if known is not None:
             return known
+        # Whoever asked may go away; the others still want it.
+        return await asyncio.shield(self._begin(version))
+
+    def foresee(self, version: Version) -> None:
+        """Do the work in the background, before anybody asks; what is wrong with it, the first call will say."""
+        if self._expect is not None and version.generation not in self._hosts:
+            self._begin(version)
+
+    def _begin(self, version: Version) -> asyncio.Task[RuntimeHost]:
         task = self._running.get(version.generation)
         if task is None:
             task = asyncio.create_task(self._prepare(version))
             self._running[version.generation] = task
             task.add_done_callback(lambda done: self._done(version.generation, done))
-        # Whoever asked may go away; the others still want it.
-        return await asyncio.shield(task)
+        return task
 
     def forget(self, generation: str) -> None:
         """The generation serves no longer."""
@@ -101,6 +119,9 @@ class Preparation:
         if len(self._hosts) >= REMEMBERED_MAX:
             self._hosts.clear()  # they are found out again, one by one
         self._hosts[version.generation] = host
+        what = early(host)
+        if self._expect is not None and what is not None:
+            self._expect(what)
         return host
 
     def _with_warnings(self, host: RuntimeHost, version: Version) -> RuntimeHost:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from cumulo.base.ports import Credentials
-from cumulo.sandbox.contract import RuntimeHost, SandboxSpec
+from cumulo.sandbox.contract import Early, RuntimeHost, SandboxSpec
 from cumulo.services.lambda_.model import Ready, Version
 
 MIB_PER_VCPU = 1769
@@ -51,17 +51,34 @@ def variables(
     return {**defaults, **host_env, **version.environment, **reserved, **platform}
 
 
+def early(host: RuntimeHost) -> Early | None:
+    """How the runtime is started before its function is known, if it can be."""
+    return Early(argv=host.argv, env=host.env, binds=host.binds) if host.early_unless else None
+
+
+def leaves_alone(env: Mapping[str, str], host: RuntimeHost) -> bool:
+    """Whether a function's environment has the runtime's own values of all that counts when a process starts."""
+    prefixes = tuple(name[:-1] for name in host.early_unless if name.endswith("*"))
+    return all(
+        env.get(name) == host.env.get(name)
+        for name in (env.keys() | host.env.keys())
+        if name in host.early_unless or name.startswith(prefixes)
+    )
+
+
 def sandbox_spec(ready: Ready, host: RuntimeHost, names: Naming, keys: Credentials | None) -> SandboxSpec:
     """What to ask of the launcher."""
     version = ready.version
+    env = variables(version, host.env, names.stream, keys)
     return SandboxSpec(
         name=names.sandbox,
         argv=host.argv,
-        env=variables(version, host.env, names.stream, keys),
+        env=env,
         code=ready.code,
         memory_mib=version.memory_mib,
         vcpus=version.memory_mib / MIB_PER_VCPU,
         tmp_name=names.tmp,
         tmp_mib=version.tmp_mib,
         binds=host.binds,
+        early=early(host) if leaves_alone(env, host) else None,
     )

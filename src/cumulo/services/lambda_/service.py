@@ -11,7 +11,7 @@ from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
 from cumulo.base.ports import Networks, ObjectReader
-from cumulo.sandbox.contract import RuntimeHost, Runtimes
+from cumulo.sandbox.contract import Early, RuntimeHost, Runtimes
 from cumulo.services.lambda_.account import Account
 from cumulo.services.lambda_.code import CodeStore
 from cumulo.services.lambda_.concurrency import Concurrency
@@ -42,6 +42,7 @@ class Lambda:
     code_in_use   whether an execution environment still looks at an unpacked tree; without it, unused trees
                   are kept for as long as the longest call could take
     networks      who knows the networks of subnets; without it, functions show none
+    expect        hears which runtimes are about to be wanted
     """
 
     def __init__(
@@ -59,13 +60,14 @@ class Lambda:
         machine: str,
         code_in_use: Callable[[Path], bool] | None = None,
         networks: Networks | None = None,
+        expect: Callable[[Early], None] | None = None,
     ) -> None:
         self._code = CodeStore(blobs, code_root, clock, in_use=code_in_use)
         self._registry = Registry(store)
         self._reserved: dict[tuple[str, str], int] = {}
         self._registry.on_change(self._reserved.clear)
         self._fleet = fleet
-        self.preparation = Preparation(self._code, runtimes, machine)
+        self.preparation = Preparation(self._code, runtimes, machine, expect)
         self._transitions = Transitions(self._registry, self.preparation, self._code, fleet, clock, ids)
         self._resolver = FunctionResolver(self._registry, self._code)
         self._links = Links(self._code, clock, ids)
@@ -143,6 +145,9 @@ class Lambda:
         self._code.remove_leftovers()
         await self._code.sweep(self._registry.digests())
         self._transitions.start()
+        served = [function.serving for function in self._registry.everything() if function.serving]
+        if served:  # the first call after a restart is likely to be one of what was worked on last
+            self.preparation.foresee(max(served, key=lambda version: version.last_modified))
 
     async def settled(self) -> None:
         """Return when no transition is under way."""
@@ -164,3 +169,6 @@ class Lambda:
             self._fleet.forget(latest.account, latest.region, latest.name)
         await self._code.clear()
         self._transitions.start()
+        served = [function.serving for function in self._registry.everything() if function.serving]
+        if served:  # the first call after a restart is likely to be one of what was worked on last
+            self.preparation.foresee(max(served, key=lambda version: version.last_modified))

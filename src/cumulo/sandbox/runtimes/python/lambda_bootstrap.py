@@ -10,11 +10,16 @@ import os
 import sys
 
 WRAPPED = "_CUMULO_WRAPPED"
+EARLY = "_CUMULO_EARLY_FD"
 
 
 def main() -> None:
     """Start the function's runtime."""
     environ = os.environ
+    if EARLY in environ:
+        import early_start  # type: ignore[import-not-found]
+
+        early_start.await_function(int(environ[EARLY]))
     wrapper = environ.get("AWS_LAMBDA_EXEC_WRAPPER")
     if environ.pop(WRAPPED, None) is None and wrapper:
         environ[WRAPPED] = "1"

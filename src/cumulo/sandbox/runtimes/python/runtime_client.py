@@ -45,10 +45,9 @@ class _Client:
     """One connection to the Runtime API."""
 
     def __init__(self) -> None:
-        self.host = os.environ.get("AWS_LAMBDA_RUNTIME_API", "")
+        self.agent = "aws-lambda-python"
         self.poll = b""
         self.tail = ""
-        self.introduce("aws-lambda-python")
         self._socket: new_socket | None = None
         self._rest = b""
         self._owed = 0  # answers to our answers that were not read yet
@@ -56,13 +55,10 @@ class _Client:
         self._said = b""  # the last answer, when it was short
         self._accepted = b""  # how the server says 202
 
-    def introduce(self, agent: str) -> None:
-        """Say who asks, with the first poll and every answer."""
-        self.poll = f"GET {_ROOT}next HTTP/1.1\r\nHost: {self.host}\r\nUser-Agent: {agent}\r\n\r\n".encode()
-        self.tail = f"\r\nHost: {self.host}\r\nUser-Agent: {agent}\r\n"
-
     def next(self) -> "tuple[bytes, dict[str, object]]":
         """Return the next call's event and headers."""
+        if self._socket is None:
+            self._socket = self._connect()
         if not self._asked:
             self._send(self.poll)
         self._asked = False
@@ -102,12 +98,15 @@ class _Client:
             self._asked = True
 
     def _send(self, data: bytes) -> None:
-        if self._socket is None:
-            self._socket = self._connect()
+        assert self._socket is not None, "the first thing is to poll"
         self._socket.sendall(data)
 
     def _connect(self) -> new_socket:
-        host, _, port = self.host.rpartition(":")
+        # Not before the first poll: a process can be started before its environment is the function's.
+        address = os.environ.get("AWS_LAMBDA_RUNTIME_API", "")
+        self.tail = f"\r\nHost: {address}\r\nUser-Agent: {self.agent}\r\n"
+        self.poll = f"GET {_ROOT}next HTTP/1.1{self.tail}\r\n".encode()
+        host, _, port = address.rpartition(":")
         if not host.replace(".", "").isdigit():
             from _socket import getaddrinfo
 
@@ -160,7 +159,7 @@ next = _client.next  # noqa: A001 - the compiled module's name
 
 def initialize_client(user_agent: str) -> None:
     """Say who we are."""
-    _client.introduce(user_agent)
+    _client.agent = user_agent
 
 
 def post_invocation_result(
