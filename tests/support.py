@@ -132,7 +132,7 @@ class Process:
     def stop(self) -> int:
         """SIGTERM, and the exit code."""
         if self.child is None or self.child.poll() is not None:
-            self._close_output()
+            self._let_go()
             return 0
         self.child.send_signal(signal.SIGTERM)
         try:

@@ -204,7 +204,8 @@ def test_two_functions_see_nothing_of_each_other(tmp_path: Path):
             assert "A" not in seen[1]["env"]
             assert "LEFT" not in seen[1]["env"]
             assert seen[0]["uid"] != seen[1]["uid"]
-            assert len(seen[1]["processes"]) == len(seen[0]["processes"])
+            for one_s in seen:  # its init, itself, and perhaps a helper that is just leaving
+                assert set(one_s["processes"]) <= {"1", "2", "3"}
             await one.close()
             await two.close()
 
