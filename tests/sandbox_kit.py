@@ -100,10 +100,10 @@ async def run(opened: CellLauncher, given: SandboxSpec, seconds: float = 20.0) -
         opened.drop_tmp(given.tmp_name)
 
 
-def run_once(folder: Path, given: SandboxSpec, **more) -> tuple[str, Exit]:
+def run_once(folder: Path, given: SandboxSpec, seconds: float = 20.0, **more) -> tuple[str, Exit]:
     async def main():
         async with launcher(folder, **more) as opened:
-            return await run(opened, given)
+            return await run(opened, given, seconds)
 
     return asyncio.run(main())
 

@@ -49,7 +49,8 @@ def test_every_operation_that_is_not_built_answers_501_with_its_name(cumulo_empt
             parameter_validation=False, inject_host_prefix=False, retries={"total_max_attempts": 1}
         ),
     )
-    names = [name for of, name in refused() if of == service]
+    known = set(client.meta.service_model.operation_names)  # the page may be of another release of botocore
+    names = [name for of, name in refused() if of == service and name in known]
     assert len(names) > 20
     for name in names:
         shape = client.meta.service_model.operation_model(name).input_shape
