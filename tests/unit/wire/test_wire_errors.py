@@ -44,10 +44,14 @@ def test_an_errors_own_headers_cannot_be_split():
     assert ("X-Extra", "a  Set-Cookie: b") in answer("lambda", error)[1]
 
 
-def test_json_names_the_type_in_the_body():
+def test_json_names_the_type_in_the_body_and_in_a_header():
     assert answer("logs", AwsError("ResourceNotFoundException", "no such group")) == (
         400,
-        [("x-amzn-RequestId", "id-1"), ("Content-Type", "application/x-amz-json-1.1")],
+        [
+            ("x-amzn-RequestId", "id-1"),
+            ("x-amzn-ErrorType", "ResourceNotFoundException"),
+            ("Content-Type", "application/x-amz-json-1.1"),
+        ],
         '{"__type":"ResourceNotFoundException","message":"no such group"}',
     )
     assert answer("ecs", AwsError("UnknownOperationException", "", status=404))[0::2] == (

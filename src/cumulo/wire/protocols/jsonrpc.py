@@ -2,7 +2,7 @@
 
 from cumulo.wire.http import Response
 from cumulo.wire.models import OperationModel, ServiceModel
-from cumulo.wire.protocols import jsonvalues
+from cumulo.wire.protocols import jsonvalues, rest
 from cumulo.wire.protocols.base import ErrorBody, Parse, Raw, Render
 from cumulo.wire.protocols.eventstream import CONTENT_TYPE, JsonEvents
 from cumulo.wire.service import Values
@@ -58,12 +58,16 @@ class JsonRpc:
         return render
 
     def error(self, error: ErrorBody, request_id: str) -> Response:
-        """{"__type": ..., "message": ...}."""
+        """{"__type": ..., "message": ...}, and x-amzn-ErrorType as AWS's newer JSON services have it."""
         body: dict[str, object] = {"__type": error.code}
         if error.message:
             body[error.message_key] = error.message
         body.update(error.fields)
-        headers = [("x-amzn-RequestId", request_id), ("Content-Type", self._content_type)]
+        headers = [
+            ("x-amzn-RequestId", request_id),
+            ("x-amzn-ErrorType", rest.clean(error.code)),
+            ("Content-Type", self._content_type),
+        ]
         if self._model.metadata.aws_query_compatible is not None:
             fault = "Sender" if error.sender else "Receiver"
             headers.append(("x-amzn-query-error", f"{error.query_code or error.code};{fault}"))
