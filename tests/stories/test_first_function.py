@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,7 @@ def test_a_function_is_created_called_and_logged(cumulo_empty):
     assert messages[start + 3].startswith("REPORT RequestId")
 
 
+@pytest.mark.skipif(shutil.which("node") is None, reason="no node on this machine")
 def test_a_node_function_runs(cumulo_empty):
     aws = cumulo_empty.client("lambda")
     deploy(aws, "node", {"index.mjs": "export const handler = async (e) => ({n: e.n + 1});"},
