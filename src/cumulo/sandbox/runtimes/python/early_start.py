@@ -5,6 +5,7 @@ Everything that every function needs is imported beforehand; what depends on the
 is imported again.  Runs on every Python that a function can ask for.
 """
 
+import contextlib
 import gc
 import json
 import os
@@ -36,10 +37,14 @@ def handler(event, context):
 def await_function(channel: int) -> None:
     """Prepare, say so, wait, and become the process that the function would have had."""
     _prepare()
-    os.write(channel, b"W")
+    # The function may come while this process still prepares: then nobody listens any more to the word that it
+    # waits, and the end of the channel looks like an accident.  What was sent is there all the same.
+    with contextlib.suppress(BrokenPipeError):
+        os.write(channel, b"W")
     pieces = []
-    while piece := os.read(channel, _READ_BYTES):
-        pieces.append(piece)
+    with contextlib.suppress(ConnectionResetError):
+        while piece := os.read(channel, _READ_BYTES):
+            pieces.append(piece)
     os.close(channel)
     if not pieces:
         os._exit(0)  # whoever started this has gone
