@@ -157,3 +157,15 @@ def test_two_functions_on_one_runtime_share_nothing(cumulo_empty):
     assert "secret" not in json.dumps(two)
     assert one["hash"] != two["hash"]
     assert one["stack"] != two["stack"]
+
+
+def test_a_function_that_comes_while_its_runtime_still_prepares_is_served(cumulo):
+    """Functions made and called at once, again and again, meet spares at every point of their preparation."""
+    lambdas, logs = cumulo.client("lambda"), cumulo.client("logs")
+    for round_number in range(20):
+        cumulo.reset()
+        deploy(lambdas, "soon", "def handler(event, context): return event")
+        assert call(lambdas, "soon", round_number) == round_number
+        lines = [e["message"] for e in logs.filter_log_events(logGroupName="/aws/lambda/soon")["events"]]
+        assert not [line for line in lines if "Traceback" in line or line.startswith("INIT_REPORT")]
+        assert "Init Duration" in lines[-1]
