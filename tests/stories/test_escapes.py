@@ -1,5 +1,7 @@
 """What a function must not reach: tried by real functions, through the front door."""
 
+from pathlib import Path
+
 import pytest
 from tests.support import call, deploy
 
@@ -25,7 +27,7 @@ def handler(event, context):
     what = event["what"]
     actions = {
         "shadow": lambda: open("/etc/shadow").read(),
-        "root home": lambda: open("/root/.bashrc").read(),
+        "root home": lambda: open(event["home"] + "/.bashrc").read(),
         "data": lambda: os.listdir(event["data"]),
         "write code": lambda: open("/var/task/new", "w"),
         "write root": lambda: open("/new", "w"),
@@ -81,7 +83,12 @@ def test_a_function_cannot_reach(prisoner, cumulo, what):
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as host_service:
-        event = {"what": what, "data": str(cumulo.cloud.data), "port": host_service.getsockname()[1]}
+        event = {
+            "what": what,
+            "home": str(Path.home()),
+            "data": str(cumulo.cloud.data),
+            "port": host_service.getsockname()[1],
+        }
         verdict, detail = call(prisoner, "prisoner", event)
     assert verdict == "refused", detail
 

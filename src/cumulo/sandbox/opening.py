@@ -26,6 +26,7 @@ from cumulo.sandbox.wardship import Wardship, connect
 
 _UID_FIRST = 0x70000000  # far above what distributions, containers and systemd give out
 _UID_BLOCKS = 16_384
+END_ATTEMPTS_MAX = 3
 LOCK_SECONDS_MAX = 8.0
 
 
@@ -186,10 +187,15 @@ def remove_leftovers(instance: str) -> bool:
     gone = True
     if any(os.path.isdir(f"{base}/{parent}") for base in (root, *(f"{root}/{k}" for k in cgroups.V1_KINDS))):  # noqa: PTH112
         groups = cgroups.open_groups(root, instance)
-        left = groups.cells()
-        for name in left:
-            cgroups.end(groups, name)
-        gone = cgroups.remove_all(groups, left, time.monotonic() + 2.0)
+        for _ in range(
+            END_ATTEMPTS_MAX
+        ):  # one that forked while it was being killed is met by the next round
+            left = groups.cells()
+            for name in left:
+                cgroups.end(groups, name)
+            gone = cgroups.remove_all(groups, left, time.monotonic() + 1.0)
+            if gone:
+                break
     if os.geteuid() == 0:
         with contextlib.suppress(OSError):
             network.remove(instance, tool("nft"))
