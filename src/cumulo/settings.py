@@ -14,7 +14,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 4566  # the port to listen on; 0 takes a free one
     data: Path | None = None  # the folder that keeps everything; None: ~/.local/share/cumulo
     ephemeral: bool = False  # keep nothing: a temporary folder, removed at the end
-    engine: str = "auto"  # what runs containers: auto or none
+    engine: str = "auto"  # what runs containers: auto, local, docker, or none
     sandbox: str = "auto"  # what runs functions: auto, namespaces, or plain (no isolation)
     mode: str = "local"  # local: any key is accepted; shared: signatures are verified
     account: str = DEFAULT_ACCOUNT  # the account of keys that name none

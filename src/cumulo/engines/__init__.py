@@ -1,0 +1,1 @@
+"""What runs containers: one contract (engine.py), and the engines that keep it."""
