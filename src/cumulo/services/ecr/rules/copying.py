@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from cumulo.base.errors import AwsError
 from cumulo.services.ecr.core import Catalog, Layers
 from cumulo.services.ecr.model import Image, Repository
+from cumulo.services.ecr.rules.arrivals import Arrivals
 
 _DEPTH_MAX = 8  # indexes in indexes
 
@@ -12,9 +13,10 @@ _DEPTH_MAX = 8  # indexes in indexes
 class Copier:
     """Copies images."""
 
-    def __init__(self, catalog: Catalog, layers: Layers) -> None:
+    def __init__(self, catalog: Catalog, layers: Layers, arrivals: Arrivals) -> None:
         self._catalog = catalog
         self._layers = layers
+        self._arrivals = arrivals
 
     async def copy(
         self, source: Repository, image: Image, target: Repository, tags: Sequence[str], *, depth: int = 0
@@ -36,9 +38,10 @@ class Copier:
         manifest = self._catalog.manifest(image)
         for tag in tags:
             try:
-                await self._catalog.put_image(
-                    target, manifest, media_type=image.media_type, tag=tag, digest=image.digest
-                )
+                with self._arrivals:
+                    await self._catalog.put_image(
+                        target, manifest, media_type=image.media_type, tag=tag, digest=image.digest
+                    )
             except AwsError as error:
                 if error.code != "ImageAlreadyExistsException":
                     raise

@@ -52,7 +52,11 @@ class Outbox:
         self._wake = asyncio.Event()
 
     def send(
-        self, where: tuple[str, str], detail_type: str, detail: Mapping[str, str], resources: Sequence[str] = ()
+        self,
+        where: tuple[str, str],
+        detail_type: str,
+        detail: Mapping[str, str],
+        resources: Sequence[str] = (),
     ) -> None:
         """Add an event of an (account, region); durable with the commit that follows."""
         while len(self._waiting) >= WAITING_MAX:

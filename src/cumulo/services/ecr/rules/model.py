@@ -46,6 +46,7 @@ class Registry(msgspec.Struct, frozen=True, kw_only=True):
 
     policy: str = ""
     replication: tuple[ReplicationRule, ...] = ()
+    replication_since: float = 0.0  # when it was put: what was pushed before stays where it is
     settings: Mapping[str, str] = {}
     scan_type: str = "BASIC"
     scan_rules: tuple[ScanRule, ...] = ()

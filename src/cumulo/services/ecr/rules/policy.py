@@ -69,15 +69,8 @@ def _statement_fault(statement: Any, scope: str, resources: bool) -> str:
         return "an Effect must be Allow or Deny"
     if ("Principal" in statement) == ("NotPrincipal" in statement):
         return "a statement needs a Principal or a NotPrincipal"
-    if ("Action" in statement) == ("NotAction" in statement):
-        return "a statement needs an Action or a NotAction"
     if ("Resource" in statement) + ("NotResource" in statement) != (1 if resources else 0):
         return "a statement needs a Resource" if resources else "a repository policy names no Resource"
-    actions = _list(statement.get("Action", statement.get("NotAction")))
-    if not actions or not all(isinstance(a, str) and _is_action(a) for a in actions):
-        return "an action is not one of ECR"
-    if scope == "V1" and ("NotAction" in statement or not V1_ACTIONS.issuperset(actions)):
-        return "only the actions of the registry policy scope V1 are allowed"
     if _principals(statement.get("Principal", statement.get("NotPrincipal"))) is None:
         return "a principal is not valid"
     names = _list(statement.get("Resource", statement.get("NotResource", "*")))
@@ -86,6 +79,17 @@ def _statement_fault(statement: Any, scope: str, resources: bool) -> str:
     conditions = statement.get("Condition", {})
     if not isinstance(conditions, dict) or not all(isinstance(c, dict) for c in conditions.values()):
         return "a condition is not valid"
+    return _action_fault(statement, scope)
+
+
+def _action_fault(statement: Mapping[str, Any], scope: str) -> str:
+    if ("Action" in statement) == ("NotAction" in statement):
+        return "a statement needs an Action or a NotAction"
+    actions = _list(statement.get("Action", statement.get("NotAction")))
+    if not actions or not all(isinstance(a, str) and _is_action(a) for a in actions):
+        return "an action is not one of ECR"
+    if scope == "V1" and ("NotAction" in statement or not V1_ACTIONS.issuperset(actions)):
+        return "only the actions of the registry policy scope V1 are allowed"
     return ""
 
 

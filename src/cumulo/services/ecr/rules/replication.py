@@ -3,6 +3,7 @@
 from msgspec.structs import replace
 
 from cumulo.base.caller import Caller
+from cumulo.base.clock import Clock
 from cumulo.services.ecr.core import Catalog
 from cumulo.services.ecr.rules.model import Destination, Registry, ReplicationRule, own_registry, unfit
 from cumulo.services.ecr.rules.registries import Registries
@@ -17,8 +18,11 @@ _PARAMETER = "replicationConfiguration"
 class Replications:
     """The operations on replication."""
 
-    def __init__(self, registries: Registries, catalog: Catalog, replicator: Replicator) -> None:
+    def __init__(
+        self, registries: Registries, clock: Clock, catalog: Catalog, replicator: Replicator
+    ) -> None:
         self._registries = registries
+        self._clock = clock
         self._catalog = catalog
         self._replicator = replicator
 
@@ -31,7 +35,11 @@ class Replications:
         """PutReplicationConfiguration: for pushes from now on."""
         rules = tuple(_rule(given) for given in values["replicationConfiguration"]["rules"])
         _check(rules, Destination(caller.account, caller.region))
-        registry = replace(self._registries.of(caller.account, caller.region), replication=rules)
+        registry = replace(
+            self._registries.of(caller.account, caller.region),
+            replication=rules,
+            replication_since=self._clock.now(),
+        )
         await self._registries.put(caller, registry)
         return {"replicationConfiguration": _shown(registry)}
 

@@ -15,15 +15,16 @@ from msgspec.structs import replace
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.base.log import Log
-from cumulo.services.ecr.core import Catalog
+from cumulo.services.ecr.catalog import StoredCatalog
 from cumulo.services.ecr.model import Image, Repository
 from cumulo.services.ecr.rules import policy
 from cumulo.services.ecr.rules.copying import Copier
-from cumulo.services.ecr.rules.model import Replication, repository_arn
+from cumulo.services.ecr.rules.forgotten import forgotten, notes_of
+from cumulo.services.ecr.rules.model import Destination, Replication, repository_arn
 from cumulo.services.ecr.rules.plan import destinations
 from cumulo.services.ecr.rules.registries import Registries
 from cumulo.services.ecr.rules.templates import REPLICATION, Templates
-from cumulo.state.store import Store, StoreError, join_key
+from cumulo.state.store import SEPARATOR, Store, StoreError, join_key
 
 RETRY_SECONDS = 1.0
 _log = Log("ecr")
@@ -41,7 +42,7 @@ class Replicator:
         clock: Clock,
         *,
         registries: Registries,
-        catalog: Catalog,
+        catalog: StoredCatalog,
         templates: Templates,
         copier: Copier,
         finished: Finished,
@@ -88,6 +89,33 @@ class Replicator:
     def of_image(self, image: Image) -> list[Replication]:
         """Where an image went, by account and region."""
         return self._table.scan(join_key(image.account, image.region, image.repository, image.digest, ""))
+
+    def removed(self, repository: Repository) -> None:
+        """Forget the replications of a repository that has gone."""
+        for found in self._table.scan(repository.key + SEPARATOR):
+            self._table.delete(found.key)
+
+    def recall(self) -> None:
+        """Note again what a kill between a push and its note has lost: the images themselves tell."""
+        for repository in self._catalog.all_repositories():
+            registry = self._registries.of(repository.account, repository.region)
+            if not destinations(registry.replication, repository.account, repository.region, repository.name):
+                continue
+            shelf = self._catalog.shelf(repository)
+            home = Destination(repository.account, repository.region)
+            lost = forgotten(
+                list(shelf.images.values()),
+                list(shelf.tags.values()),
+                since=registry.replication_since,
+                noted=notes_of(self._table.scan(repository.key + SEPARATOR)),
+                arrived={
+                    found.digest
+                    for found in self._table.scan()
+                    if found.to == home and found.repository == repository.name
+                },
+            )
+            for image, tag in lost:
+                self.pushed(image, tag)
 
     async def run(self) -> None:
         """Carry replications out, for ever."""

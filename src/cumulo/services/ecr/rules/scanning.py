@@ -33,7 +33,8 @@ class Scanning:
         for rule in rules:
             if rule["scanFrequency"] not in _FREQUENCIES[kind]:
                 raise unfit(
-                    "rules", f"The scan frequency {rule['scanFrequency']} is not supported for {kind} scanning"
+                    "rules",
+                    f"The scan frequency {rule['scanFrequency']} is not supported for {kind} scanning",
                 )
         if len({rule["scanFrequency"] for rule in rules}) != len(rules):
             raise unfit("rules", "Scan frequencies must be unique")
