@@ -143,7 +143,7 @@ class StorageMeter:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(EVERY_SECONDS):
                         await self._changed.wait()
-                        await asyncio.sleep(SETTLE_SECONDS)
+                        await asyncio.sleep(min(60.0, SETTLE_SECONDS + len(self._held) / 100))
                 self._changed.clear()
                 with contextlib.suppress(StoreError):  # recorded again from the same moment
                     await self.turn()
@@ -162,7 +162,9 @@ class StorageMeter:
 
     async def look(self) -> Holdings:
         """What is held now."""
-        arns, blobs, looked = {}, [], 0
+        arns: dict[tuple[str, str, str], str] = {}
+        blobs: list[Blob] = []
+        looked = 0
         for repository in self._catalog.all_repositories():
             arns[repository.account, repository.region, repository.name] = repository.arn
             if self._catalog.find(repository.account, repository.region, repository.name) is None:
