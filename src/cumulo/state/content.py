@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
+from cumulo.base.threads import surely
 from cumulo.state.arrival import Arrival, hash_file
 from cumulo.state.blobs import sync_folder
 
@@ -65,16 +66,7 @@ class Content:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="content")
         future = asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
-        cancelled: asyncio.CancelledError | None = None
-        while not future.done():
-            try:
-                await asyncio.wait([future])
-            except asyncio.CancelledError as error:
-                cancelled = error
-        if cancelled is not None:
-            future.exception()
-            raise cancelled
-        return future.result()
+        return await surely(future)
 
     def close(self) -> None:
         """Let the threads go; what they do is finished first."""
