@@ -66,11 +66,19 @@ class Bus:
 
     def __init__(self):
         self.events, self.errors = [], []
+        self.came = asyncio.Event()
 
     async def put(self, account, region, source, detail_type, detail, resources=(), *, at=None):
         if self.errors:
             raise self.errors.pop(0)
         self.events.append((account, region, detail_type, dict(detail), list(resources)))
+        self.came.set()
+
+    async def wait(self, detail_type, count):
+        """Wait until so many events of a kind have come."""
+        while len(self.of(detail_type)) < count:
+            self.came.clear()
+            await self.came.wait()
 
     def of(self, detail_type):
         return [event for event in self.events if event[2] == detail_type]
@@ -253,5 +261,3 @@ async def refused(code, awaitable, sentence=""):
     assert caught.value.code == code, caught.value
     assert sentence in caught.value.message
     return caught.value
-
-
