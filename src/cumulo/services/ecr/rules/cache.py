@@ -38,6 +38,7 @@ _CODES = {
     "corrupt": "UpstreamUnavailable",
     "no-space": "ServerException",
 }
+_STATUSES = {"UpstreamAccessDenied": 403, "ServerException": 507}  # as the registry answers; the API has AWS's 400
 _log = Log("ecr")
 
 OpenSource = Callable[[str, Login | None], Source]
@@ -196,6 +197,7 @@ class PullCache:
             "UnableToGetUpstreamImageException",
             f"The image '{name}' with reference '{reference}' could not be pulled from the upstream registry"
             f" {rule.upstream_url}: {failure[1]}",
+            status=_STATUSES.get(failure[0], 502),
             fields={"failureCode": failure[0]},
         )
 
