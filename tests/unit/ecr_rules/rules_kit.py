@@ -101,7 +101,7 @@ class Upstream:
     """A registry somewhere: manifests by tag and digest, blobs; counts what is asked of it."""
 
     def __init__(self):
-        self.manifests, self.blobs, self.asked, self.logins = {}, {}, [], []
+        self.manifests, self.blobs, self.asked, self.logins, self.hosts = {}, {}, [], [], []
         self.fault = None
         self.gate = None
 
@@ -115,11 +115,13 @@ class Upstream:
         for name in filter(None, (tag, sha(data))):
             self.manifests[repository, name] = (kind, data)
 
-    def open(self, host, login):
-        self.logins.append((host, login))
-        return self
+    @contextlib.asynccontextmanager
+    async def open(self, login):
+        self.logins.append(login)
+        yield self
 
     async def manifest(self, reference):
+        self.hosts.append(reference.host)
         self.asked.append(("manifest", reference.repository, reference.digest or reference.tag))
         if self.gate is not None:
             await self.gate.wait()

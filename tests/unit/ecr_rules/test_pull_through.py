@@ -256,7 +256,7 @@ def test_prefixes_are_translated_and_the_longest_counts(tmp_path):
             ("aa/b/c/d", "127.0.0.1:3", "c/d"),
         ]:
             assert not await pull(it, name)
-            assert it.upstream.logins[-1][0] == host
+            assert it.upstream.hosts[-1] == host
             assert it.upstream.asked[-1][1] == repository
 
     play(tmp_path, story)
@@ -267,8 +267,8 @@ def test_the_secret_is_what_the_upstream_gets(tmp_path):
         it.secrets.kept[SECRET] = json.dumps({"username": "u", "accessToken": "t"})
         await rule(it, url="ghcr.io", credentialArn=SECRET)
         assert (await it.call("ValidatePullThroughCacheRule", ecrRepositoryPrefix="hub"))["isValid"]
-        host, login = it.upstream.logins[-1]
-        assert (host, login.user, login.password) == ("ghcr.io", "u", "t")
+        login = it.upstream.logins[-1]
+        assert (it.upstream.hosts[-1], login.user, login.password) == ("ghcr.io", "u", "t")
         it.upstream.fault = PullError("unauthorized", "wrong password")
         answer = await it.call("ValidatePullThroughCacheRule", ecrRepositoryPrefix="hub")
         assert (answer["isValid"], answer["failure"]) == (False, "wrong password")
