@@ -1,17 +1,32 @@
 """ECR on a temporary store: layers in a folder, a clock that stands still, manifests to push."""
 
+import asyncio
 import contextlib
 import hashlib
+import io
 import json
+
+import botocore.session
+from botocore.awsrequest import AWSResponse
+from botocore.config import Config
+from msgspec.structs import replace
+from tests.unit.wire.wire_door import MODELS, from_botocore
 
 from cumulo.base.clock import VirtualClock
 from cumulo.base.errors import AwsError
+from cumulo.base.ids import Ids
 from cumulo.services.ecr.catalog import StoredCatalog
 from cumulo.services.ecr.core import Upload
 from cumulo.services.ecr.model import DOCKER_LIST, DOCKER_MANIFEST, OCI_MANIFEST, Layer, Repository
+from cumulo.services.ecr.service import Ecr
 from cumulo.state.store import Store, join_key
+from cumulo.wire.door import Door
+from cumulo.wire.http import BytesBody, Headers, Request, Response
+from cumulo.wire.keys import Keys
+from cumulo.wire.service import Service
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
+SESSION = botocore.session.Session()
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
@@ -107,8 +122,6 @@ class FolderLayers:
 
 
 def _received(upload, count):
-    from msgspec.structs import replace
-
     return replace(upload, received=count)
 
 
@@ -142,6 +155,83 @@ class Registry:
 
     def image(self, repository, seed="1", **fields):
         return image_manifest(self.layers, repository, seed, **fields)
+
+
+class Cloud:
+    """ECR behind a real door, and boto's client of it."""
+
+    def __init__(self, path):
+        self.registry = Registry(path)
+        self.clock, self.layers, self.store = self.registry.clock, self.registry.layers, self.registry.store
+        self.ecr = Ecr(self.registry.catalog, self.layers, self.clock, Ids(), settle_seconds=0.0)
+        self.door = Door(
+            {"ecr": Service("ecr", self.ecr.operations())},
+            self._nobody,
+            models=MODELS,
+            keys=Keys(store=self.store, clock=self.clock, ids=Ids()),
+            ids=Ids(),
+            clock=self.clock,
+            verify=False,
+            account=ACCOUNT,
+            region=REGION,
+        )
+        self.client = self.client_of(ACCOUNT)
+
+    async def _nobody(self, request):
+        return Response(299, [], b"")
+
+    def client_of(self, account, region=REGION):
+        client = SESSION.create_client(
+            "ecr",
+            region_name=region,
+            endpoint_url="http://127.0.0.1:4566",
+            aws_access_key_id=account,
+            aws_secret_access_key="secret",
+            config=Config(retries={"max_attempts": 0}, parameter_validation=False),
+        )
+        client.meta.events.register("before-send.*", self._send)
+        return client
+
+    def _send(self, request, **_):
+        response = asyncio.run(self._whole(self.door, from_botocore(request)))
+        raw = io.BytesIO(response.body)
+        raw.stream = lambda *_a, **_k: iter([response.body])
+        return AWSResponse(request.url, response.status, dict(response.headers), raw)
+
+    async def _whole(self, handler, request):
+        response = await handler(request)
+        if not isinstance(response.body, bytes):
+            response.body = b"".join([piece async for piece in response.body])
+        return response
+
+    def download(self, url, method="GET", **headers):
+        """What a plain HTTP client gets under a link."""
+        path, _, query = url.removeprefix("http://127.0.0.1:4566").partition("?")
+        lines = Headers([(name.encode(), value.encode()) for name, value in headers.items()])
+        return asyncio.run(
+            self._whole(self.ecr.downloads, Request(method, path, query, lines, BytesBody(b"")))
+        )
+
+    def run(self, awaitable):
+        return asyncio.run(awaitable)
+
+    def push(self, name="app", tag="", *, seed="1", **fields):
+        """Push a small image through the API; its digest."""
+        repository = self.registry.catalog.repository(ACCOUNT, REGION, name)
+        manifest = image_manifest(self.layers, repository, seed, **fields).decode()
+        tagged = {"imageTag": tag} if tag else {}
+        answer = self.client.put_image(repositoryName=name, imageManifest=manifest, **tagged)
+        return answer["image"]["imageId"]["imageDigest"]
+
+
+@contextlib.contextmanager
+def cloud(path):
+    """A cloud that is closed at the end."""
+    made = Cloud(path)
+    try:
+        yield made
+    finally:
+        asyncio.run(made.store.close())
 
 
 @contextlib.asynccontextmanager

@@ -11,6 +11,7 @@ A change is made in memory and in the store without an `await` in between, commi
 import asyncio
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -66,6 +67,7 @@ class StoredCatalog:
         self._names: dict[tuple[str, str], list[str]] = {}  # of a registry, sorted
         self._leaving: set[str] = set()  # repositories whose images are still being removed
         self.listeners: list[Listener] = []
+        self.uncounted: Callable[[Caller], bool] = lambda _caller: False  # whose pulls leave no trace
         self._load()
 
     def _load(self) -> None:
@@ -125,13 +127,14 @@ class StoredCatalog:
         self._tell(Change(kind="created", repository=repository))
         return repository
 
-    async def update(self, repository: Repository) -> Repository:
-        """Write a changed record.  AwsError RepositoryNotFoundException."""
+    async def update(self, repository: Repository, **changes: Any) -> Repository:
+        """Change fields of a record, whatever else has changed meanwhile.  AwsError RepositoryNotFoundException."""
         await self._store.ready()
-        self.repository(repository.account, repository.region, repository.name)
-        self._repositories.put(repository.key, repository)
+        current = self.repository(repository.account, repository.region, repository.name)
+        changed = replace(current, **changes)
+        self._repositories.put(changed.key, changed)
         await self._store.commit()
-        return repository
+        return changed
 
     async def remove(self, repository: Repository, *, force: bool = False) -> None:
         """Remove one; with all its images when forced.  AwsError RepositoryNotEmptyException."""
@@ -180,6 +183,13 @@ class StoredCatalog:
         wanted = digest or (known.digest if known else "")
         image = shelf.images.get(wanted)
         if image is None or (tag and (known is None or known.digest != wanted)):
+            raise refusals.no_image(repository, digest, tag)
+        return image
+
+    def pullable(self, repository: Repository, *, tag: str = "", digest: str = "") -> Image:
+        """The image, when it can be pulled: what is archived cannot.  AwsError ImageNotFoundException."""
+        image = self.image(repository, tag=tag, digest=digest)
+        if image.status != "ACTIVE":
             raise refusals.no_image(repository, digest, tag)
         return image
 
@@ -253,11 +263,13 @@ class StoredCatalog:
         if tagged is not None and is_immutable(repository, tag):
             raise refusals.tag_is_immutable(repository, tag)
         if old is not None:
+            if old.status != "ACTIVE":  # a push brings an image back from the archive
+                return replace(old, status="ACTIVE", activated_at=self._clock.now())
             if not tag or (tagged is not None and tagged.digest == digest):
                 raise refusals.image_exists(repository, digest, tag)
             if len(shelf.tags_of(digest)) >= TAGS_MAX:
                 raise refusals.too_many("tags", TAGS_MAX, f"image with digest '{digest}'")
-            return replace(old, status="ACTIVE", archived_at=0.0) if old.archived_at else old
+            return old
         if len(shelf.images) >= IMAGES_MAX:
             where = f"repository with name '{repository.name}' in the registry with id '{repository.account}'"
             raise refusals.too_many("images", IMAGES_MAX, where)
@@ -353,14 +365,15 @@ class StoredCatalog:
 
     # -- changing ----------------------------------------------------------------------------------------
 
-    async def pulled(self, image: Image, caller: Caller) -> None:  # noqa: ARG002 - of the contract: who may be left out
-        """Somebody has pulled it: remember when."""
+    async def pulled(self, image: Image, caller: Caller) -> None:
+        """Somebody has pulled it: remember when, unless they asked not to be counted."""
         now = self._clock.now()
         shelf = self._shelf_of(image)
-        current = shelf.images[image.digest] if shelf is not None else image
-        if shelf is None or now - current.pulled_at < PULLS_EVERY_SECONDS:
+        if shelf is None or self.uncounted(caller):
             return
-        await self.change_image(replace(current, pulled_at=now), "pulled")
+        current = shelf.images[image.digest]
+        if now - current.pulled_at >= PULLS_EVERY_SECONDS:
+            await self.change_image(replace(current, pulled_at=now), "pulled")
 
     async def change_image(self, image: Image, kind: str) -> None:
         """Write what is new of an image (when it was pulled, archived), and tell of it as `kind`."""
