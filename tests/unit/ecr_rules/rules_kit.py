@@ -16,13 +16,14 @@ from cumulo.services.ecr.layers import StoredLayers
 from cumulo.services.ecr.metering import StorageMeter
 from cumulo.services.ecr.model import DOCKER_LIST, DOCKER_MANIFEST, Repository
 from cumulo.services.ecr.rules.service import Rules
+from cumulo.services.ecr.service import Ecr
 from cumulo.state.content import Content
 from cumulo.state.store import Store
 from cumulo.wire.door import Door
 from cumulo.wire.http import BytesBody, Headers, Request
 from cumulo.wire.keys import Keys
 from cumulo.wire.models import Models
-from cumulo.wire.service import Service
+from cumulo.wire.service import Operation, Service
 
 HOME, OTHER = "111111111111", "222222222222"
 REGION, FAR = "us-east-1", "eu-west-1"
@@ -177,12 +178,12 @@ class World:
             bus=self.bus,
             open_source=self.upstream.open,
             principal_of=lambda key: self.principals.get(key, ""),
-            check_lifecycle=json.loads,
         )
         self.meter = StorageMeter(self.store, self.clock, self.sink, self.catalog, self.layers)
         self.catalog.listeners += [self.rules.heard, self.meter.heard]
+        self.catalog.uncounted = self.rules.excluded
         self.door = Door(
-            {"ecr": Service("ecr", self.rules.operations())},
+            {"ecr": Service("ecr", self.operations())},
             self.companion,
             models=MODELS,
             keys=Keys(store=self.store, clock=self.clock, ids=Ids()),
@@ -193,6 +194,14 @@ class World:
             region=REGION,
         )
         await self.rules.start()
+
+    def operations(self):
+        """Those of ECR as a whole, as the integration puts them together."""
+        found = dict(
+            Ecr(self.catalog, self.layers, self.clock, Ids(), extra=self.rules.operations()).operations()
+        )
+        found["BatchGetImage"] = Operation(self.rules.caching(found["BatchGetImage"].run))
+        return found
 
     async def companion(self, request):
         raise AssertionError("nothing here is for a companion")

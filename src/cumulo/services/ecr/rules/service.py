@@ -18,6 +18,7 @@ from cumulo.services.ecr.catalog import Change, StoredCatalog
 from cumulo.services.ecr.core import Layers
 from cumulo.services.ecr.model import Repository
 from cumulo.services.ecr.rules.arrivals import Arrivals
+from cumulo.services.ecr.rules.batches import CachedBatchGet
 from cumulo.services.ecr.rules.cache import OpenSource, PullCache
 from cumulo.services.ecr.rules.copying import Copier
 from cumulo.services.ecr.rules.events import ImageEvents, Outbox
@@ -33,7 +34,7 @@ from cumulo.services.ecr.rules.settings import AccountSettings
 from cumulo.services.ecr.rules.signing import Signing
 from cumulo.services.ecr.rules.templates import CREATE_ON_PUSH, Templates
 from cumulo.state.store import Store
-from cumulo.wire.service import Coverage, Operation
+from cumulo.wire.service import Coverage, Operation, Run
 
 _NO_SCANNER = "kept and shown; nothing is scanned, for there is no scanner"
 _NO_SIGNER = "kept and shown; nothing is signed, and the status says so"
@@ -46,7 +47,6 @@ class Rules:
     secrets, bus      Secrets Manager and EventBridge
     open_source       a client for another registry
     principal_of      the ARN of who holds an access key; empty when it is not known
-    check_lifecycle   AwsError for a text that is no lifecycle policy
     """
 
     def __init__(
@@ -61,7 +61,6 @@ class Rules:
         bus: EventBus,
         open_source: OpenSource,
         principal_of: Callable[[str], str],
-        check_lifecycle: Callable[[str], object],
     ) -> None:
         self._store = store
         self._catalog = catalog
@@ -71,7 +70,7 @@ class Rules:
         registries = Registries(store)
         self.outbox = Outbox(store, clock, bus)
         events = ImageEvents(self.outbox)
-        self.templates = Templates(store, clock, catalog, check_lifecycle)
+        self.templates = Templates(store, clock, catalog)
         self.replicator = Replicator(
             store,
             clock,
@@ -175,6 +174,10 @@ class Rules:
         """
         here = await self.cache.fresh(account, region, name, reference)
         return self._catalog.find(account, region, name) if here else None
+
+    def caching(self, batch_get_image: Run) -> Run:
+        """BatchGetImage that fetches what a cache should have; what cannot be had is among its failures."""
+        return CachedBatchGet(batch_get_image, self.missing).run
 
     def blob_mounting(self, account: str, region: str) -> bool:
         """Whether an account wants layers mounted across its repositories."""
