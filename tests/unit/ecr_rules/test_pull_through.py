@@ -305,6 +305,13 @@ def test_a_tag_that_somebody_pushed_is_never_asked_for(tmp_path):
         it.clock.advance(3 * DAY)
         assert await pull(it, "hub/mine", "v1")
         assert it.upstream.asked == []
+        it.upstream.add("other", "v1")
+        assert await pull(it, "hub/other", "v1")
+        mine = await it.push(it.catalog.find(HOME, REGION, "hub/other"), "v1")
+        await it.catalog.delete([await it.push(it.catalog.find(HOME, REGION, "hub/mine"), seed=b"x")])
+        it.clock.advance(3 * DAY)
+        assert await pull(it, "hub/other", "v1")
+        assert it.has("hub/other", "v1").digest == mine.digest
 
     play(tmp_path, story)
 

@@ -79,6 +79,7 @@ class Rules:
             templates=self.templates,
             copier=copier,
             finished=events.replicated,
+            fetched=self._fetched,
         )
         self._fetcher = Fetcher(incoming, catalog, layers, arrivals)
         self.pull_through = PullThroughRules(store, clock, secrets)
@@ -153,6 +154,7 @@ class Rules:
                 tag = change.tags[0] if change.tags else ""
                 self._events.pushed(image, tag)
                 self.replicator.pushed(image, tag)
+                self.cache.forget(change.repository, change.tags)
         elif change.kind in ("deleted", "untagged") and image is not None:
             for tag in change.tags or ("",):
                 self._events.deleted(image, tag)
@@ -160,7 +162,7 @@ class Rules:
             if change.kind == "deleted":
                 self.replicator.deleted(image)
         elif change.kind == "removed":
-            self.cache.forget(change.repository)
+            self.cache.removed(change.repository)
             self.replicator.removed(change.repository)
 
     async def on_push(self, account: str, region: str, name: str) -> Repository | None:
@@ -178,6 +180,12 @@ class Rules:
     def caching(self, batch_get_image: Run) -> Run:
         """BatchGetImage that fetches what a cache should have; what cannot be had is among its failures."""
         return CachedBatchGet(batch_get_image, self.missing).run
+
+    def _fetched(self, repository: Repository) -> set[str]:
+        """What is in a repository that is a cache."""
+        if self.pull_through.upstream(repository.account, repository.region, repository.name) is None:
+            return set()
+        return set(self._catalog.shelf(repository).images)
 
     def blob_mounting(self, account: str, region: str) -> bool:
         """Whether an account wants layers mounted across its repositories."""
