@@ -161,6 +161,8 @@ class Rules:
             self.cache.forget(change.repository, change.tags)
             if change.kind == "deleted":
                 self.replicator.deleted(image)
+        elif change.kind in ("archived", "activated") and image is not None:
+            self._events.moved(image)
         elif change.kind == "removed":
             self.cache.removed(change.repository)
             self.replicator.removed(change.repository)
