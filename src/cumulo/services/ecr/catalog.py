@@ -127,10 +127,13 @@ class StoredCatalog:
         return repository
 
     async def update(self, repository: Repository, **changes: Any) -> Repository:
-        """Change fields of a record, whatever else has changed meanwhile.  AwsError RepositoryNotFoundException."""
+        """Change fields of a record, whatever else has changed meanwhile; without `changes`, write it as it is given.
+
+        AwsError RepositoryNotFoundException.
+        """
         await self._store.ready()
         current = self.repository(repository.account, repository.region, repository.name)
-        changed = replace(current, **changes)
+        changed = replace(current, **changes) if changes else repository
         self._repositories.put(changed.key, changed)
         await self._store.commit()
         return changed
