@@ -9,17 +9,16 @@ import json
 import botocore.session
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
-from msgspec.structs import replace
 from tests.unit.wire.wire_door import MODELS, from_botocore
 
 from cumulo.base.clock import VirtualClock
-from cumulo.base.errors import AwsError
 from cumulo.base.ids import Ids
 from cumulo.services.ecr.catalog import StoredCatalog
-from cumulo.services.ecr.core import Upload
-from cumulo.services.ecr.model import DOCKER_LIST, DOCKER_MANIFEST, OCI_MANIFEST, Layer, Repository
+from cumulo.services.ecr.layers import StoredLayers
+from cumulo.services.ecr.model import DOCKER_LIST, DOCKER_MANIFEST, OCI_MANIFEST, Repository
 from cumulo.services.ecr.service import Ecr
-from cumulo.state.store import Store, join_key
+from cumulo.state.content import Content
+from cumulo.state.store import Store
 from cumulo.wire.door import Door
 from cumulo.wire.http import BytesBody, Headers, Request, Response
 from cumulo.wire.keys import Keys
@@ -35,94 +34,14 @@ def sha(data):
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-class FolderLayers:
-    """Layers as small files; uploads in memory."""
-
-    def __init__(self, folder, clock):
-        self.folder, self.clock = folder, clock
-        self.layers, self.uploads, self.parts = {}, {}, {}
-        folder.mkdir(exist_ok=True)
-
-    def get(self, repository, digest):
-        return self.layers.get(join_key(repository.key, digest))
-
-    def path(self, digest):
-        return self.folder / digest[7:]
-
-    async def begin(self, repository):
-        number = f"{len(self.uploads) + 1:08x}-0000-4000-8000-000000000000"
-        self.uploads[number] = Upload(
-            id=number,
-            account=repository.account,
-            region=repository.region,
-            repository=repository.name,
-            received=0,
-            started_at=self.clock.now(),
-        )
-        self.parts[number] = b""
-        return self.uploads[number]
-
-    def upload(self, repository, upload_id):
-        found = self.uploads.get(upload_id)
-        if found is None or found.repository != repository.name:
-            raise AwsError("UploadNotFoundException", "no such upload")
-        return found
-
-    async def append(self, upload, first, pieces):
-        if first is not None and first != upload.received:
-            raise AwsError(
-                "InvalidLayerPartException",
-                "not the next part",
-                fields={
-                    "registryId": upload.account,
-                    "repositoryName": upload.repository,
-                    "uploadId": upload.id,
-                    "lastValidByteReceived": upload.received - 1,
-                },
-            )
-        async for piece in pieces:
-            self.parts[upload.id] += piece
-        self.uploads[upload.id] = found = _received(upload, len(self.parts[upload.id]))
-        return found
-
-    async def finish(self, upload, digests, media_type=""):
-        data = self.parts[upload.id]
-        if not data:
-            raise AwsError("EmptyUploadException", "nothing was uploaded")
-        if sha(data) not in digests:
-            raise AwsError("InvalidLayerException", "another digest")
-        repository = Repository(
-            account=upload.account, region=upload.region, name=upload.repository, created_at=0
-        )
-        if self.get(repository, sha(data)) is not None:
-            raise AwsError("LayerAlreadyExistsException", "it is here")
-        del self.uploads[upload.id]
-        return self.keep(repository, data, media_type)
-
-    async def cancel(self, upload):
-        del self.uploads[upload.id]
-
-    async def put(self, repository, data, media_type=""):
-        return self.keep(repository, data, media_type)
+class SmallLayers(StoredLayers):
+    """The real layers, with a short way to have a blob."""
 
     def keep(self, repository, data, media_type=""):
-        digest = sha(data)
-        self.path(digest).write_bytes(data)
-        layer = Layer(
-            account=repository.account,
-            region=repository.region,
-            repository=repository.name,
-            digest=digest,
-            size_bytes=len(data),
-            media_type=media_type,
-            added_at=self.clock.now(),
-        )
-        self.layers[join_key(repository.key, digest)] = layer
-        return layer
-
-
-def _received(upload, count):
-    return replace(upload, received=count)
+        path = self.content.path(sha(data))
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+        return self._add(repository, sha(data), len(data), media_type)
 
 
 class Registry:
@@ -131,17 +50,22 @@ class Registry:
     def __init__(self, path):
         self.path = path
         self.clock = VirtualClock()
-        self.layers = FolderLayers(path / "layers", self.clock)
         self.open()
 
     def open(self):
         self.store = Store(self.path / "store.db", synchronous="OFF")
+        self.content = Content(self.path / "content")
+        self.layers = SmallLayers(content=self.content, store=self.store, clock=self.clock, ids=Ids())
         self.catalog = StoredCatalog(self.store, self.layers, self.clock)
         self.changes = []
         self.catalog.listeners.append(self.changes.append)
 
-    async def reopen(self):
+    async def close(self):
+        self.content.close()
         await self.store.close()
+
+    async def reopen(self):
+        await self.close()
         self.open()
 
     async def create(self, name="app", **fields):
@@ -200,8 +124,10 @@ class Cloud:
 
     async def _whole(self, handler, request):
         response = await handler(request)
-        if not isinstance(response.body, bytes):
-            response.body = b"".join([piece async for piece in response.body])
+        body = response.body
+        if not isinstance(body, bytes):
+            response.body = b"".join([piece async for piece in body])
+            await body.aclose()
         return response
 
     def download(self, url, method="GET", **headers):
@@ -231,7 +157,7 @@ def cloud(path):
     try:
         yield made
     finally:
-        asyncio.run(made.store.close())
+        asyncio.run(made.registry.close())
 
 
 @contextlib.asynccontextmanager
@@ -241,7 +167,7 @@ async def registry(path):
     try:
         yield made
     finally:
-        await made.store.close()
+        await made.close()
 
 
 def image_manifest(layers, repository, seed="1", *, media_type=DOCKER_MANIFEST, size=100, **more):

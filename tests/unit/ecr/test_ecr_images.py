@@ -216,7 +216,6 @@ def test_links_need_nothing_else_and_expire(it, ecr, app):
     answer = it.download(url)
     assert answer.status == 200
     assert "sha256:" + hashlib.sha256(answer.body).hexdigest() == layer
-    assert dict(answer.headers)["Content-Length"] == "100"
     for asked, body, status in (
         ("bytes=0-0", b"1", 206),
         ("bytes=98-", b"..", 206),
@@ -226,7 +225,8 @@ def test_links_need_nothing_else_and_expire(it, ecr, app):
     ):
         answer = it.download(url, range=asked)
         assert (answer.status, answer.body) == (status, body)
-    assert it.download(url, "HEAD").body == b""
+    answer = it.download(url, "HEAD")
+    assert (answer.body, dict(answer.headers)["Content-Length"]) == (b"", "100")
     assert it.download(url, "DELETE").status == 405
     assert it.download(url[:-1] + ("0" if url[-1] != "0" else "1")).status == 403
     assert it.download(url.replace("expires=1", "expires=2")).status == 403

@@ -7,8 +7,8 @@ The key lives as long as the process: a link does not outlive a restart.
 
 import asyncio
 import hmac
+import os
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote
 
@@ -18,10 +18,10 @@ from cumulo.base.clock import Clock
 from cumulo.services.ecr.core import Layers
 from cumulo.services.ecr.manifests import is_digest
 from cumulo.wire.http import Request, Response
+from cumulo.wire.sendfile import FileBody
 
 PREFIX = "/_cumulo/ecr/layers/"
 LINK_SECONDS = 3600
-PIECE_BYTES = 1024 * 1024
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
@@ -48,12 +48,7 @@ class Downloads:
         digest = unquote(request.path.removeprefix(PREFIX))
         if not is_digest(digest) or not self._may(digest, request.query):
             return _refusal(403, "AccessDenied", "The link is not one of ours, or it has expired.")
-        path = self._layers.path(digest)
-        try:
-            size = (await asyncio.to_thread(path.stat)).st_size
-        except OSError:
-            return _refusal(404, "NoSuchKey", "The layer is gone.")
-        return _answer(request, path, size)
+        return await asyncio.to_thread(_answer, request, self._layers.path(digest))
 
     def _may(self, digest: str, query: str) -> bool:
         fields = parse_qs(query)
@@ -64,21 +59,28 @@ class Downloads:
         return right and self._clock.now() < int(expires)
 
 
-def _answer(request: Request, path: Path, size: int) -> Response:
+def _answer(request: Request, path: Path) -> Response:
+    try:
+        file = path.open("rb")
+    except OSError:
+        return _refusal(404, "NoSuchKey", "The layer is gone.")
+    size = os.fstat(file.fileno()).st_size
     headers = [("Content-Type", "application/octet-stream"), ("Accept-Ranges", "bytes")]
     first, last, status = 0, size - 1, 200
     asked = request.headers.get("range")
     if asked:
         found = span(asked, size)
         if found is None:
+            file.close()
             return Response(416, [*headers, ("Content-Range", f"bytes */{size}")])
         first, last = found
         status = 206
         headers.append(("Content-Range", f"bytes {first}-{last}/{size}"))
-    headers.append(("Content-Length", str(last - first + 1)))
+    count = last - first + 1
     if request.method == "HEAD":
-        return Response(status, headers)
-    return Response(status, headers, pieces(path, first, last - first + 1))
+        file.close()
+        return Response(status, [*headers, ("Content-Length", str(count))])
+    return Response(status, headers, FileBody(file, first, count))
 
 
 def span(asked: str, size: int) -> tuple[int, int] | None:
@@ -92,21 +94,6 @@ def span(asked: str, size: int) -> tuple[int, int] | None:
     first = int(match[1])
     last = min(int(match[2]), size - 1) if match[2] else size - 1
     return (first, last) if first <= last else None
-
-
-async def pieces(path: Path, first: int, length: int) -> AsyncIterator[bytes]:
-    """Part of a file, read outside the event loop."""
-    file = await asyncio.to_thread(path.open, "rb")
-    try:
-        await asyncio.to_thread(file.seek, first)
-        while length > 0:
-            piece = await asyncio.to_thread(file.read, min(length, PIECE_BYTES))
-            if not piece:
-                return
-            length -= len(piece)
-            yield piece
-    finally:
-        file.close()
 
 
 def _refusal(status: int, code: str, message: str) -> Response:

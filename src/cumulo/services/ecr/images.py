@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -11,7 +11,7 @@ from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.services.ecr.catalog import StoredCatalog
-from cumulo.services.ecr.finding import no_paging, one_page, repository_of
+from cumulo.services.ecr.finding import account_of, no_paging, one_page, repository_of
 from cumulo.services.ecr.model import Image, Repository
 from cumulo.services.ecr.mutability import TAG_PATTERN, tag_problem
 from cumulo.services.ecr.refusals import no_image
@@ -23,6 +23,10 @@ REFERRERS_PAGE = 50
 _DIGEST_PATTERN = "[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+"
 _DIGEST = re.compile(r"[a-zA-Z0-9\-_+.]+:[a-fA-F0-9]+")
 _SEPARATOR = "\x1f"
+
+
+Missing = Callable[[str, str, str, str], Awaitable[Repository | None]]
+"""(account, region, repository, reference): awaited before an image is pulled, so that a cache can fetch it."""
 
 
 class Failure(NamedTuple):
@@ -52,9 +56,10 @@ _ARCHIVED = Failure(
 class Images:
     """The operations on images."""
 
-    def __init__(self, catalog: StoredCatalog, clock: Clock) -> None:
+    def __init__(self, catalog: StoredCatalog, clock: Clock, missing: Missing | None = None) -> None:
         self._catalog = catalog
         self._clock = clock
+        self._missing = missing
 
     # -- looking -----------------------------------------------------------------------------------------
 
@@ -102,6 +107,8 @@ class Images:
 
     async def get(self, caller: Caller, values: Values) -> Values | None:
         """BatchGetImage: what a client pulls, so it counts as a pull."""
+        if self._missing is not None:
+            await self._fetch(self._missing, caller, values)
         repository = repository_of(self._catalog, caller, values)
         accepted = values.get("acceptedMediaTypes")
         images, failures = [], []
@@ -117,6 +124,14 @@ class Images:
             images.append(image_view(found, self._catalog.manifest(found), one.get("imageTag", "")))
             await self._catalog.pulled(found, caller)
         return {"images": images, "failures": failures}
+
+    async def _fetch(self, missing: Missing, caller: Caller, values: Values) -> None:
+        """Have what a pull-through cache knows of here, and fresh."""
+        account, name = account_of(caller, values), values["repositoryName"]
+        for one in values["imageIds"]:
+            reference = one.get("imageDigest") or one.get("imageTag")
+            if reference:
+                await missing(account, caller.region, name, reference)
 
     def _find(self, repository: Repository, one: Values) -> Image | Failure:
         """The image that an identifier of a batch means."""

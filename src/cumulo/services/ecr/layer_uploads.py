@@ -16,7 +16,6 @@ from cumulo.services.ecr.core import Layers
 from cumulo.services.ecr.downloads import Downloads
 from cumulo.services.ecr.finding import repository_of
 from cumulo.services.ecr.model import (
-    LAYER_BYTES_MAX,
     LAYER_PART_BYTES_MAX,
     LAYER_PART_BYTES_MIN,
     Repository,
@@ -106,9 +105,8 @@ class LayerUploads:
                 f"describe {max(0, last - first + 1)}"
             )
         parts = self._parts.get(upload.id, _Parts())
-        if upload.received + len(data) > LAYER_BYTES_MAX or parts.taken >= PARTS_MAX:
-            what = f"a layer can have at most {PARTS_MAX} parts and {LAYER_BYTES_MAX} bytes"
-            raise AwsError("LimitExceededException", f"The layer upload exceeds the limit: {what}")
+        if parts.taken >= PARTS_MAX:
+            raise AwsError("LimitExceededException", f"A layer can be uploaded in at most {PARTS_MAX} parts")
         upload = await self._layers.append(upload, first, _once(data))
         self._remember(
             upload.id,
@@ -124,8 +122,6 @@ class LayerUploads:
         """CompleteLayerUpload."""
         repository = repository_of(self._catalog, caller, values)
         upload = self._layers.upload(repository, values["uploadId"])
-        if not upload.received:
-            raise refusals.empty_upload(repository, upload.id)
         if self._parts.get(upload.id, _Parts()).too_small:
             raise AwsError("LayerPartTooSmallException", _TOO_SMALL)
         layer = await self._layers.finish(upload, values["layerDigests"])

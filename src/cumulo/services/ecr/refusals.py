@@ -102,15 +102,6 @@ def layer_unused(repository: Repository, digest: str) -> AwsError:
     )
 
 
-def empty_upload(repository: Repository, upload_id: str) -> AwsError:
-    """CompleteLayerUpload of nothing."""
-    return AwsError(
-        "EmptyUploadException",
-        f"The upload with id '{upload_id}' in the repository with name '{repository.name}' in registry with id "
-        f"'{repository.account}' cannot be completed because it does not have any parts",
-    )
-
-
 def no_scan(repository: Repository, digest: str, tag: str) -> AwsError:
     """No scan of this image ever ran."""
     return AwsError(

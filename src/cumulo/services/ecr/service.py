@@ -11,7 +11,7 @@ from cumulo.base.ids import Ids
 from cumulo.services.ecr.catalog import StoredCatalog
 from cumulo.services.ecr.core import Layers
 from cumulo.services.ecr.downloads import Downloads
-from cumulo.services.ecr.images import Images
+from cumulo.services.ecr.images import Images, Missing
 from cumulo.services.ecr.layer_uploads import LayerUploads
 from cumulo.services.ecr.lifecycle import Lifecycle
 from cumulo.services.ecr.lifecycle_run import SETTLE_SECONDS, LifecycleRun
@@ -26,7 +26,11 @@ _ONE_OWNER = "registryId may be any account: one machine has one owner"
 
 
 class Ecr:
-    """The service.  Answer requests under `downloads.PREFIX` with `downloads`; run `run` beside the server."""
+    """The service.  Answer requests under `downloads.PREFIX` with `downloads`; run `run` beside the server.
+
+    missing   asked before BatchGetImage answers: a pull-through cache
+    extra     more operations, by AWS's names
+    """
 
     name = "ecr"
 
@@ -37,6 +41,7 @@ class Ecr:
         clock: Clock,
         ids: Ids,
         *,
+        missing: Missing | None = None,
         extra: Mapping[str, Operation] | None = None,
         settle_seconds: float = SETTLE_SECONDS,
     ) -> None:
@@ -45,7 +50,7 @@ class Ecr:
         self._extra = extra or {}
         self._lifecycle_run = LifecycleRun(catalog, clock, settle_seconds=settle_seconds)
         self._repositories = Repositories(catalog, clock)
-        self._images = Images(catalog, clock)
+        self._images = Images(catalog, clock, missing)
         self._layers = LayerUploads(catalog, layers, self.downloads)
         self._tags = Tags(catalog)
         self._policies = Policies(catalog)
