@@ -23,7 +23,7 @@ from cumulo.wire.door import Door
 from cumulo.wire.http import BytesBody, Headers, Request
 from cumulo.wire.keys import Keys
 from cumulo.wire.models import Models
-from cumulo.wire.service import Operation, Service
+from cumulo.wire.service import Service
 
 HOME, OTHER = "111111111111", "222222222222"
 REGION, FAR = "us-east-1", "eu-west-1"
@@ -197,11 +197,15 @@ class World:
 
     def operations(self):
         """Those of ECR as a whole, as the integration puts them together."""
-        found = dict(
-            Ecr(self.catalog, self.layers, self.clock, Ids(), extra=self.rules.operations()).operations()
+        ecr = Ecr(
+            self.catalog,
+            self.layers,
+            self.clock,
+            Ids(),
+            missing=self.rules.missing,
+            extra=self.rules.operations(),
         )
-        found["BatchGetImage"] = Operation(self.rules.caching(found["BatchGetImage"].run))
-        return found
+        return ecr.operations()
 
     async def companion(self, request):
         raise AssertionError("nothing here is for a companion")

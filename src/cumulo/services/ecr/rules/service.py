@@ -18,7 +18,6 @@ from cumulo.services.ecr.catalog import Change, StoredCatalog
 from cumulo.services.ecr.core import Layers
 from cumulo.services.ecr.model import Repository
 from cumulo.services.ecr.rules.arrivals import Arrivals
-from cumulo.services.ecr.rules.batches import CachedBatchGet
 from cumulo.services.ecr.rules.cache import OpenSource, PullCache
 from cumulo.services.ecr.rules.copying import Copier
 from cumulo.services.ecr.rules.events import ImageEvents, Outbox
@@ -34,7 +33,7 @@ from cumulo.services.ecr.rules.settings import AccountSettings
 from cumulo.services.ecr.rules.signing import Signing
 from cumulo.services.ecr.rules.templates import CREATE_ON_PUSH, Templates
 from cumulo.state.store import Store
-from cumulo.wire.service import Coverage, Operation, Run
+from cumulo.wire.service import Coverage, Operation
 
 _NO_SCANNER = "kept and shown; nothing is scanned, for there is no scanner"
 _NO_SIGNER = "kept and shown; nothing is signed, and the status says so"
@@ -178,10 +177,6 @@ class Rules:
         """
         here = await self.cache.fresh(account, region, name, reference)
         return self._catalog.find(account, region, name) if here else None
-
-    def caching(self, batch_get_image: Run) -> Run:
-        """BatchGetImage that fetches what a cache should have; what cannot be had is among its failures."""
-        return CachedBatchGet(batch_get_image, self.missing).run
 
     def _fetched(self, repository: Repository) -> set[str]:
         """What is in a repository that is a cache."""
