@@ -26,10 +26,10 @@ from cumulo.state.store import Store, StoreError
 
 GIB = 1 << 30
 EVERY_SECONDS = 300.0
-SETTLE_SECONDS = 2.0  # between a change and its record, so that a push of many images makes few
+SETTLE_SECONDS = 2.0  # between a change and its record, so that many pushes make few; longer where much is held
 BILLED_SECONDS_MAX = 366 * 86_400.0  # for a clock that jumped
 STANDARD, ARCHIVE, RESTORE = "storage", "storage_archive", "archive_restore"  # lines of the price book
-_LOOK_AT_ONCE = 500  # images between which others have their turn
+_LOOK_AT_ONCE = 50  # images between which others have their turn
 
 
 class Blob(NamedTuple):
@@ -124,6 +124,7 @@ class StorageMeter:
         self._layers = layers
         self._marks = store.table("ecr_metered", _Mark)
         self._held: Holdings = {}
+        self._looked = 0  # images, the last time
         self._changed = asyncio.Event()
 
     def heard(self, change: Change) -> None:
@@ -148,7 +149,7 @@ class StorageMeter:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(EVERY_SECONDS):
                         await self._changed.wait()
-                        await asyncio.sleep(min(60.0, SETTLE_SECONDS + len(self._held) / 100))
+                        await asyncio.sleep(min(60.0, SETTLE_SECONDS + self._looked / 1000))
                 self._changed.clear()
                 with contextlib.suppress(StoreError):  # recorded again from the same moment
                     await self.turn()
@@ -179,6 +180,7 @@ class StorageMeter:
                 looked += 1
                 if looked % _LOOK_AT_ONCE == 0:
                     await asyncio.sleep(0)
+        self._looked = looked
         return await asyncio.to_thread(holdings, blobs, arns)
 
     def clear(self) -> None:
