@@ -75,7 +75,7 @@ class Lifecycle:
             first = int(key) + 1 if key.isdigit() else 0
             return ((at, rows[at]) for at in range(first, len(rows)))
 
-        found, token = one_page(after, lambda one: str(one[0]), values)
+        found, token = await one_page(after, lambda one: str(one[0]), values)
         return named(
             repository,
             lifecyclePolicyText=preview.text,
