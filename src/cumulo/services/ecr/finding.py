@@ -1,5 +1,6 @@
 """Which repository and which page a request means."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Protocol, TypeVar
@@ -11,6 +12,7 @@ from cumulo.wire.service import Values
 
 T = TypeVar("T")
 PAGE_DEFAULT = 100
+LOOKED_AT_ONCE = 2_000  # a few milliseconds
 
 
 class Repositories(Protocol):
@@ -31,21 +33,36 @@ def repository_of(catalog: Repositories, caller: Caller, values: Values) -> Repo
     return catalog.repository(account_of(caller, values), caller.region, values["repositoryName"])
 
 
-def one_page(
+async def one_page(
     items: Callable[[str], Iterable[T]],
     key: Callable[[T], str],
     values: Values,
     *,
     default: int = PAGE_DEFAULT,
+    wanted: Callable[[T], bool] = lambda _item: True,
 ) -> tuple[list[T], str | None]:
-    """A page of `items(after)`, which yields those whose key is greater, in order; and the next token."""
+    """A page of those `items(after)` that are wanted, and the next token.
+
+    `items` yields what has a greater key, in order.  Others have their turn while it takes long, so it is asked again
+    after each of them: things may change in between.
+    """
     token = values.get("nextToken")
     after = decode_marker(token, "InvalidParameterException") if token else ""
     size = int(values.get("maxResults") or default)
-    taken = list(islice(items(after), size + 1))
-    more = len(taken) > size
-    del taken[size:]
-    return taken, encode_marker(key(taken[-1])) if more else None
+    taken: list[T] = []
+    while True:
+        looked = 0
+        for item in islice(items(after), LOOKED_AT_ONCE):
+            looked += 1
+            last = item
+            if wanted(item):
+                if len(taken) == size:
+                    return taken, encode_marker(key(taken[-1]))
+                taken.append(item)
+        if looked < LOOKED_AT_ONCE:
+            return taken, None
+        after = key(last)
+        await asyncio.sleep(0)
 
 
 def no_paging(values: Values, named: str) -> None:

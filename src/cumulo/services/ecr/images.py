@@ -67,15 +67,19 @@ class Images:
         """ListImages: a line for each tag, and one for each image without."""
         shelf = self._catalog.shelf(repository_of(self._catalog, caller, values))
 
-        def after(key: str) -> Iterator[tuple[str, str]]:
+        def after(key: str) -> Iterator[tuple[Image, str]]:
             for image in shelf.starting(key.partition(_SEPARATOR)[0]):
-                if _wanted(image, shelf, values, "ACTIVE"):
-                    for tag in shelf.tags_of(image.digest) or [""]:
-                        if f"{image.digest}{_SEPARATOR}{tag}" > key:
-                            yield image.digest, tag
+                for tag in shelf.tags_of(image.digest) or [""]:
+                    if f"{image.digest}{_SEPARATOR}{tag}" > key:
+                        yield image, tag
 
-        found, token = one_page(after, _SEPARATOR.join, values)
-        return {"imageIds": [image_id(digest, tag) for digest, tag in found], "nextToken": token}
+        found, token = await one_page(
+            after,
+            lambda row: f"{row[0].digest}{_SEPARATOR}{row[1]}",
+            values,
+            wanted=lambda row: _wanted(row[0], shelf, values, "ACTIVE"),
+        )
+        return {"imageIds": [image_id(image.digest, tag) for image, tag in found], "nextToken": token}
 
     async def describe(self, caller: Caller, values: Values) -> Values | None:
         """DescribeImages."""
@@ -89,10 +93,15 @@ class Images:
 
         def after(digest: str) -> Iterator[Image]:
             for image in shelf.starting(digest):
-                if image.digest > digest and _wanted(image, shelf, values, "ACTIVE"):
+                if image.digest > digest:
                     yield image
 
-        found, token = one_page(after, lambda image: image.digest, values)
+        found, token = await one_page(
+            after,
+            lambda image: image.digest,
+            values,
+            wanted=lambda image: _wanted(image, shelf, values, "ACTIVE"),
+        )
         details = [detail_view(image, shelf.tags_of(image.digest)) for image in found]
         return {"imageDetails": details, "nextToken": token}
 
@@ -218,7 +227,7 @@ class Images:
         def after(key: str) -> Iterator[Image]:
             return (image for image in found if _age(image) > key)
 
-        rows, token = one_page(after, _age, values, default=REFERRERS_PAGE)
+        rows, token = await one_page(after, _age, values, default=REFERRERS_PAGE)
         return {"referrers": [referrer_view(image) for image in rows], "nextToken": token}
 
 

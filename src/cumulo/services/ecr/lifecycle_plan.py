@@ -16,7 +16,7 @@ from cumulo.services.ecr.mutability import matches
 DAY_SECONDS = 86_400.0
 
 
-class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+class Candidate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the rules look at of an image.  Moments in seconds since the epoch; 0 when it never was."""
 
     digest: str
@@ -35,7 +35,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
         return max(self.pushed_at, self.activated_at)
 
 
-class Action(msgspec.Struct, frozen=True, kw_only=True):
+class Action(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What happens to an image: `expire` or `transition` (to the archive), by the rule of this priority."""
 
     digest: str
@@ -46,10 +46,8 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
 def plan(images: Iterable[Candidate], rules: Sequence[Rule], now: float) -> list[Action]:
     """The actions, in the order in which they can be carried out: a list before its images."""
     known = {image.digest: image for image in images}
-    every = sorted(
-        (image for image in known.values() if not image.subject),
-        key=lambda image: (image.since, image.digest),
-    )
+    every = [image for image in known.values() if not image.subject]
+    every.sort(key=lambda image: image.since)  # of the same age, in the order in which they are given
     taken: set[str] = set()
     marked: dict[str, Action] = {}
     for rule in sorted(rules, key=lambda rule: rule.priority):

@@ -49,8 +49,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 def read(text: str) -> tuple[Rule, ...]:
     """The rules of a policy, by priority.  AwsError InvalidParameterException."""
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
+        document = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
         raise _failure("Could not map policyString into LifecyclePolicy.") from None
     if not isinstance(document, dict):
         raise _failure("Could not map policyString into LifecyclePolicy.")
@@ -65,7 +65,7 @@ def read(text: str) -> tuple[Rule, ...]:
 
 def normal(text: str) -> str:
     """A policy without its white space, as ECR shows it."""
-    return json.dumps(json.loads(text), separators=(",", ":"), ensure_ascii=False)
+    return msgspec.json.encode(msgspec.json.decode(text)).decode()
 
 
 # -- one rule, as the schema has it ------------------------------------------------------------------------

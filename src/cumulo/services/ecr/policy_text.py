@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from cumulo.base.errors import AwsError
 from cumulo.services.ecr.refusals import constraint
 
@@ -26,12 +28,12 @@ _LOCKED = "ecr:setrepositorypolicy"
 def read(text: str) -> dict[str, Any]:
     """A repository policy.  AwsError InvalidParameterException when ECR would not take it."""
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
+        document = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
         raise _invalid() from None
     if not isinstance(document, dict) or not set(document) <= {"Version", "Id", "Statement"}:
         raise _invalid()
-    if document.get("Version") not in _VERSIONS or not isinstance(document.get("Id", ""), str):
+    if document.get("Version", _VERSIONS[0]) not in _VERSIONS or not isinstance(document.get("Id", ""), str):
         raise _invalid()
     statements = list(_statements(document))
     if not statements or not all(_is_statement(one) for one in statements):

@@ -13,7 +13,7 @@ PREVIEWS_MAX = 100  # the oldest is forgotten
 KEPT_SECONDS = 24 * 3600.0
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An image that a policy would remove (`expire`) or archive (`transition`)."""
 
     digest: str

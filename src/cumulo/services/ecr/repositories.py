@@ -56,7 +56,7 @@ class Repositories:
         def after(name: str) -> Iterable[Repository]:
             return self._catalog.repositories(account, caller.region, name)
 
-        found, token = one_page(after, lambda one: one.name, values)
+        found, token = await one_page(after, lambda one: one.name, values)
         return {"repositories": [repository_view(one, caller) for one in found], "nextToken": token}
 
     async def delete(self, caller: Caller, values: Values) -> Values | None:
