@@ -46,9 +46,15 @@ class Registry:
             Pulls(desk, layers), Uploads(desk, layers, sources), Pushes(desk, layers, needs), Lists(desk)
         )
 
-    def wants(self, path: str) -> bool:
-        """Whether a path (still percent-encoded) is the registry's."""
-        return path == "/v2" or path.startswith("/v2/")
+    def wants(self, request: Request) -> bool:
+        """Whether a request is for the registry: under /v2/, and not signed, as other services' calls to such paths are."""
+        path = request.path
+        if not path.startswith("/v2") or path[3:4] not in {"", "/"}:
+            return False
+        signed = (
+            request.headers.get("authorization").startswith("AWS4-") or "X-Amz-Signature=" in request.query
+        )
+        return not signed
 
     async def __call__(self, request: Request, /) -> Response:
         """Answer a request."""
@@ -63,7 +69,10 @@ class Registry:
             return error_answer(RegistryError(500, "UNKNOWN", "the store is broken"))
         except StoreError as error:
             self._log.warning("not_kept", error=str(error))
-            return error_answer(RegistryError(507, "UNAVAILABLE", "There is no space left to keep this."))
+            return error_answer(RegistryError(507, "UNAVAILABLE", "The store cannot keep this now."))
+        except Exception:  # noqa: BLE001 - whatever it is, clients get an answer of the specification
+            self._log.exception("failed", method=request.method, path=request.path)
+            return error_answer(RegistryError(500, "UNKNOWN", "Internal server error"))
 
     async def _answer(self, request: Request) -> Response:
         visit = self._access.visit(request)
