@@ -1,19 +1,22 @@
 """Finds repositories for requests: checks names, asks who may, and lets others make what is missing."""
 
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from cumulo.base.errors import AwsError
 from cumulo.services.ecr.core import Catalog
 from cumulo.services.ecr.model import Image, Repository
 from cumulo.services.ecr.registry.access import Authorize, Visit
-from cumulo.services.ecr.registry.answers import RegistryError, no_manifest
+from cumulo.services.ecr.registry.answers import RegistryError
 from cumulo.services.ecr.registry.routes import is_name
+
+T = TypeVar("T")
+_PULL, _IMPORT = "ecr:BatchGetImage", "ecr:BatchImportUpstreamImage"
 
 Missing = Callable[[str, str, str, str], Awaitable[Repository | None]]
 """(account, region, repository, reference): awaited when a pull finds no repository, manifest or blob, and before a tag
-is answered, which may have moved upstream (pull-through cache).  It gives the repository when what was asked for is in
-it now."""
+is answered, which may have moved upstream (pull-through cache).  It gives the repository when what was asked for is
+there now."""
 
 OnPush = Callable[[str, str, str], Awaitable[Repository | None]]
 """(account, region, repository): awaited when a push finds no repository (create-on-push)."""
@@ -49,33 +52,57 @@ class Desk:
         self.authorize(visit.caller, action, repository)
         return repository
 
-    async def to_pull(self, visit: Visit, name: str, reference: str) -> Repository:
-        """A repository to pull from; made when somebody knows where from."""
+    async def pull(
+        self,
+        visit: Visit,
+        name: str,
+        reference: str,
+        look: Callable[[Repository], T | None],
+        *,
+        may_move: bool = False,
+    ) -> tuple[Repository, T | None]:
+        """A repository to pull from, and what `look` finds there; others are asked for what is missing, once.
+
+        `may_move`: they are asked for what is here, too, for it may be another image upstream by now.
+        """
         found = self.catalog.find(visit.account, visit.region, checked(name))
-        if found is None:
-            found = await self.fetched(visit, name, reference)
-        if found is None:
-            return self.catalog.repository(visit.account, visit.region, name)  # which says that there is none
-        self.authorize(visit.caller, "ecr:BatchGetImage", found)
-        return found
+        what = None
+        if found is not None:
+            self.authorize(visit.caller, _PULL, found)
+            what = look(found)
+            if what is not None and not (may_move and self._may_fetch(visit, name)):
+                return found, what
+        fetched = await self._fetched(visit, name, reference)
+        if fetched is None:
+            return found or self.catalog.repository(visit.account, visit.region, name), what
+        self.authorize(visit.caller, _PULL, fetched)
+        return fetched, look(fetched)
 
     async def to_push(self, visit: Visit, name: str, action: str) -> Repository:
         """A repository to push to; made when there is a template for it."""
         found = self.catalog.find(visit.account, visit.region, checked(name))
         if found is None and self._on_push is not None:
-            self.authorize(visit.caller, action, _not_yet(visit, name))
+            self.authorize(visit.caller, "ecr:CreateRepository", nominal(visit, name))
             found = await self._on_push(visit.account, visit.region, name)
         if found is None:
-            return self.catalog.repository(visit.account, visit.region, name)
+            found = self.catalog.repository(
+                visit.account, visit.region, name
+            )  # which says that there is none
         self.authorize(visit.caller, action, found)
         return found
 
-    async def fetched(self, visit: Visit, name: str, reference: str) -> Repository | None:
-        """What somebody else makes of what is missing; None when nobody does."""
+    def _may_fetch(self, visit: Visit, name: str) -> bool:
+        """Whether somebody can be asked, and the caller may cause it."""
+        try:
+            self.authorize(visit.caller, _IMPORT, nominal(visit, name))
+        except AwsError:
+            return False
+        return self._missing is not None
+
+    async def _fetched(self, visit: Visit, name: str, reference: str) -> Repository | None:
         if self._missing is None:
             return None
-        known = self.catalog.find(visit.account, visit.region, name)
-        self.authorize(visit.caller, "ecr:BatchGetImage", known or _not_yet(visit, name))
+        self.authorize(visit.caller, _IMPORT, nominal(visit, name))
         return await self._missing(visit.account, visit.region, name, reference)
 
     def image(self, repository: Repository, reference: str) -> Image | None:
@@ -91,16 +118,9 @@ class Desk:
             return None
         return image if image.status == "ACTIVE" else None
 
-    def image_or_404(self, repository: Repository, reference: str) -> Image:
-        """The same, or RegistryError MANIFEST_UNKNOWN."""
-        image = self.image(repository, reference)
-        if image is None:
-            raise no_manifest({"Name": repository.name, "Reference": reference})
-        return image
 
-
-def _not_yet(visit: Visit, name: str) -> Repository:
-    """A repository that may come into being, to ask who may cause that: nobody but its account."""
+def nominal(visit: Visit, name: str) -> Repository:
+    """A repository that is not there (`*`: the registry), to ask who might use it."""
     return Repository(account=visit.account, region=visit.region, name=name, created_at=0.0)
 
 
