@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.unit.ecr_rules.rules_kit import FAR, HOME, OTHER, REGION, play, refused
 
 from cumulo.base.caller import Caller
@@ -230,6 +232,47 @@ ASKED = Question(
 )
 def test_a_policy_allows_what_it_says(changes, allowed):
     assert allows(policy(**changes), ASKED) == allowed
+
+
+WORDS = st.sampled_from(
+    [
+        "Version",
+        "2012-10-17",
+        "Statement",
+        "Effect",
+        "Allow",
+        "Deny",
+        "Principal",
+        "AWS",
+        "*",
+        "Action",
+        "ecr:*",
+        "Resource",
+        "Condition",
+        "StringLike",
+        "aws:PrincipalAccount",
+        OTHER,
+        "Sid",
+        "NotAction",
+        "NotPrincipal",
+    ]
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | WORDS | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(JSON, st.dictionaries(WORDS, JSON, max_size=5))
+def test_whatever_is_put_as_a_policy_is_judged(document, changes):
+    statement = json.loads(policy())["Statement"][0] | changes
+    for wanted in (document, {"Statement": document}, {"Statement": [statement]}):
+        text = json.dumps(wanted)
+        for resources in (True, False):
+            if fault(text, resources=resources) and fault(text, resources=not resources):
+                assert not allows(text, ASKED)
+        allows(text, ASKED)
 
 
 def test_a_denial_wins_also_when_its_condition_is_not_known():
