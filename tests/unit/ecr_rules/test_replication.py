@@ -136,10 +136,13 @@ def test_a_replication_sets_out_no_other(tmp_path):
             "PutReplicationConfiguration", region=FAR, replicationConfiguration=rules((HOME, "us-west-2"))
         )
         it.clock.advance(1)
-        await it.push(await it.create(), "v1")
+        image = await it.push(await it.create(), "v1")
         for _ in range(2):
             assert await it.rules.replicator.work()
             await it.reopen()
+        await it.catalog.delete([image])
+        await it.reopen()
+        assert await it.rules.replicator.work()
         assert it.has("app", "v1", region=FAR)
         assert it.catalog.find(HOME, "us-west-2", "app") is None
 
