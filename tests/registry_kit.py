@@ -124,7 +124,9 @@ class RegistryProcess:
         env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
         argv = [sys.executable, "-m", "tests.registry_kit", str(self.data), self.mode]
         with self.log.open("a") as log:
-            self.child = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=log, text=True, env=env)
+            self.child = subprocess.Popen(
+                argv, stdout=subprocess.PIPE, stderr=log, text=True, env=env, cwd=Path(__file__).parent.parent
+            )
         assert self.child.stdout is not None
         line = self.child.stdout.readline()
         assert line, f"the registry did not start:\n{self.log.read_text()[-4000:]}"
