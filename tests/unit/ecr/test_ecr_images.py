@@ -275,7 +275,9 @@ def test_what_is_archived_cannot_be_pulled_until_it_is_restored(it, ecr, app):
     assert ecr.batch_get_image(**app, imageIds=[{"imageTag": "v1"}])["failures"] == []
 
 
-def test_a_push_brings_an_image_back_from_the_archive(it, ecr, app):
+@pytest.mark.parametrize("mutability", ["MUTABLE", "IMMUTABLE"])
+def test_a_push_brings_an_image_back_from_the_archive(it, ecr, app, mutability):
+    ecr.put_image_tag_mutability(**app, imageTagMutability=mutability)
     digest = it.push(tag="v1")
     ecr.update_image_storage_class(**app, imageId={"imageDigest": digest}, targetStorageClass="ARCHIVE")
     assert it.push(tag="v1") == digest
