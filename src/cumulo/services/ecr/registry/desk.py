@@ -11,12 +11,12 @@ from cumulo.services.ecr.registry.answers import RegistryError
 from cumulo.services.ecr.registry.routes import is_name
 
 T = TypeVar("T")
-_PULL, _IMPORT = "ecr:BatchGetImage", "ecr:BatchImportUpstreamImage"
+_PULL = "ecr:BatchGetImage"
 
 Missing = Callable[[str, str, str, str], Awaitable[Repository | None]]
 """(account, region, repository, reference): awaited when a pull finds no repository, manifest or blob, and before a tag
-is answered, which may have moved upstream (pull-through cache).  It gives the repository when what was asked for is
-there now."""
+is answered, which may have moved upstream (pull-through cache).  It gives the repository when what was asked for is in
+it now."""
 
 OnPush = Callable[[str, str, str], Awaitable[Repository | None]]
 """(account, region, repository): awaited when a push finds no repository (create-on-push)."""
@@ -53,57 +53,33 @@ class Desk:
         return repository
 
     async def pull(
-        self,
-        visit: Visit,
-        name: str,
-        reference: str,
-        look: Callable[[Repository], T | None],
-        *,
-        may_move: bool = False,
+        self, visit: Visit, name: str, reference: str, look: Callable[[Repository], T | None]
     ) -> tuple[Repository, T | None]:
-        """A repository to pull from, and what `look` finds there; others are asked for what is missing, once.
-
-        `may_move`: they are asked for what is here, too, for it may be another image upstream by now.
-        """
+        """A repository to pull from, and what `look` finds there; others are asked for what is missing, once."""
         found = self.catalog.find(visit.account, visit.region, checked(name))
-        what = None
-        if found is not None:
-            self.authorize(visit.caller, _PULL, found)
-            what = look(found)
-            if what is not None and not (may_move and self._may_fetch(visit, name)):
-                return found, what
-        fetched = await self._fetched(visit, name, reference)
-        if fetched is None:
-            return found or self.catalog.repository(visit.account, visit.region, name), what
-        self.authorize(visit.caller, _PULL, fetched)
-        return fetched, look(fetched)
+        self.authorize(visit.caller, _PULL, found or nominal(visit, name))
+        what = look(found) if found is not None else None
+        fixed = what is not None and ":" in reference
+        fetched = (
+            None
+            if fixed or self._missing is None
+            else await self._missing(visit.account, visit.region, name, reference)
+        )
+        if fetched is not None:
+            self.authorize(visit.caller, _PULL, fetched)
+            return fetched, look(fetched)
+        return found or self.catalog.repository(visit.account, visit.region, name), what
 
     async def to_push(self, visit: Visit, name: str, action: str) -> Repository:
         """A repository to push to; made when there is a template for it."""
         found = self.catalog.find(visit.account, visit.region, checked(name))
         if found is None and self._on_push is not None:
-            self.authorize(visit.caller, "ecr:CreateRepository", nominal(visit, name))
+            self.authorize(visit.caller, action, nominal(visit, name))
             found = await self._on_push(visit.account, visit.region, name)
         if found is None:
-            found = self.catalog.repository(
-                visit.account, visit.region, name
-            )  # which says that there is none
+            found = self.catalog.repository(visit.account, visit.region, name)  # says that there is none
         self.authorize(visit.caller, action, found)
         return found
-
-    def _may_fetch(self, visit: Visit, name: str) -> bool:
-        """Whether somebody can be asked, and the caller may cause it."""
-        try:
-            self.authorize(visit.caller, _IMPORT, nominal(visit, name))
-        except AwsError:
-            return False
-        return self._missing is not None
-
-    async def _fetched(self, visit: Visit, name: str, reference: str) -> Repository | None:
-        if self._missing is None:
-            return None
-        self.authorize(visit.caller, _IMPORT, nominal(visit, name))
-        return await self._missing(visit.account, visit.region, name, reference)
 
     def image(self, repository: Repository, reference: str) -> Image | None:
         """The image of a tag or digest; None when there is none, or when it is in the archive."""

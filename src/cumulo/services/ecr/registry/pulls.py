@@ -54,9 +54,11 @@ class Pulls:
         """GET and HEAD /v2/<name>/manifests/<reference>."""
         if ":" in reference and not is_digest(reference):
             raise bad_digest(reference)
+        if ":" not in reference and not is_tag(reference):
+            self._desk.known(visit, name, "ecr:BatchGetImage")
+            raise no_manifest({"Name": name, "Reference": reference[:300]})
         look = partial(self._named, reference)
-        may_move = ":" not in reference
-        repository, image = await self._desk.pull(visit, name, reference, look, may_move=may_move)
+        repository, image = await self._desk.pull(visit, name, reference, look)
         if image is None:
             raise no_manifest({"Name": name, "Reference": reference[:300]})
         data = self._desk.catalog.manifest(image)
@@ -74,8 +76,6 @@ class Pulls:
         return answer(200, headers, data)
 
     def _named(self, reference: str, repository: Repository) -> Image | None:
-        if ":" not in reference and not is_tag(reference):
-            return None
         return self._desk.image(repository, reference)
 
     def _for_client(
