@@ -195,6 +195,27 @@ def test_excluded_principals_are_known_by_their_keys(tmp_path):
     play(tmp_path, story)
 
 
+def test_a_reset_forgets_everything(tmp_path):
+    async def story(it):
+        await it.call("PutAccountSetting", name="BLOB_MOUNTING", value="ENABLED")
+        await it.call("PutRegistryPolicy", policyText=policy())
+        await it.call("CreateRepositoryCreationTemplate", prefix="ROOT", appliedFor=["CREATE_ON_PUSH"])
+        await it.call("CreatePullThroughCacheRule", ecrRepositoryPrefix="hub", upstreamRegistryUrl="quay.io")
+        configuration = {"rules": [{"destinations": [{"region": FAR, "registryId": HOME}]}]}
+        await it.call("PutReplicationConfiguration", replicationConfiguration=configuration)
+        await it.push(await it.create(), "v1")
+        assert await it.rules.replicator.work()
+        await it.catalog.clear()
+        await it.rules.reset()
+        await it.reopen()
+        rows = await it.store.query("SELECT DISTINCT tbl FROM records")
+        assert {tbl for (tbl,) in rows} <= {"ecr_layers", "ecr_metered"}
+        assert not it.rules.blob_mounting(HOME, REGION)
+        assert await it.rules.on_push(HOME, REGION, "app") is None
+
+    play(tmp_path, story)
+
+
 ARN = f"arn:aws:ecr:us-east-1:{HOME}:repository/prod/app"
 ASKED = Question(
     account=OTHER,
