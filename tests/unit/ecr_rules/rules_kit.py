@@ -170,6 +170,7 @@ class World:
         self.clock = VirtualClock()
         self.bus, self.secrets, self.upstream, self.sink = Bus(), SecretBox(), Upstream(), Sink()
         self.principals = {}
+        self.local_upstreams = True
 
     async def open(self):
         self.store = Store(self.folder / "db", synchronous="OFF")
@@ -185,6 +186,7 @@ class World:
             secrets=self.secrets,
             bus=self.bus,
             open_source=self.upstream.open,
+            local_upstreams=self.local_upstreams,
             principal_of=lambda key: self.principals.get(key, ""),
         )
         self.meter = StorageMeter(self.store, self.clock, self.sink, self.catalog, self.layers)

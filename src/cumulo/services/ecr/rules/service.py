@@ -45,6 +45,7 @@ class Rules:
     incoming          a folder of its own, for layers that arrive from upstream
     secrets, bus      Secrets Manager and EventBridge
     open_source       a client for another registry
+    local_upstreams   whether a registry on this machine may be an upstream: not in shared mode
     principal_of      the ARN of who holds an access key; empty when it is not known
     """
 
@@ -60,6 +61,7 @@ class Rules:
         bus: EventBus,
         open_source: OpenSource,
         principal_of: Callable[[str], str],
+        local_upstreams: bool = True,
     ) -> None:
         self._store = store
         self._catalog = catalog
@@ -81,7 +83,7 @@ class Rules:
             arrivals=arrivals,
         )
         self._fetcher = Fetcher(incoming, catalog, layers, arrivals)
-        self.pull_through = PullThroughRules(store, clock, secrets)
+        self.pull_through = PullThroughRules(store, clock, secrets, local=local_upstreams)
         self.cache = PullCache(
             store,
             clock,
