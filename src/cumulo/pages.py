@@ -62,6 +62,7 @@ class Pages:
         token: str,
         shared: bool,
         reset: Callable[[], Awaitable[None]] | None,
+        containers: Handler,
     ) -> None:
         self._door = door
         self._clock = clock
@@ -82,6 +83,7 @@ class Pages:
             "/_cumulo/bill": self._guarded(bill),
             "/_cumulo/reset": self.reset,
             "/_cumulo/keys": self._guarded(self.keys, always=True),
+            "/_cumulo/containers": self._guarded(containers, always=True),
         }
         self._code = code
         self.is_ready = False
