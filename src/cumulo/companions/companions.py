@@ -55,6 +55,15 @@ class Companions:
         """Whether moto runs."""
         return self._process.running
 
+    def knows(self, service: str) -> bool:
+        """Whether a service may know anything: a real endpoint; or moto, which runs, or once was told something.
+
+        Who only tells it something asks this first, so as not to start moto for nothing.
+        """
+        if service in self._endpoints or self._process.running:
+            return True
+        return self._journal is not None and self._journal.exists()
+
     @property
     def pid(self) -> int | None:
         """The process id of moto while it runs."""

@@ -74,7 +74,7 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     """A manifest (of an image, an index, or an artifact) in a repository.
 
     digest        of the manifest, which lies in the content store
-    size_bytes    what AWS shows: the compressed layers and the configuration; of an index, its own manifest
+    size_bytes    what AWS shows: the compressed layers and the configuration; of an index, its largest image's
     config        digest of the configuration; layers: digests of the layers; children: digests of an index's manifests
     subject       digest of the image that this artifact is about; empty for ordinary images
     artifact_type what kind of artifact; for referrers
@@ -97,7 +97,8 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     annotations: Mapping[str, str] = {}
     pushed_at: float
     pulled_at: float = 0.0
-    archived_at: float = 0.0
+    archived_at: float = 0.0  # when it last was moved to the archive
+    activated_at: float = 0.0  # when it last came back
     status: str = "ACTIVE"  # ARCHIVED, ACTIVATING
 
     @property
