@@ -35,7 +35,6 @@ from cumulo.sandbox.contract import Early, Isolation, Launcher, Sandbox, Sandbox
 RUNTIME_PORT = 9001
 BOOST_VCPUS = 1.0  # what an initialization has at least: AWS gives it a whole one
 USER = "993:990"  # AWS's sbx_user1051, whatever the image says
-LABEL = "cumulo.instance"
 REMOVALS_MAX = 8  # at the same time
 _NAME = re.compile(r"[a-z0-9-]{1,40}")
 _NEEDED = (Capability.LISTEN_INSIDE, Capability.OUTPUT, Capability.PAUSE)
@@ -60,19 +59,15 @@ class ContainerLauncher:
     engine      runs the containers
     folder      holds their /tmp volumes, and is emptied at the start
     cloud_port  where the cloud is inside: 127.0.0.1:<cloud_port>
-    instance    tells this cloud's pods from those of others that share the engine
     owner       as which its pods are known
     """
 
     isolation = Isolation.FULL
 
-    def __init__(
-        self, engine: Engine, *, folder: Path, cloud_port: int, instance: str, owner: str = "lambda"
-    ) -> None:
+    def __init__(self, engine: Engine, *, folder: Path, cloud_port: int, owner: str = "lambda") -> None:
         self._engine = engine
         self._scratch = Scratch(folder)
         self._cloud_port = cloud_port
-        self._instance = instance
         self._owner = owner
         self._living: set[ContainerSandbox] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -81,9 +76,7 @@ class ContainerLauncher:
 
     async def open(self) -> None:
         """Remove what an earlier control plane left: environments do not outlive it.  EngineError."""
-        pods = [
-            pod for pod in await self._engine.pods(self._owner) if pod.labels.get(LABEL) == self._instance
-        ]
+        pods = await self._engine.pods(self._owner)
         slots = asyncio.Semaphore(REMOVALS_MAX)
 
         async def remove(pod: str) -> None:
@@ -211,7 +204,6 @@ class ContainerLauncher:
             name=spec.name,
             owner=self._owner,
             containers=(container,),
-            labels={LABEL: self._instance},
             network=NetworkMode.BRIDGE if on_bridge else NetworkMode.NONE,
         )
 

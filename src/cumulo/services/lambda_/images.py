@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError
 from cumulo.base.ports import ImageRegistry, ResolvedImage
+from cumulo.engines.engine import EngineError
 from cumulo.engines.images import Image, Images, Platform, PullError, Source
 from cumulo.sandbox.contract import ImageRoot, RuntimeHost
 from cumulo.sandbox.runtimes import catalog
@@ -166,6 +167,8 @@ class FunctionImages:
         except PullError as error:
             code, reason = _reason(error)
             raise ImageUnusable(code, reason) from error
+        except EngineError as error:
+            raise ImageUnusable("InternalError", f"The image could not be pulled: {error}") from error
 
     def _warning(self, image: Image) -> str:
         if image.platform.architecture == self._machine:
