@@ -16,7 +16,7 @@ from cumulo.base.ids import Ids
 from cumulo.base.log import Log
 from cumulo.services.lambda_ import states
 from cumulo.services.lambda_.code import CodeStore
-from cumulo.services.lambda_.model import LATEST, Fleet, Function, Version
+from cumulo.services.lambda_.model import LATEST, Fleet, Function, State, Version
 from cumulo.services.lambda_.names import Target
 from cumulo.services.lambda_.preparation import NotPreparable, Preparation
 from cumulo.services.lambda_.registry import Registry
@@ -99,6 +99,28 @@ class Transitions:
     async def remove_unused_code(self) -> int:
         """Remove code that nothing has referred to for long enough; how many zips went."""
         return await self._code.remove_unused(self._registry.digests())
+
+    async def changed(self, version: Version, lost: Outcome | None) -> None:
+        """The image of a callable version was lost, or (None) found again."""
+        target = Target(version.account, version.region, version.name)
+
+        def change(one: Version | None) -> Version | None:
+            if one is None or one.generation != version.generation:
+                return one  # updated meanwhile
+            if lost is not None and one.state in {State.ACTIVE, State.INACTIVE}:
+                return states.lose(one, lost)
+            return states.find(one) if lost is None and one.state is State.INACTIVE else one
+
+        function = self._registry.find(target)
+        published = self._registry.find_version(target, version.version)
+        if published is not None and (after := change(published)) is not published and after is not None:
+            self._registry.put_version(after)
+        elif function is not None:
+            latest, serving = change(function.latest), change(function.serving)
+            assert latest is not None, "it was not None before"
+            if latest is not function.latest or serving is not function.serving:
+                self._registry.put(msgspec.structs.replace(function, latest=latest, serving=serving))
+        await self._registry.commit()
 
     # -- the loop ----------------------------------------------------------------------------------------------
 
