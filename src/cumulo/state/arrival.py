@@ -1,7 +1,7 @@
 """One file that is arriving: pieces are gathered, and written and hashed in a thread while the next ones come.
 
 pieces ──▶ batches of 1 MiB ──▶ write + hash (thread)      one batch is written while the next is gathered
-                                 └─ every 64 MiB: fdatasync (another thread), so that the last sync is short
+                                 └─ every 32 MiB: fdatasync (another thread), so that the last sync is short
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 BATCH_BYTES: Final = 1024 * 1024
 BATCH_PIECES_MAX: Final = 512  # of one writev; the system allows 1,024
-SYNC_BYTES: Final = 64 * 1024 * 1024
+SYNC_BYTES: Final = 32 * 1024 * 1024
 READ_BYTES: Final = 1024 * 1024
 
 

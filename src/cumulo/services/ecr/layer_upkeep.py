@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 
 from cumulo.base.log import Log
+from cumulo.services.ecr.catalog import StoredCatalog
 from cumulo.services.ecr.layers import StoredLayers
 from cumulo.services.ecr.model import Layer
 from cumulo.state.store import StoreBroken, StoreError
@@ -72,3 +73,13 @@ class LayerUpkeep:
                     layers.drop_layer(key)
             await layers.store.commit()
             await asyncio.sleep(0)
+
+
+def needed_by(catalog: StoredCatalog) -> Callable[[Layer], bool]:
+    """Whether an image of a layer's repository needs it, by the catalog."""
+
+    def needs(layer: Layer) -> bool:
+        repository = catalog.find(layer.account, layer.region, layer.repository)
+        return repository is not None and catalog.shelf(repository).needs(layer.digest)
+
+    return needs

@@ -62,9 +62,9 @@ class StoredLayers:
         self.arrivals: dict[str, Arrival] = {}  # by upload; those that this process has touched
         self._touched: dict[str, float] = {}
         self._ids_now = {row.id for row in self.uploads.scan()}
-        self._counts: dict[str, int] = {}  # of a digest: how many repositories show it
-        for layer in self.layers.scan():
-            self._count(layer.digest, 1)
+        self._places: dict[str, set[str]] = {}  # of a digest: the records that show it
+        for key, layer in self.layers.items():
+            self._places.setdefault(layer.digest, set()).add(key)
 
     # -- layers --------------------------------------------------------------------------------------------
 
@@ -80,17 +80,17 @@ class StoredLayers:
         """The file of a blob that is here."""
         return self.content.path(digest)
 
-    def sources(self, account: str, region: str, digest: str) -> Layer | None:
-        """Some repository of the registry that has a blob."""
-        if digest not in self._counts:
-            return None
-        return next(
-            (one for one in self.layers.scan(join_key(account, region, "")) if one.digest == digest), None
-        )
+    def sources(self, account: str, region: str, digest: str) -> list[Layer]:
+        """Where in a registry a blob is shown."""
+        registry = join_key(account, region, "")
+        found = [
+            self.layers.get(key) for key in sorted(self._places.get(digest, ())) if key.startswith(registry)
+        ]
+        return [layer for layer in found if layer is not None]
 
     def shown(self, digest: str) -> bool:
         """Whether any repository shows a blob."""
-        return digest in self._counts
+        return digest in self._places
 
     async def put(self, repository: Repository, data: bytes, media_type: str = "") -> Layer:
         """Keep something small (a configuration) as a layer."""
@@ -142,7 +142,10 @@ class StoredLayers:
         if layer is not None:
             self.layers.delete(key)
             self.seen.pop(key, None)
-            self._count(layer.digest, -1)
+            keys = self._places[layer.digest]
+            keys.discard(key)
+            if not keys:
+                del self._places[layer.digest]
 
     async def _show(self, repository: Repository, digest: str, size: int, media_type: str) -> Layer:
         layer = self._add(repository, digest, size, media_type)
@@ -165,15 +168,8 @@ class StoredLayers:
             added_at=self.clock.now(),
         )
         self.layers.put(key, layer)
-        self._count(digest, 1)
+        self._places.setdefault(digest, set()).add(key)
         return layer
-
-    def _count(self, digest: str, change: int) -> None:
-        count = self._counts.get(digest, 0) + change
-        if count:
-            self._counts[digest] = count
-        else:
-            self._counts.pop(digest, None)
 
     # -- uploads -------------------------------------------------------------------------------------------
 

@@ -1,0 +1,102 @@
+"""Finds repositories for requests: checks names, asks who may, and lets others make what is missing."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Protocol
+
+from cumulo.base.errors import AwsError
+from cumulo.services.ecr.core import Catalog
+from cumulo.services.ecr.model import Image, Repository
+from cumulo.services.ecr.registry.access import Authorize, Visit
+from cumulo.services.ecr.registry.answers import RegistryError, no_manifest
+from cumulo.services.ecr.registry.routes import is_name
+
+Missing = Callable[[str, str, str, str], Awaitable[Repository | None]]
+"""(account, region, repository, reference): awaited when a pull finds no repository, manifest or blob (pull-through
+cache).  It gives the repository when it made what was missing."""
+
+OnPush = Callable[[str, str, str], Awaitable[Repository | None]]
+"""(account, region, repository): awaited when a push finds no repository (create-on-push)."""
+
+
+class Listed(Catalog, Protocol):
+    """The catalog, with a list of its repositories."""
+
+    def repositories(self, account: str, region: str, after: str = "") -> Iterator[Repository]:
+        """Those of a registry, sorted by name, after a name."""
+        ...
+
+
+class Desk:
+    """What every part of the registry needs to find things."""
+
+    def __init__(
+        self,
+        catalog: Listed,
+        *,
+        authorize: Authorize,
+        missing: Missing | None = None,
+        on_push: OnPush | None = None,
+    ) -> None:
+        self.catalog = catalog
+        self.authorize = authorize
+        self._missing = missing
+        self._on_push = on_push
+
+    def known(self, visit: Visit, name: str, action: str) -> Repository:
+        """A repository that must be there, and that the caller may use so."""
+        repository = self.catalog.repository(visit.account, visit.region, checked(name))
+        self.authorize(visit.caller, action, repository)
+        return repository
+
+    async def to_pull(self, visit: Visit, name: str, reference: str) -> Repository:
+        """A repository to pull from; made when somebody knows where from."""
+        found = self.catalog.find(visit.account, visit.region, checked(name))
+        if found is None:
+            found = await self.fetched(visit, name, reference)
+        if found is None:
+            return self.catalog.repository(visit.account, visit.region, name)  # which says that there is none
+        self.authorize(visit.caller, "ecr:BatchGetImage", found)
+        return found
+
+    async def to_push(self, visit: Visit, name: str, action: str) -> Repository:
+        """A repository to push to; made when there is a template for it."""
+        found = self.catalog.find(visit.account, visit.region, checked(name))
+        if found is None and self._on_push is not None:
+            found = await self._on_push(visit.account, visit.region, name)
+        if found is None:
+            return self.catalog.repository(visit.account, visit.region, name)
+        self.authorize(visit.caller, action, found)
+        return found
+
+    async def fetched(self, visit: Visit, name: str, reference: str) -> Repository | None:
+        """What somebody else makes of what is missing; None when nobody does."""
+        if self._missing is None:
+            return None
+        return await self._missing(visit.account, visit.region, name, reference)
+
+    def image(self, repository: Repository, reference: str) -> Image | None:
+        """The image of a tag or digest; None when there is none, or when it is in the archive."""
+        try:
+            if ":" in reference:
+                image = self.catalog.image(repository, digest=reference)
+            else:
+                image = self.catalog.image(repository, tag=reference)
+        except AwsError as error:
+            if error.code != "ImageNotFoundException":
+                raise
+            return None
+        return image if image.status == "ACTIVE" else None
+
+    def image_or_404(self, repository: Repository, reference: str) -> Image:
+        """The same, or RegistryError MANIFEST_UNKNOWN."""
+        image = self.image(repository, reference)
+        if image is None:
+            raise no_manifest({"Name": repository.name, "Reference": reference})
+        return image
+
+
+def checked(name: str) -> str:
+    """A repository's name; RegistryError NAME_INVALID when it cannot be one."""
+    if not is_name(name):
+        raise RegistryError(400, "NAME_INVALID", "invalid repository name", detail={"name": name[:300]})
+    return name
