@@ -1,17 +1,31 @@
 """ECR on a temporary store: layers in a folder, a clock that stands still, manifests to push."""
 
+import asyncio
 import contextlib
 import hashlib
+import io
 import json
 
+import botocore.session
+from botocore.awsrequest import AWSResponse
+from botocore.config import Config
+from tests.unit.wire.wire_door import MODELS, from_botocore
+
 from cumulo.base.clock import VirtualClock
-from cumulo.base.errors import AwsError
+from cumulo.base.ids import Ids
 from cumulo.services.ecr.catalog import StoredCatalog
-from cumulo.services.ecr.core import Upload
-from cumulo.services.ecr.model import DOCKER_LIST, DOCKER_MANIFEST, OCI_MANIFEST, Layer, Repository
-from cumulo.state.store import Store, join_key
+from cumulo.services.ecr.layers import StoredLayers
+from cumulo.services.ecr.model import DOCKER_LIST, DOCKER_MANIFEST, OCI_MANIFEST, Repository
+from cumulo.services.ecr.service import Ecr
+from cumulo.state.content import Content
+from cumulo.state.store import Store
+from cumulo.wire.door import Door
+from cumulo.wire.http import BytesBody, Headers, Request, Response
+from cumulo.wire.keys import Keys
+from cumulo.wire.service import Service
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
+SESSION = botocore.session.Session()
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
@@ -20,96 +34,14 @@ def sha(data):
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-class FolderLayers:
-    """Layers as small files; uploads in memory."""
-
-    def __init__(self, folder, clock):
-        self.folder, self.clock = folder, clock
-        self.layers, self.uploads, self.parts = {}, {}, {}
-        folder.mkdir(exist_ok=True)
-
-    def get(self, repository, digest):
-        return self.layers.get(join_key(repository.key, digest))
-
-    def path(self, digest):
-        return self.folder / digest[7:]
-
-    async def begin(self, repository):
-        number = f"{len(self.uploads) + 1:08x}-0000-4000-8000-000000000000"
-        self.uploads[number] = Upload(
-            id=number,
-            account=repository.account,
-            region=repository.region,
-            repository=repository.name,
-            received=0,
-            started_at=self.clock.now(),
-        )
-        self.parts[number] = b""
-        return self.uploads[number]
-
-    def upload(self, repository, upload_id):
-        found = self.uploads.get(upload_id)
-        if found is None or found.repository != repository.name:
-            raise AwsError("UploadNotFoundException", "no such upload")
-        return found
-
-    async def append(self, upload, first, pieces):
-        if first is not None and first != upload.received:
-            raise AwsError(
-                "InvalidLayerPartException",
-                "not the next part",
-                fields={
-                    "registryId": upload.account,
-                    "repositoryName": upload.repository,
-                    "uploadId": upload.id,
-                    "lastValidByteReceived": upload.received - 1,
-                },
-            )
-        async for piece in pieces:
-            self.parts[upload.id] += piece
-        self.uploads[upload.id] = found = _received(upload, len(self.parts[upload.id]))
-        return found
-
-    async def finish(self, upload, digests, media_type=""):
-        data = self.parts[upload.id]
-        if not data:
-            raise AwsError("EmptyUploadException", "nothing was uploaded")
-        if sha(data) not in digests:
-            raise AwsError("InvalidLayerException", "another digest")
-        repository = Repository(
-            account=upload.account, region=upload.region, name=upload.repository, created_at=0
-        )
-        if self.get(repository, sha(data)) is not None:
-            raise AwsError("LayerAlreadyExistsException", "it is here")
-        del self.uploads[upload.id]
-        return self.keep(repository, data, media_type)
-
-    async def cancel(self, upload):
-        del self.uploads[upload.id]
-
-    async def put(self, repository, data, media_type=""):
-        return self.keep(repository, data, media_type)
+class SmallLayers(StoredLayers):
+    """The real layers, with a short way to have a blob."""
 
     def keep(self, repository, data, media_type=""):
-        digest = sha(data)
-        self.path(digest).write_bytes(data)
-        layer = Layer(
-            account=repository.account,
-            region=repository.region,
-            repository=repository.name,
-            digest=digest,
-            size_bytes=len(data),
-            media_type=media_type,
-            added_at=self.clock.now(),
-        )
-        self.layers[join_key(repository.key, digest)] = layer
-        return layer
-
-
-def _received(upload, count):
-    from msgspec.structs import replace
-
-    return replace(upload, received=count)
+        path = self.content.path(sha(data))
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+        return self._add(repository, sha(data), len(data), media_type)
 
 
 class Registry:
@@ -118,17 +50,22 @@ class Registry:
     def __init__(self, path):
         self.path = path
         self.clock = VirtualClock()
-        self.layers = FolderLayers(path / "layers", self.clock)
         self.open()
 
     def open(self):
         self.store = Store(self.path / "store.db", synchronous="OFF")
+        self.content = Content(self.path / "content")
+        self.layers = SmallLayers(content=self.content, store=self.store, clock=self.clock, ids=Ids())
         self.catalog = StoredCatalog(self.store, self.layers, self.clock)
         self.changes = []
         self.catalog.listeners.append(self.changes.append)
 
-    async def reopen(self):
+    async def close(self):
+        self.content.close()
         await self.store.close()
+
+    async def reopen(self):
+        await self.close()
         self.open()
 
     async def create(self, name="app", **fields):
@@ -144,6 +81,85 @@ class Registry:
         return image_manifest(self.layers, repository, seed, **fields)
 
 
+class Cloud:
+    """ECR behind a real door, and boto's client of it."""
+
+    def __init__(self, path):
+        self.registry = Registry(path)
+        self.clock, self.layers, self.store = self.registry.clock, self.registry.layers, self.registry.store
+        self.ecr = Ecr(self.registry.catalog, self.layers, self.clock, Ids(), settle_seconds=0.0)
+        self.door = Door(
+            {"ecr": Service("ecr", self.ecr.operations())},
+            self._nobody,
+            models=MODELS,
+            keys=Keys(store=self.store, clock=self.clock, ids=Ids()),
+            ids=Ids(),
+            clock=self.clock,
+            verify=False,
+            account=ACCOUNT,
+            region=REGION,
+        )
+        self.client = self.client_of(ACCOUNT)
+
+    async def _nobody(self, request):
+        return Response(299, [], b"")
+
+    def client_of(self, account, region=REGION):
+        client = SESSION.create_client(
+            "ecr",
+            region_name=region,
+            endpoint_url="http://127.0.0.1:4566",
+            aws_access_key_id=account,
+            aws_secret_access_key="secret",
+            config=Config(retries={"max_attempts": 0}, parameter_validation=False),
+        )
+        client.meta.events.register("before-send.*", self._send)
+        return client
+
+    def _send(self, request, **_):
+        response = asyncio.run(self._whole(self.door, from_botocore(request)))
+        raw = io.BytesIO(response.body)
+        raw.stream = lambda *_a, **_k: iter([response.body])
+        return AWSResponse(request.url, response.status, dict(response.headers), raw)
+
+    async def _whole(self, handler, request):
+        response = await handler(request)
+        body = response.body
+        if not isinstance(body, bytes):
+            response.body = b"".join([piece async for piece in body])
+            await body.aclose()
+        return response
+
+    def download(self, url, method="GET", **headers):
+        """What a plain HTTP client gets under a link."""
+        path, _, query = url.removeprefix("http://127.0.0.1:4566").partition("?")
+        lines = Headers([(name.encode(), value.encode()) for name, value in headers.items()])
+        return asyncio.run(
+            self._whole(self.ecr.downloads, Request(method, path, query, lines, BytesBody(b"")))
+        )
+
+    def run(self, awaitable):
+        return asyncio.run(awaitable)
+
+    def push(self, name="app", tag="", *, seed="1", **fields):
+        """Push a small image through the API; its digest."""
+        repository = self.registry.catalog.repository(ACCOUNT, REGION, name)
+        manifest = image_manifest(self.layers, repository, seed, **fields).decode()
+        tagged = {"imageTag": tag} if tag else {}
+        answer = self.client.put_image(repositoryName=name, imageManifest=manifest, **tagged)
+        return answer["image"]["imageId"]["imageDigest"]
+
+
+@contextlib.contextmanager
+def cloud(path):
+    """A cloud that is closed at the end."""
+    made = Cloud(path)
+    try:
+        yield made
+    finally:
+        asyncio.run(made.registry.close())
+
+
 @contextlib.asynccontextmanager
 async def registry(path):
     """A registry that is closed at the end."""
@@ -151,7 +167,7 @@ async def registry(path):
     try:
         yield made
     finally:
-        await made.store.close()
+        await made.close()
 
 
 def image_manifest(layers, repository, seed="1", *, media_type=DOCKER_MANIFEST, size=100, **more):

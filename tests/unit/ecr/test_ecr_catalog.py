@@ -4,7 +4,7 @@ import asyncio
 import json
 
 import pytest
-from tests.unit.ecr.ecr_kit import artifact_manifest, image_manifest, list_manifest, registry, sha
+from ecr_kit import artifact_manifest, image_manifest, list_manifest, registry, sha
 
 from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError

@@ -66,11 +66,19 @@ class Bus:
 
     def __init__(self):
         self.events, self.errors = [], []
+        self.came = asyncio.Event()
 
     async def put(self, account, region, source, detail_type, detail, resources=(), *, at=None):
         if self.errors:
             raise self.errors.pop(0)
         self.events.append((account, region, detail_type, dict(detail), list(resources)))
+        self.came.set()
+
+    async def wait(self, detail_type, count):
+        """Wait until so many events of a kind have come."""
+        while len(self.of(detail_type)) < count:
+            self.came.clear()
+            await self.came.wait()
 
     def of(self, detail_type):
         return [event for event in self.events if event[2] == detail_type]
@@ -93,7 +101,7 @@ class Upstream:
     """A registry somewhere: manifests by tag and digest, blobs; counts what is asked of it."""
 
     def __init__(self):
-        self.manifests, self.blobs, self.asked, self.logins = {}, {}, [], []
+        self.manifests, self.blobs, self.asked, self.logins, self.hosts = {}, {}, [], [], []
         self.fault = None
         self.gate = None
 
@@ -107,11 +115,13 @@ class Upstream:
         for name in filter(None, (tag, sha(data))):
             self.manifests[repository, name] = (kind, data)
 
-    def open(self, host, login):
-        self.logins.append((host, login))
-        return self
+    @contextlib.asynccontextmanager
+    async def open(self, login):
+        self.logins.append(login)
+        yield self
 
     async def manifest(self, reference):
+        self.hosts.append(reference.host)
         self.asked.append(("manifest", reference.repository, reference.digest or reference.tag))
         if self.gate is not None:
             await self.gate.wait()
@@ -253,5 +263,3 @@ async def refused(code, awaitable, sentence=""):
     assert caught.value.code == code, caught.value
     assert sentence in caught.value.message
     return caught.value
-
-

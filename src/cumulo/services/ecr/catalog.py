@@ -11,6 +11,7 @@ A change is made in memory and in the store without an `await` in between, commi
 import asyncio
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -19,16 +20,15 @@ from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.services.ecr import refusals
 from cumulo.services.ecr.core import Layers
+from cumulo.services.ecr.intake import Push, accept
 from cumulo.services.ecr.manifest_store import ManifestStore
-from cumulo.services.ecr.manifests import Manifest, digest_of, is_digest, parse
-from cumulo.services.ecr.model import INDEXES, Image, Repository, Tag, no_repository
-from cumulo.services.ecr.mutability import is_immutable, tag_problem
+from cumulo.services.ecr.manifests import digest_of, is_digest, parse
+from cumulo.services.ecr.model import Image, Repository, Tag, no_repository
+from cumulo.services.ecr.mutability import tag_problem
 from cumulo.services.ecr.shelf import Shelf
 from cumulo.state.store import SEPARATOR, Store, join_key
 
 REPOSITORIES_MAX = 100_000  # in a registry
-IMAGES_MAX = 100_000  # in a repository
-TAGS_MAX = 1_000  # of an image
 PULLS_EVERY_SECONDS = 60.0  # a pull is written down at most so often; AWS promises once a day
 _THREAD_BYTES = 256 * 1024  # larger manifests are read outside the event loop
 _DROP_AT_ONCE = 1_000  # records removed before others have their turn
@@ -66,6 +66,7 @@ class StoredCatalog:
         self._names: dict[tuple[str, str], list[str]] = {}  # of a registry, sorted
         self._leaving: set[str] = set()  # repositories whose images are still being removed
         self.listeners: list[Listener] = []
+        self.uncounted: Callable[[Caller], bool] = lambda _caller: False  # whose pulls leave no trace
         self._load()
 
     def _load(self) -> None:
@@ -125,13 +126,17 @@ class StoredCatalog:
         self._tell(Change(kind="created", repository=repository))
         return repository
 
-    async def update(self, repository: Repository) -> Repository:
-        """Write a changed record.  AwsError RepositoryNotFoundException."""
+    async def update(self, repository: Repository, **changes: Any) -> Repository:
+        """Change fields of a record, whatever else has changed meanwhile; without `changes`, write it as it is given.
+
+        AwsError RepositoryNotFoundException.
+        """
         await self._store.ready()
-        self.repository(repository.account, repository.region, repository.name)
-        self._repositories.put(repository.key, repository)
+        current = self.repository(repository.account, repository.region, repository.name)
+        changed = replace(current, **changes) if changes else repository
+        self._repositories.put(changed.key, changed)
         await self._store.commit()
-        return repository
+        return changed
 
     async def remove(self, repository: Repository, *, force: bool = False) -> None:
         """Remove one; with all its images when forced.  AwsError RepositoryNotEmptyException."""
@@ -147,6 +152,7 @@ class StoredCatalog:
         del self._shelves[repository.key]
         self._leaving.add(repository.key)
         try:
+            self._layers.forget(repository)
             self._manifests.delete_under(repository.key)
             await self._drop_records(repository, shelf)
         finally:
@@ -180,6 +186,13 @@ class StoredCatalog:
         wanted = digest or (known.digest if known else "")
         image = shelf.images.get(wanted)
         if image is None or (tag and (known is None or known.digest != wanted)):
+            raise refusals.no_image(repository, digest, tag)
+        return image
+
+    def pullable(self, repository: Repository, *, tag: str = "", digest: str = "") -> Image:
+        """The image, when it can be pulled: what is archived cannot.  AwsError ImageNotFoundException."""
+        image = self.image(repository, tag=tag, digest=digest)
+        if image.status != "ACTIVE":
             raise refusals.no_image(repository, digest, tag)
         return image
 
@@ -230,75 +243,21 @@ class StoredCatalog:
         if digest and digest != found:
             raise refusals.digest_differs() if is_digest(digest) else _no_digest()
         repository = self.repository(repository.account, repository.region, repository.name)  # as it is now
-        image = self._accept(repository, parsed, found, len(manifest), tag)
+        shelf = self._shelf(repository)
+        moment = self._clock.now()
+        push = Push(parsed, found, len(manifest), tag, moment)
+        image = accept(push, repository, shelf, lambda blob: self._layers.get(repository, blob))
         self._manifests.put(image.key, manifest)
         self._images.put(image.key, image)
-        shelf = self._shelf(repository)
         shelf.put_image(image)
         if tag:
-            self._put_tag(repository, shelf, Tag(tag=tag, digest=found, tagged_at=self._clock.now()))
+            record = Tag(tag=tag, digest=found, tagged_at=moment)
+            self._tags.put(join_key(repository.key, tag), record)
+            shelf.put_tag(record)
         await self._store.commit()
         self._manifests.written(image.key)
         self._tell(Change(kind="pushed", repository=repository, image=image, tags=(tag,) if tag else ()))
         return image
-
-    def _put_tag(self, repository: Repository, shelf: Shelf, tag: Tag) -> None:
-        self._tags.put(join_key(repository.key, tag.tag), tag)
-        shelf.put_tag(tag)
-
-    def _accept(self, repository: Repository, parsed: Manifest, digest: str, size: int, tag: str) -> Image:
-        """What is stored of a manifest, when nothing speaks against it."""
-        shelf = self._shelf(repository)
-        old, tagged = shelf.images.get(digest), shelf.tags.get(tag) if tag else None
-        if tagged is not None and is_immutable(repository, tag):
-            raise refusals.tag_is_immutable(repository, tag)
-        if old is not None:
-            if not tag or (tagged is not None and tagged.digest == digest):
-                raise refusals.image_exists(repository, digest, tag)
-            if len(shelf.tags_of(digest)) >= TAGS_MAX:
-                raise refusals.too_many("tags", TAGS_MAX, f"image with digest '{digest}'")
-            return replace(old, status="ACTIVE", archived_at=0.0) if old.archived_at else old
-        if len(shelf.images) >= IMAGES_MAX:
-            where = f"repository with name '{repository.name}' in the registry with id '{repository.account}'"
-            raise refusals.too_many("images", IMAGES_MAX, where)
-        if parsed.media_type in INDEXES:
-            needed = self._children_bytes(repository, shelf, parsed)
-        else:
-            needed = self._blob_bytes(repository, parsed)
-        return Image(
-            account=repository.account,
-            region=repository.region,
-            repository=repository.name,
-            digest=digest,
-            media_type=parsed.media_type,
-            manifest_bytes=size,
-            size_bytes=needed,
-            config=parsed.config.digest if parsed.config else "",
-            config_media_type=parsed.config.media_type if parsed.config else "",
-            layers=tuple(layer.digest for layer in parsed.layers),
-            children=tuple(child.digest for child in parsed.children),
-            subject=parsed.subject,
-            artifact_type=parsed.artifact_type,
-            annotations=parsed.annotations,
-            pushed_at=self._clock.now(),
-        )
-
-    def _children_bytes(self, repository: Repository, shelf: Shelf, parsed: Manifest) -> int:
-        """The size that AWS shows for an index: that of the largest of its images."""
-        missing = [child.digest for child in parsed.children if child.digest not in shelf.images]
-        if missing:
-            raise refusals.images_missing(repository, dict.fromkeys(missing))
-        return max((shelf.images[child.digest].size_bytes for child in parsed.children), default=0)
-
-    def _blob_bytes(self, repository: Repository, parsed: Manifest) -> int:
-        """The size of an image: of its configuration and its layers, each once."""
-        assert parsed.config is not None, "only an index has no configuration"
-        needed = dict.fromkeys([parsed.config.digest, *(layer.digest for layer in parsed.layers)])
-        found = {digest: self._layers.get(repository, digest) for digest in needed}
-        missing = [digest for digest, layer in found.items() if layer is None]
-        if missing:
-            raise refusals.layers_missing(repository, missing)
-        return sum(layer.size_bytes for layer in found.values() if layer is not None)
 
     # -- deleting ----------------------------------------------------------------------------------------
 
@@ -353,14 +312,15 @@ class StoredCatalog:
 
     # -- changing ----------------------------------------------------------------------------------------
 
-    async def pulled(self, image: Image, caller: Caller) -> None:  # noqa: ARG002 - of the contract: who may be left out
-        """Somebody has pulled it: remember when."""
+    async def pulled(self, image: Image, caller: Caller) -> None:
+        """Somebody has pulled it: remember when, unless they asked not to be counted."""
         now = self._clock.now()
         shelf = self._shelf_of(image)
-        current = shelf.images[image.digest] if shelf is not None else image
-        if shelf is None or now - current.pulled_at < PULLS_EVERY_SECONDS:
+        if shelf is None or self.uncounted(caller):
             return
-        await self.change_image(replace(current, pulled_at=now), "pulled")
+        current = shelf.images[image.digest]
+        if now - current.pulled_at >= PULLS_EVERY_SECONDS:
+            await self.change_image(replace(current, pulled_at=now), "pulled")
 
     async def change_image(self, image: Image, kind: str) -> None:
         """Write what is new of an image (when it was pulled, archived), and tell of it as `kind`."""

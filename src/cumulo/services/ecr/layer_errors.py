@@ -46,7 +46,7 @@ def empty(upload: Upload) -> AwsError:
     """An upload without a byte."""
     return AwsError(
         "EmptyUploadException",
-        f"{_the_upload(upload, upload.id)} cannot be completed because it does not have any parts.",
+        f"{_the_upload(upload, upload.id)} cannot be completed because it does not have any parts",
     )
 
 

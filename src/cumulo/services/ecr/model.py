@@ -70,7 +70,7 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Image(msgspec.Struct, frozen=True, kw_only=True):
+class Image(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A manifest (of an image, an index, or an artifact) in a repository.
 
     digest        of the manifest, which lies in the content store
@@ -107,7 +107,7 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
         return join_key(self.account, self.region, self.repository, self.digest)
 
 
-class Tag(msgspec.Struct, frozen=True, kw_only=True):
+class Tag(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A name for an image: the store has it by (account, region, repository, tag)."""
 
     tag: str
@@ -115,7 +115,7 @@ class Tag(msgspec.Struct, frozen=True, kw_only=True):
     tagged_at: float
 
 
-class Layer(msgspec.Struct, frozen=True, kw_only=True):
+class Layer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A blob that a repository may show: the store has it by (account, region, repository, digest)."""
 
     account: str

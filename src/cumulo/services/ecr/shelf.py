@@ -1,6 +1,6 @@
 """What one repository holds, indexed: every question that a request asks is answered without looking at all of it."""
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, insort
 from collections.abc import Iterator
 
 from cumulo.services.ecr.model import Image, Tag
@@ -53,9 +53,9 @@ class Shelf:
         """Every blob that an image here needs."""
         return set(self._blobs)
 
-    def after(self, digest: str = "") -> Iterator[Image]:
-        """Images sorted by digest, those after `digest`.  Do not change the shelf meanwhile."""
-        for at in range(bisect_right(self._digests, digest), len(self._digests)):
+    def starting(self, digest: str = "") -> Iterator[Image]:
+        """Images sorted by digest, from `digest` on.  Do not change the shelf meanwhile."""
+        for at in range(bisect_left(self._digests, digest), len(self._digests)):
             yield self.images[self._digests[at]]
 
     # -- changing ----------------------------------------------------------------------------------------

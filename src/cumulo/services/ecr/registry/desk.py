@@ -11,8 +11,9 @@ from cumulo.services.ecr.registry.answers import RegistryError, no_manifest
 from cumulo.services.ecr.registry.routes import is_name
 
 Missing = Callable[[str, str, str, str], Awaitable[Repository | None]]
-"""(account, region, repository, reference): awaited when a pull finds no repository, manifest or blob (pull-through
-cache).  It gives the repository when it made what was missing."""
+"""(account, region, repository, reference): awaited when a pull finds no repository, manifest or blob, and before a tag
+is answered, which may have moved upstream (pull-through cache).  It gives the repository when what was asked for is in
+it now."""
 
 OnPush = Callable[[str, str, str], Awaitable[Repository | None]]
 """(account, region, repository): awaited when a push finds no repository (create-on-push)."""
@@ -62,6 +63,7 @@ class Desk:
         """A repository to push to; made when there is a template for it."""
         found = self.catalog.find(visit.account, visit.region, checked(name))
         if found is None and self._on_push is not None:
+            self.authorize(visit.caller, action, _not_yet(visit, name))
             found = await self._on_push(visit.account, visit.region, name)
         if found is None:
             return self.catalog.repository(visit.account, visit.region, name)
@@ -72,6 +74,8 @@ class Desk:
         """What somebody else makes of what is missing; None when nobody does."""
         if self._missing is None:
             return None
+        known = self.catalog.find(visit.account, visit.region, name)
+        self.authorize(visit.caller, "ecr:BatchGetImage", known or _not_yet(visit, name))
         return await self._missing(visit.account, visit.region, name, reference)
 
     def image(self, repository: Repository, reference: str) -> Image | None:
@@ -93,6 +97,11 @@ class Desk:
         if image is None:
             raise no_manifest({"Name": repository.name, "Reference": reference})
         return image
+
+
+def _not_yet(visit: Visit, name: str) -> Repository:
+    """A repository that may come into being, to ask who may cause that: nobody but its account."""
+    return Repository(account=visit.account, region=visit.region, name=name, created_at=0.0)
 
 
 def checked(name: str) -> str:

@@ -57,7 +57,7 @@ class Pulls:
         if ":" not in reference and not is_tag(reference):
             raise no_manifest({"Name": name, "Reference": reference[:300]})
         image = self._desk.image(repository, reference)
-        if image is None:
+        if image is None or ":" not in reference:  # a tag may have moved upstream
             fetched = await self._desk.fetched(visit, name, reference)
             image = self._desk.image_or_404(fetched or repository, reference)
         data = self._desk.catalog.manifest(image)

@@ -10,6 +10,7 @@ Many who pull the same at once wait for one fetch.  When upstream cannot be reac
 import asyncio
 import re
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
@@ -38,10 +39,14 @@ _CODES = {
     "corrupt": "UpstreamUnavailable",
     "no-space": "ServerException",
 }
+_STATUSES = {
+    "UpstreamAccessDenied": 403,
+    "ServerException": 507,
+}  # as the registry answers; the API has AWS's 400
 _log = Log("ecr")
 
-OpenSource = Callable[[str, Login | None], Source]
-"""A client for the registry at a host (and port), with credentials; plain HTTP where the host is this machine."""
+OpenSource = Callable[[Login | None], AbstractAsyncContextManager[Source]]
+"""A client for other registries, with credentials; it speaks plain HTTP to this machine."""
 
 
 class PullCache:
@@ -101,13 +106,13 @@ class PullCache:
         if home is not None:
             return ""
         try:
-            source = self._open_source(rule.upstream_url, await self._rules.login(rule))
-            # Whether there is such an image does not matter: only whether we may ask.
             repository, tag = upstreams.known_image(rule.upstream_url)
-            await source.manifest(Reference(rule.upstream_url, repository, tag))
+            async with self._open_source(await self._rules.login(rule)) as source:
+                await source.manifest(Reference(rule.upstream_url, repository, tag))
         except AwsError as error:
             return error.message
         except PullError as error:
+            # Whether there is such an image does not matter: only whether we may ask.
             return "" if error.kind == "not-found" else str(error)
         return ""
 
@@ -196,6 +201,7 @@ class PullCache:
             "UnableToGetUpstreamImageException",
             f"The image '{name}' with reference '{reference}' could not be pulled from the upstream registry"
             f" {rule.upstream_url}: {failure[1]}",
+            status=_STATUSES.get(failure[0], 502),
             fields={"failureCode": failure[0]},
         )
 
@@ -212,8 +218,11 @@ class PullCache:
         home = upstreams.registry_of(upstream.rule.upstream_url)
         if home is not None:
             return await self._copy(upstream, home, name, reference)
+        async with self._open_source(await self._rules.login(upstream.rule)) as source:
+            return await self._bring(source, upstream, name, reference)
+
+    async def _bring(self, source: Source, upstream: Upstream, name: str, reference: str) -> str:
         rule = upstream.rule
-        source = self._open_source(rule.upstream_url, await self._rules.login(rule))
         asked = Reference(rule.upstream_url, upstream.repository, **_asked(reference))
         found, manifest = await source.manifest(asked)
         repository = self._catalog.find(rule.account, rule.region, name)

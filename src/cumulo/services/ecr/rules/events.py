@@ -100,6 +100,7 @@ class Outbox:
         for key in list(self._waiting):
             event = self._table.get(key)
             try:
+                await self._store.commit()  # what was just added is kept before it leaves
                 if event is not None:
                     await self._hand_over(event)
                 self._forget(key)

@@ -6,6 +6,7 @@ never stops a denial from counting.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ import msgspec
 from cumulo.services.ecr.rules.plan import wild
 
 V1_ACTIONS = frozenset({"ecr:ReplicateImage", "ecr:BatchImportUpstreamImage", "ecr:CreateRepository"})
+# An ARN, an account, or the id that stays when a user or role has been deleted.
+_PRINCIPAL = re.compile(r"\*|arn:[^*?]{1,2048}|[0-9]{12}|A(?:ID|RO|GP|NP)A[A-Z0-9]{12,124}")
 _VERSIONS = ("2012-10-17", "2008-10-17")
 _STATEMENT = frozenset(
     {
@@ -102,8 +105,11 @@ def _is_resource(text: str) -> bool:
 
 
 def allows(text: str, question: Question) -> bool:
-    """Whether a policy allows what is asked: some statement allows it, and none denies it."""
-    if not text:
+    """Whether a policy allows what is asked: some statement allows it, and none denies it.
+
+    A text that is no policy allows nothing.
+    """
+    if not text or (fault(text) and fault(text, resources=False)):
         return False
     allowed = False
     for statement in _list(json.loads(text)["Statement"]):
@@ -150,12 +156,7 @@ def _principals(value: Any) -> list[str] | None:
         if not _list(names) or not all(isinstance(name, str) and name for name in _list(names)):
             return None
     found = _list(value.get("AWS", []))
-    fine = all(name == "*" or name.startswith("arn:") or _is_account(name) for name in found)
-    return found if fine else None
-
-
-def _is_account(text: str) -> bool:
-    return len(text) == 12 and text.isdecimal()
+    return found if all(_PRINCIPAL.fullmatch(name) for name in found) else None
 
 
 def _conditions_hold(statement: Mapping[str, Any], question: Question) -> bool:

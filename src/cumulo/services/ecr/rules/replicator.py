@@ -129,6 +129,7 @@ class Replicator:
         """Carry out what waits now; False when the disk refuses, and it must be tried again."""
         for key in list(self._waiting):
             try:
+                await self._store.commit()  # the note itself, before anything follows from it
                 await self._carry(key)
             except StoreError as error:
                 _log.warning("a replication waits for the disk", error=str(error))

@@ -64,6 +64,7 @@ class Rules:
         check_lifecycle: Callable[[str], object],
     ) -> None:
         self._store = store
+        self._catalog = catalog
         self._principal_of = principal_of
         arrivals = Arrivals()
         copier = Copier(catalog, layers, arrivals)
@@ -167,9 +168,13 @@ class Rules:
         """The repository for a push into one that is not there; None when no template says that it be made."""
         return await self.templates.apply(account, region, name, CREATE_ON_PUSH)
 
-    async def missing(self, account: str, region: str, name: str, reference: str) -> bool:
-        """Have an image here before a pull of it is answered.  See `PullCache.fresh`."""
-        return await self.cache.fresh(account, region, name, reference)
+    async def missing(self, account: str, region: str, name: str, reference: str) -> Repository | None:
+        """Have an image here, and fresh, before a pull of it is answered: its repository when a cache has it.
+
+        AwsError UnableToGetUpstreamImageException when it is not here and could not be fetched.
+        """
+        here = await self.cache.fresh(account, region, name, reference)
+        return self._catalog.find(account, region, name) if here else None
 
     def blob_mounting(self, account: str, region: str) -> bool:
         """Whether an account wants layers mounted across its repositories."""
