@@ -16,6 +16,7 @@ from cumulo.services.ecr.layers import StoredLayers
 from cumulo.services.ecr.metering import StorageMeter
 from cumulo.services.ecr.model import DOCKER_LIST, DOCKER_MANIFEST, Repository
 from cumulo.services.ecr.rules.service import Rules
+from cumulo.services.ecr.service import Ecr
 from cumulo.state.content import Content
 from cumulo.state.store import Store
 from cumulo.wire.door import Door
@@ -177,12 +178,12 @@ class World:
             bus=self.bus,
             open_source=self.upstream.open,
             principal_of=lambda key: self.principals.get(key, ""),
-            check_lifecycle=json.loads,
         )
         self.meter = StorageMeter(self.store, self.clock, self.sink, self.catalog, self.layers)
         self.catalog.listeners += [self.rules.heard, self.meter.heard]
+        self.catalog.uncounted = self.rules.excluded
         self.door = Door(
-            {"ecr": Service("ecr", self.rules.operations())},
+            {"ecr": Service("ecr", self.operations())},
             self.companion,
             models=MODELS,
             keys=Keys(store=self.store, clock=self.clock, ids=Ids()),
@@ -193,6 +194,18 @@ class World:
             region=REGION,
         )
         await self.rules.start()
+
+    def operations(self):
+        """Those of ECR as a whole, as the integration puts them together."""
+        ecr = Ecr(
+            self.catalog,
+            self.layers,
+            self.clock,
+            Ids(),
+            missing=self.rules.missing,
+            extra=self.rules.operations(),
+        )
+        return ecr.operations()
 
     async def companion(self, request):
         raise AssertionError("nothing here is for a companion")

@@ -10,10 +10,23 @@ from tests.unit.ecr_rules.rules_kit import FAR, HOME, OTHER, REGION, play
 
 from cumulo.meter.charge import charge
 from cumulo.meter.explain import explain
+from cumulo.meter.meter import Meter
 from cumulo.meter.pricebook import PriceBooks
 from cumulo.meter.records import Use, by_hour, counted
 from cumulo.meter.units import UNITS
-from cumulo.services.ecr.metering import ARCHIVE, GIB, STANDARD, Blob, Place, holdings, spans, usages
+from cumulo.meter.views import bill_json, parse_query
+from cumulo.services.ecr.metering import (
+    ARCHIVE,
+    GIB,
+    STANDARD,
+    Blob,
+    Place,
+    StorageMeter,
+    holdings,
+    spans,
+    usages,
+)
+from cumulo.state.journal import Journal
 
 APRIL = 1_775_001_600.0  # 2026-04-01T00:00:00Z; it has 30 days
 DAY = 86_400.0
@@ -131,5 +144,44 @@ def test_what_is_pushed_is_metered_over_time_and_over_a_kill(tmp_path):
         it.clock.advance(DAY)
         await it.meter.turn()
         assert len(it.sink.records) == count
+
+    play(tmp_path, story)
+
+
+def test_the_bill_shows_and_explains_what_ecr_stores(tmp_path):
+    async def story(it):
+        it.clock.advance(APRIL - it.clock.now())
+        journal = Journal(tmp_path / "journal", it.store)
+        meter = Meter(it.store, journal, it.clock, PriceBooks())
+        storage = StorageMeter(it.store, it.clock, meter, it.catalog, it.layers)
+        it.catalog.listeners.append(storage.heard)
+        await storage.start()
+        for name in ("one", "two"):
+            await it.push(await it.create(name), "v1", layers=[b"x" * 3_000_000])
+        await storage.turn()
+        it.clock.advance(15 * DAY)
+        await storage.record()
+        image = it.has("one", "v1")
+        await it.call(
+            "UpdateImageStorageClass",
+            repositoryName="one",
+            imageId={"imageDigest": image.digest},
+            targetStorageClass="ARCHIVE",
+        )
+        await it.call(
+            "UpdateImageStorageClass",
+            repositoryName="one",
+            imageId={"imageDigest": image.digest},
+            targetStorageClass="STANDARD",
+        )
+        bill = await bill_json(meter, parse_query("explain=1&service=ecr", it.clock.now()))
+        lines = {(line["kind"], line["resource"].rpartition("/")[2]): line for line in bill["lines"]}
+        assert set(lines) == {("storage", "one"), ("storage", "two"), ("archive_restore", "one")}
+        unique = (image.size_bytes + image.manifest_bytes) / GIB
+        billed = sum(float(line["quantity"]) for (kind, _), line in lines.items() if kind == "storage")
+        assert abs(billed - unique / 2) < 1e-8
+        assert "GB-months x $0.10 = $" in lines["storage", "one"]["explain"]
+        assert "GB x $0.03 = $" in lines["archive_restore", "one"]["explain"]
+        await journal.close()
 
     play(tmp_path, story)

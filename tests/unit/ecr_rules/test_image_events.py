@@ -43,6 +43,22 @@ def test_pushes_and_deletions_are_told(tmp_path):
     play(tmp_path, story)
 
 
+def test_moves_between_storage_classes_are_told(tmp_path):
+    async def story(it):
+        image = await it.push(await it.create(), "v1")
+        asked = {"repositoryName": "app", "imageId": {"imageDigest": image.digest}}
+        for kind in ("ARCHIVE", "STANDARD"):
+            await it.call("UpdateImageStorageClass", targetStorageClass=kind, **asked)
+        await it.rules.outbox.deliver()
+        _, there, back = [event[3] for event in it.bus.events]
+        assert (there["action-type"], there["target-storage-class"]) == ("UPDATE_STORAGE_CLASS", "ARCHIVE")
+        assert "last-activated-at" not in there
+        assert back["target-storage-class"] == "STANDARD"
+        assert back["last-activated-at"] == "2023-11-14T22:13:20.000Z"
+
+    play(tmp_path, story)
+
+
 def test_what_could_not_be_delivered_waits_over_a_restart_and_keeps_its_order(tmp_path):
     async def story(it):
         repository = await it.create()

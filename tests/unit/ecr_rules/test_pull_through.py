@@ -4,7 +4,6 @@ import asyncio
 import json
 
 import pytest
-from msgspec.structs import replace
 from tests.unit.ecr_rules.rules_kit import (
     FAR,
     HOME,
@@ -292,7 +291,7 @@ def test_another_registry_of_this_cloud_is_an_upstream_when_it_allows_it(tmp_pat
             "Principal": {"AWS": role},
             "Action": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
         }
-        await it.catalog.update(replace(theirs, policy=json.dumps({"Statement": [statement]})))
+        await it.catalog.update(theirs, policy=json.dumps({"Statement": [statement]}))
         assert await pull(it, "theirs/app", "v1")
         assert it.upstream.logins == []
 
@@ -306,5 +305,31 @@ def test_a_tag_that_somebody_pushed_is_never_asked_for(tmp_path):
         it.clock.advance(3 * DAY)
         assert await pull(it, "hub/mine", "v1")
         assert it.upstream.asked == []
+        it.upstream.add("other", "v1")
+        assert await pull(it, "hub/other", "v1")
+        mine = await it.push(it.catalog.find(HOME, REGION, "hub/other"), "v1")
+        await it.catalog.delete([await it.push(it.catalog.find(HOME, REGION, "hub/mine"), seed=b"x")])
+        it.clock.advance(3 * DAY)
+        assert await pull(it, "hub/other", "v1")
+        assert it.has("hub/other", "v1").digest == mine.digest
+
+    play(tmp_path, story)
+
+
+def test_batch_get_image_pulls_through_and_tells_what_could_not_be_had(tmp_path):
+    async def story(it):
+        await rule(it)
+        data = it.upstream.add("app", "1")
+        asked = {"repositoryName": "hub/app", "imageIds": [{"imageTag": "1"}, {"imageTag": "2"}]}
+        answer = await it.call("BatchGetImage", **asked)
+        assert [image["imageManifest"] for image in answer["images"]] == [data.decode()]
+        assert [failure["failureCode"] for failure in answer["failures"]] == ["ImageNotFound"]
+        it.upstream.fault = PullError("unreachable", "no route")
+        await refused("UnableToGetUpstreamImageException", it.call("BatchGetImage", **asked), "no route")
+        asked["imageIds"].pop()
+        assert len((await it.call("BatchGetImage", **asked))["images"]) == 1
+        asked["repositoryName"] = "hub/other"
+        it.upstream.fault = None
+        await refused("RepositoryNotFoundException", it.call("BatchGetImage", **asked))
 
     play(tmp_path, story)

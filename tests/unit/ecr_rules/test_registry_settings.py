@@ -177,6 +177,11 @@ def test_excluded_principals_are_known_by_their_keys(tmp_path):
         assert not it.rules.excluded(Caller(account=HOME, region=FAR, access_key="ASIA1"))
         assert not it.rules.excluded(Caller(account=HOME, region=REGION, access_key="ASIA2"))
         assert not it.rules.excluded(Caller(account=HOME, region=REGION))
+        image = await it.push(await it.create(), "v1")
+        await it.catalog.pulled(image, Caller(account=HOME, region=REGION, access_key="ASIA1"))
+        assert it.has("app", "v1").pulled_at == 0
+        await it.catalog.pulled(image, Caller(account=HOME, region=REGION, access_key="ASIA2"))
+        assert it.has("app", "v1").pulled_at == it.clock.now()
         await it.call("DeregisterPullTimeUpdateExclusion", principalArn=role)
         gone = it.call("DeregisterPullTimeUpdateExclusion", principalArn=role)
         await refused("ExclusionNotFoundException", gone)

@@ -204,6 +204,20 @@ def test_filters_choose_and_a_second_tag_follows(tmp_path):
     play(tmp_path, story)
 
 
+def test_a_tag_that_wanders_ends_there_where_it_ended_here(tmp_path):
+    async def story(it):
+        await replicate(it, (HOME, FAR))
+        repository = await it.create()
+        one = await it.push(repository, "latest", seed=b"1")
+        await it.push(repository, "latest", seed=b"2")
+        await it.catalog.put_image(repository, it.catalog.manifest(one), tag="latest")
+        assert await it.rules.replicator.work()
+        assert it.has("app", "latest", region=FAR).digest == one.digest
+        assert len(it.catalog.shelf(it.catalog.find(HOME, FAR, "app")).images) == 2
+
+    play(tmp_path, story)
+
+
 REGISTRIES = st.builds(Destination, st.sampled_from([HOME, OTHER]), st.sampled_from([REGION, FAR]))
 RULES = st.lists(
     st.builds(

@@ -19,6 +19,19 @@ POLICY = json.dumps(
     }
 )
 
+LIFECYCLE = json.dumps(
+    {
+        "rules": [
+            {
+                "rulePriority": 1,
+                "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 9},
+                "action": {"type": "expire"},
+            }
+        ]
+    },
+    separators=(",", ":"),
+)
+
 
 async def create(it, prefix="prod", purposes=("CREATE_ON_PUSH",), **more):
     return await it.call("CreateRepositoryCreationTemplate", prefix=prefix, appliedFor=list(purposes), **more)
@@ -34,7 +47,7 @@ def test_a_template_is_shown_as_it_was_put_changed_in_part_and_removed(tmp_path)
             "imageTagMutability": "IMMUTABLE_WITH_EXCLUSION",
             "imageTagMutabilityExclusionFilters": [{"filterType": "WILDCARD", "filter": "dev-*"}],
             "repositoryPolicy": POLICY,
-            "lifecyclePolicy": '{"rules": []}',
+            "lifecyclePolicy": LIFECYCLE,
             "appliedFor": ["REPLICATION", "CREATE_ON_PUSH"],
             "customRoleArn": "arn:aws:iam::111111111111:role/maker",
         }
@@ -73,6 +86,7 @@ def test_a_template_is_shown_as_it_was_put_changed_in_part_and_removed(tmp_path)
         {"imageTagMutability": "IMMUTABLE_WITH_EXCLUSION"},
         {"imageTagMutabilityExclusionFilters": [{"filterType": "WILDCARD", "filter": "x"}]},
         {"repositoryPolicy": "{}"},
+        {"lifecyclePolicy": "{}"},
         {"resourceTags": [{"Key": "aws:x", "Value": "1"}]},
         {"resourceTags": [{"Key": str(n), "Value": "1"} for n in range(51)]},
         {
@@ -106,13 +120,13 @@ def test_a_push_makes_a_repository_only_by_a_template_for_it(tmp_path):
             imageTagMutability="MUTABLE_WITH_EXCLUSION",
             imageTagMutabilityExclusionFilters=[{"filterType": "WILDCARD", "filter": "v*"}],
             repositoryPolicy=POLICY,
-            lifecyclePolicy='{"rules": []}',
+            lifecyclePolicy=LIFECYCLE,
         )
         await create(it, "prod", resourceTags=[{"Key": "a", "Value": "1"}])
         made = await it.rules.on_push(HOME, REGION, "prod/team/app")
         assert made == it.catalog.find(HOME, REGION, "prod/team/app")
         assert made.mutability_filters == (TagFilter("v*"),)
-        assert (made.policy, made.lifecycle, made.tags) == (POLICY, '{"rules": []}', {})
+        assert (json.loads(made.policy), made.lifecycle, made.tags) == (json.loads(POLICY), LIFECYCLE, {})
         assert (await it.rules.on_push(HOME, REGION, "prod/teams")).tags == {"a": "1"}
         assert await it.rules.on_push(HOME, REGION, "product") is None
         assert await it.rules.on_push(HOME, FAR, "prod/app") is None

@@ -28,7 +28,7 @@ GIB = 1 << 30
 EVERY_SECONDS = 300.0
 SETTLE_SECONDS = 2.0  # between a change and its record, so that a push of many images makes few
 BILLED_SECONDS_MAX = 366 * 86_400.0  # for a clock that jumped
-STANDARD, ARCHIVE = "storage", "storage_archive"  # lines of the price book
+STANDARD, ARCHIVE, RESTORE = "storage", "storage_archive", "archive_restore"  # lines of the price book
 _LOOK_AT_ONCE = 500  # images between which others have their turn
 
 
@@ -127,9 +127,14 @@ class StorageMeter:
         self._changed = asyncio.Event()
 
     def heard(self, change: Change) -> None:
-        """Look again soon, for something was added or removed."""
+        """Look again soon, for something was added or removed; what comes back from the archive is charged at once."""
         if change.kind != "pulled":
             self._changed.set()
+        image = change.image
+        if change.kind == "activated" and image is not None:
+            now_ms = int(self._clock.now() * 1000)
+            where = (image.account, image.region, "ecr", RESTORE, change.repository.arn)
+            self._usage.record(Usage(*where, image.size_bytes / GIB, now_ms, now_ms))
 
     async def start(self) -> None:
         """See what is there; it has been there since the last record."""

@@ -9,7 +9,7 @@ Many who pull the same at once wait for one fetch.  When upstream cannot be reac
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 
 from cumulo.base.clock import Clock
@@ -128,12 +128,17 @@ class PullCache:
         self._table.clear()
         self._not_before.clear()
 
-    def forget(self, repository: Repository, tags: tuple[str, ...] = ()) -> None:
-        """Forget tags that were deleted, or (none given) all of a repository."""
-        keys = [join_key(repository.key, tag) for tag in tags]
-        for key in keys or [key for key, _ in self._table.items(join_key(repository.key, ""))]:
+    def forget(self, repository: Repository, tags: Iterable[str]) -> None:
+        """Forget where tags came from, for they were deleted, or pushed by somebody."""
+        for tag in tags:
+            key = join_key(repository.key, tag)
             self._table.delete(key)
             self._not_before.pop(key, None)
+
+    def removed(self, repository: Repository) -> None:
+        """Forget all of a repository."""
+        prefix = join_key(repository.key, "")
+        self.forget(repository, [key.removeprefix(prefix) for key, _ in self._table.items(prefix)])
 
     # -- inside ------------------------------------------------------------------------------------------
 

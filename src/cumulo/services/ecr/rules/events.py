@@ -8,6 +8,7 @@ are the oldest when more wait than the outbox holds.
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -153,7 +154,17 @@ class ImageEvents:
         """An image, or a tag of it, was deleted."""
         self._image(image, "DELETE", tag)
 
-    def _image(self, image: Image, action: str, tag: str) -> None:
+    def moved(self, image: Image) -> None:
+        """An image went into the archive, or came back from it."""
+        archived = image.status == "ARCHIVED"
+        at = datetime.fromtimestamp(image.activated_at, UTC)
+        detail = {
+            "target-storage-class": "ARCHIVE" if archived else "STANDARD",
+            "last-activated-at": "" if archived else f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z",
+        }
+        self._image(image, "UPDATE_STORAGE_CLASS", "", detail)
+
+    def _image(self, image: Image, action: str, tag: str, more: Mapping[str, str] | None = None) -> None:
         kind = "ECR Referrer Action" if image.subject else "ECR Image Action"
         detail = {
             "result": "SUCCESS",
@@ -163,6 +174,7 @@ class ImageEvents:
             "image-tag": tag,
             "manifest-media-type": image.media_type,
             "artifact-media-type": image.artifact_type or image.config_media_type,
+            **(more or {}),
         }
         self._outbox.send((image.account, image.region), kind, _without_empty(detail))
 

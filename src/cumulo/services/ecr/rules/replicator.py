@@ -20,7 +20,7 @@ from cumulo.services.ecr.model import Image, Repository
 from cumulo.services.ecr.rules import policy
 from cumulo.services.ecr.rules.copying import Copier
 from cumulo.services.ecr.rules.forgotten import forgotten, notes_of
-from cumulo.services.ecr.rules.model import Destination, Replication, repository_arn
+from cumulo.services.ecr.rules.model import Replication, repository_arn
 from cumulo.services.ecr.rules.plan import destinations
 from cumulo.services.ecr.rules.registries import Registries
 from cumulo.services.ecr.rules.templates import REPLICATION, Templates
@@ -34,7 +34,10 @@ Finished = Callable[[Replication, str], None]
 
 
 class Replicator:
-    """The queue of replications."""
+    """The queue of replications.
+
+    fetched   digests in a repository that a cache has brought: these are no pushes
+    """
 
     def __init__(
         self,
@@ -46,6 +49,7 @@ class Replicator:
         templates: Templates,
         copier: Copier,
         finished: Finished,
+        fetched: Callable[[Repository], set[str]],
     ) -> None:
         self._store = store
         self._clock = clock
@@ -54,11 +58,15 @@ class Replicator:
         self._templates = templates
         self._copier = copier
         self._finished = finished
+        self._fetched = fetched
         self._table = store.table("ecr_replications", Replication)
         # Bounded by the images that are there: each is waiting at most once for each destination.
-        self._waiting = dict.fromkeys(
-            key for key, found in self._table.items() if found.status == "IN_PROGRESS"
-        )
+        self._waiting: dict[str, None] = {}
+        self._by_image: dict[str, dict[str, None]] = {}  # keys of notes by the key of their image
+        for key, found in self._table.items():
+            self._by_image.setdefault(_image_key(found), {})[key] = None
+            if found.status == "IN_PROGRESS":
+                self._waiting[key] = None
         self._wake = asyncio.Event()
 
     def pushed(self, image: Image, tag: str) -> None:
@@ -78,41 +86,46 @@ class Replicator:
             if before is not None and before.status == "IN_PROGRESS":
                 made = replace(made, tags=tuple(dict.fromkeys((*before.tags, tag))))
             self._table.put(made.key, made)
+            self._by_image.setdefault(image.key, {})[made.key] = None
             self._waiting[made.key] = None
             self._wake.set()
 
     def deleted(self, image: Image) -> None:
         """Forget an image's replications."""
-        for found in self.of_image(image):
-            self._table.delete(found.key)
+        for key in self._by_image.pop(image.key, {}):
+            self._table.delete(key)
 
     def of_image(self, image: Image) -> list[Replication]:
         """Where an image went, by account and region."""
-        return self._table.scan(join_key(image.account, image.region, image.repository, image.digest, ""))
+        found = (self._table.get(key) for key in sorted(self._by_image.get(image.key, {})))
+        return [note for note in found if note is not None]
 
     def removed(self, repository: Repository) -> None:
         """Forget the replications of a repository that has gone."""
         for found in self._table.scan(repository.key + SEPARATOR):
             self._table.delete(found.key)
+            self._by_image.pop(_image_key(found), None)
 
     def recall(self) -> None:
         """Note again what a kill between a push and its note has lost: the images themselves tell."""
+        notes: dict[str, list[Replication]] = {}
+        arrived: dict[str, set[str]] = {}
+        for note in self._table.scan():
+            notes.setdefault(join_key(note.account, note.region, note.repository), []).append(note)
+            arrived.setdefault(join_key(note.to.account, note.to.region, note.repository), set()).add(
+                note.digest
+            )
         for repository in self._catalog.all_repositories():
             registry = self._registries.of(repository.account, repository.region)
             if not destinations(registry.replication, repository.account, repository.region, repository.name):
                 continue
             shelf = self._catalog.shelf(repository)
-            home = Destination(repository.account, repository.region)
             lost = forgotten(
                 list(shelf.images.values()),
                 list(shelf.tags.values()),
                 since=registry.replication_since,
-                noted=notes_of(self._table.scan(repository.key + SEPARATOR)),
-                arrived={
-                    found.digest
-                    for found in self._table.scan()
-                    if found.to == home and found.repository == repository.name
-                },
+                noted=notes_of(notes.get(repository.key, ())),
+                arrived=arrived.get(repository.key, set()) | self._fetched(repository),
             )
             for image, tag in lost:
                 self.pushed(image, tag)
@@ -144,6 +157,7 @@ class Replicator:
         """Forget all."""
         self._table.clear()
         self._waiting.clear()
+        self._by_image.clear()
 
     async def _carry(self, key: str) -> None:
         job = self._table.get(key)
@@ -156,7 +170,8 @@ class Replicator:
                 self._table.delete(key)
                 return
             image = self._catalog.image(source, digest=job.digest)
-            await self._copier.copy(source, image, await self._target(job), job.tags)
+            tags = self._still(source, job)
+            await self._copier.copy(source, image, await self._target(job), tags)
         except AwsError as error:
             failure = error.code
             _log.info("a replication failed", image=f"{job.repository}@{job.digest}", error=str(error))
@@ -165,6 +180,12 @@ class Replicator:
             _log.error("a replication failed", image=f"{job.repository}@{job.digest}", error=repr(error))
         self._end(key, job, failure)
         await self._store.commit()
+
+    def _still(self, source: Repository, job: Replication) -> tuple[str, ...]:
+        """The tags that still lead to the image.  One that has moved on is written by the push that moved it."""
+        known = self._catalog.shelf(source).tags
+        found = [tag for tag in job.tags if tag and tag in known and known[tag].digest == job.digest]
+        return tuple(found) or ("",)
 
     def _end(self, key: str, job: Replication, failure: str) -> None:
         """Write down how it went, unless the image has been deleted meanwhile."""
@@ -204,3 +225,7 @@ class Replicator:
                 f"The registry {job.to.account} in {job.to.region} does not allow {action}"
                 f" to account {job.account}",
             )
+
+
+def _image_key(note: Replication) -> str:
+    return join_key(note.account, note.region, note.repository, note.digest)

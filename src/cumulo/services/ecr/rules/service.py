@@ -46,7 +46,6 @@ class Rules:
     secrets, bus      Secrets Manager and EventBridge
     open_source       a client for another registry
     principal_of      the ARN of who holds an access key; empty when it is not known
-    check_lifecycle   AwsError for a text that is no lifecycle policy
     """
 
     def __init__(
@@ -61,7 +60,6 @@ class Rules:
         bus: EventBus,
         open_source: OpenSource,
         principal_of: Callable[[str], str],
-        check_lifecycle: Callable[[str], object],
     ) -> None:
         self._store = store
         self._catalog = catalog
@@ -71,7 +69,7 @@ class Rules:
         registries = Registries(store)
         self.outbox = Outbox(store, clock, bus)
         events = ImageEvents(self.outbox)
-        self.templates = Templates(store, clock, catalog, check_lifecycle)
+        self.templates = Templates(store, clock, catalog)
         self.replicator = Replicator(
             store,
             clock,
@@ -80,6 +78,7 @@ class Rules:
             templates=self.templates,
             copier=copier,
             finished=events.replicated,
+            fetched=self._fetched,
         )
         self._fetcher = Fetcher(incoming, catalog, layers, arrivals)
         self.pull_through = PullThroughRules(store, clock, secrets)
@@ -154,14 +153,17 @@ class Rules:
                 tag = change.tags[0] if change.tags else ""
                 self._events.pushed(image, tag)
                 self.replicator.pushed(image, tag)
+                self.cache.forget(change.repository, change.tags)
         elif change.kind in ("deleted", "untagged") and image is not None:
             for tag in change.tags or ("",):
                 self._events.deleted(image, tag)
             self.cache.forget(change.repository, change.tags)
             if change.kind == "deleted":
                 self.replicator.deleted(image)
+        elif change.kind in ("archived", "activated") and image is not None:
+            self._events.moved(image)
         elif change.kind == "removed":
-            self.cache.forget(change.repository)
+            self.cache.removed(change.repository)
             self.replicator.removed(change.repository)
 
     async def on_push(self, account: str, region: str, name: str) -> Repository | None:
@@ -175,6 +177,12 @@ class Rules:
         """
         here = await self.cache.fresh(account, region, name, reference)
         return self._catalog.find(account, region, name) if here else None
+
+    def _fetched(self, repository: Repository) -> set[str]:
+        """What is in a repository that is a cache."""
+        if self.pull_through.upstream(repository.account, repository.region, repository.name) is None:
+            return set()
+        return set(self._catalog.shelf(repository).images)
 
     def blob_mounting(self, account: str, region: str) -> bool:
         """Whether an account wants layers mounted across its repositories."""

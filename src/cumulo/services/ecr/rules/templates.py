@@ -3,7 +3,6 @@
 A pull through the cache, a replication, or (only with a template) a push into a repository that is not there.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from msgspec.structs import replace
@@ -12,11 +11,11 @@ from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.base.pages import page
+from cumulo.services.ecr import lifecycle_rules, policy_text
 from cumulo.services.ecr.core import Catalog
 from cumulo.services.ecr.model import TAGS_PER_RESOURCE_MAX, Repository, TagFilter
 from cumulo.services.ecr.rules.model import PAGE_DEFAULT, Template, unfit
 from cumulo.services.ecr.rules.plan import longest
-from cumulo.services.ecr.rules.policy import fault
 from cumulo.state.store import Store, join_key
 from cumulo.wire.service import Values
 
@@ -25,18 +24,12 @@ PULL_THROUGH_CACHE, REPLICATION, CREATE_ON_PUSH = "PULL_THROUGH_CACHE", "REPLICA
 
 
 class Templates:
-    """The operations on creation templates, and `apply`, which makes repositories by them.
+    """The operations on creation templates, and `apply`, which makes repositories by them."""
 
-    `check_lifecycle` raises AwsError for a text that is no lifecycle policy.
-    """
-
-    def __init__(
-        self, store: Store, clock: Clock, catalog: Catalog, check_lifecycle: Callable[[str], object]
-    ) -> None:
+    def __init__(self, store: Store, clock: Clock, catalog: Catalog) -> None:
         self._store = store
         self._clock = clock
         self._catalog = catalog
-        self._check_lifecycle = check_lifecycle
         self._table = store.table("ecr_templates", Template)
 
     # -- making repositories -----------------------------------------------------------------------------
@@ -66,8 +59,8 @@ class Templates:
                 encryption_type=template.encryption_type,
                 kms_key=template.kms_key,
                 tags=template.tags,
-                policy=template.policy,
-                lifecycle=template.lifecycle,
+                policy=policy_text.pretty(policy_text.read(template.policy)) if template.policy else "",
+                lifecycle=lifecycle_rules.normal(template.lifecycle) if template.lifecycle else "",
             )
         try:
             return await self._catalog.create(wanted)
@@ -168,10 +161,10 @@ class Templates:
         made = replace(template, **changes)
         if not made.applied_for:
             raise unfit("appliedFor", "At least one repository creation scenario must be given")
-        if made.policy and fault(made.policy, resources=False):
-            raise unfit("repositoryPolicy", "Invalid repository policy provided")
-        if values.get("lifecyclePolicy"):
-            self._check_lifecycle(made.lifecycle)
+        if made.policy:
+            policy_text.read(made.policy)
+        if made.lifecycle:
+            lifecycle_rules.read(made.lifecycle)
         return made
 
 
