@@ -21,7 +21,7 @@ from cumulo.engines.local.addresses import Addresses
 from cumulo.engines.local.departures import Departures
 from cumulo.engines.local.names import Names
 from cumulo.engines.local.needs import Connection, Wish
-from cumulo.engines.local.records import Record, Records
+from cumulo.engines.local.network_records import Record, Records
 from cumulo.engines.local.reservations import Reservations
 from cumulo.engines.local.shared import Shared
 from cumulo.engines.local.upstream import HostServers, Upstream

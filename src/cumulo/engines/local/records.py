@@ -1,96 +1,129 @@
-"""What is remembered of each pod's network: a small file beside its namespace, for the next control plane.
+"""What of a pod lies on disk.
 
-Files live where a reboot empties the folder (/run), as a reboot takes the networks themselves.
+    <data>/pods/<pod>/pod.json                   the pod exists; written last, removed first
+                      hosts, hostname, resolv.conf
+                      volumes/<name>/            folders of the pod's
+                      containers/<name>/run.json  the run that was started last; written once it runs
+                                         config.json  the bundle
+                                         upper/ work/ rootfs/
+                                         log          of all runs
+                                         exits/<id of the run>   written by the monitor
+    <data>/volumes/<name>/                       folders of the engine's
+
+A folder without pod.json is a leftover, and so is every process of a run that no run.json names.
 """
 
-import os
-import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 
-from cumulo.engines.engine import NAME_PATTERN, NetworkMode, Port
+from cumulo.engines.engine import Exit, PodSpec
+from cumulo.engines.images import Image
+from cumulo.engines.local.files import write_whole
+from cumulo.engines.local.needs import Connection
 
-SUFFIX = ".json"
-NAMESPACE = ".net"
-_SUBNET = "subnet"
+S = TypeVar("S")
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """One pod's network, written when all of it was made.
+class PodRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A pod that exists.  `ids` are the containers' own; `images` by id."""
 
-    serial   what its address and its link are made from; -1 without an address
+    spec: PodSpec
+    created_at: float
+    ids: Mapping[str, str]
+    images: Mapping[str, Image]
+    connection: Connection
+
+
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A run of a container.
+
+    number  counts from 1; 0 with an `exit` for one that never came to run
+    boot    of the machine: process ids of another boot mean nothing
+    born    when the process started, in the kernel's ticks since the boot: tells it from a later one of the same id
     """
 
-    pod: str
-    mode: NetworkMode
-    serial: int = -1
-    names: tuple[str, ...] = ()
-    ports: tuple[Port, ...] = ()
+    number: int
+    boot: str
+    pid: int = 0
+    born: int = 0
+    monitor: int = 0
+    monitor_born: int = 0
+    started_at: float = 0.0
+    exit: Exit | None = None
 
 
-class Records:
-    """The files of one instance: `<pod>.json` beside `<pod>.net`, the namespace, and `subnet`."""
+class Places:
+    """Where everything of one data folder is.  `run` is in memory: it does not outlive the machine."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, data: Path, run: Path) -> None:
+        self.pods = data / "pods"
+        self.volumes = data / "volumes"
+        self.run = run
+        self.runtime = run / "runtime"
+        self.sockets = run / "sockets"
 
-    def namespace(self, pod: str) -> Path:
-        """Where a pod's namespace is mounted."""
-        return self.folder / f"{pod}{NAMESPACE}"
+    def make(self) -> None:
+        """Make what all pods share."""
+        for folder in (self.pods, self.volumes, self.run, self.runtime, self.sockets):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    def load(self) -> dict[str, Record]:
-        """All of them.  What cannot be read is as if it were not there."""
-        found: dict[str, Record] = {}
-        for path in sorted(self.folder.glob(f"*{SUFFIX}")):
-            try:
-                record = msgspec.json.decode(path.read_bytes(), type=Record)
-            except (OSError, msgspec.MsgspecError):
-                path.unlink(missing_ok=True)
-                continue
-            if record.pod == path.name.removesuffix(SUFFIX):
-                found[record.pod] = record
-        return found
+    def pod(self, pod: str) -> Path:
+        """The folder of a pod."""
+        return self.pods / pod
 
-    def namespaces(self) -> list[str]:
-        """Pods that have a namespace's file."""
-        names = (path.name.removesuffix(NAMESPACE) for path in self.folder.glob(f"*{NAMESPACE}"))
-        return sorted(name for name in names if re.fullmatch(NAME_PATTERN, name))
+    def container(self, pod: str, container: str) -> Path:
+        """The folder of a container, which is its bundle."""
+        return self.pods / pod / "containers" / container
 
-    def save(self, record: Record) -> None:
-        """Remember, all or nothing.  The folder is made when it is missing."""
-        self._write(f"{record.pod}{SUFFIX}", msgspec.json.encode(record))
+    def log(self, pod: str, container: str) -> Path:
+        """What it printed."""
+        return self.container(pod, container) / "log"
 
-    def drop(self, pod: str) -> None:
-        """Forget."""
-        (self.folder / f"{pod}{SUFFIX}").unlink(missing_ok=True)
+    def exit(self, pod: str, container: str, number: int) -> Path:
+        """Where the monitor writes the exit code of a run."""
+        return self.container(pod, container) / "exits" / run_id(pod, container, number)
 
-    def subnet(self) -> int:
-        """The second byte of the instance's 10.n.0.0/16; 0 when none is known."""
-        try:
-            return int((self.folder / _SUBNET).read_text())
-        except (OSError, ValueError):
-            return 0
+    def save_pod(self, record: PodRecord) -> None:
+        """The pod exists from here on."""
+        write_whole(self.pod(record.spec.name) / "pod.json", msgspec.json.encode(record, enc_hook=_plain))
 
-    def save_subnet(self, second: int) -> None:
-        """Remember the subnet."""
-        self._write(_SUBNET, str(second).encode())
+    def load_pod(self, pod: str) -> PodRecord | None:
+        """A pod that exists."""
+        return _load(self.pod(pod) / "pod.json", PodRecord)
 
-    def forget_all(self) -> None:
-        """Remove the folder once nothing of a pod is in it."""
-        (self.folder / _SUBNET).unlink(missing_ok=True)
-        for path in self.folder.glob(".*.new"):
-            path.unlink(missing_ok=True)
-        try:
-            self.folder.rmdir()
-        except OSError:
-            return  # not ours alone, or it is gone
+    def forget_pod(self, pod: str) -> None:
+        """The pod does not exist from here on: what is left is a leftover."""
+        (self.pod(pod) / "pod.json").unlink(missing_ok=True)
 
-    def _write(self, name: str, data: bytes) -> None:
-        fresh = self.folder / f".{name}.new"
-        try:
-            fresh.write_bytes(data)
-        except FileNotFoundError:
-            self.folder.mkdir(parents=True, mode=0o700)
-            fresh.write_bytes(data)
-        os.replace(fresh, self.folder / name)  # noqa: PTH105 - quicker than Path's
+    def save_run(self, pod: str, container: str, run: RunRecord) -> None:
+        """What is known of the last run."""
+        write_whole(self.container(pod, container) / "run.json", msgspec.json.encode(run))
+
+    def load_run(self, pod: str, container: str) -> RunRecord | None:
+        """The last run."""
+        return _load(self.container(pod, container) / "run.json", RunRecord)
+
+
+def run_id(pod: str, container: str, number: int) -> str:
+    """What the runtime calls a run.  Names have no dots."""
+    return f"{pod}.{container}.{number}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    raise NotImplementedError(f"{type(value)} is not for records")
+
+
+def _rich(kind: type, value: Any) -> Any:
+    return kind(value)
+
+
+def _load(path: Path, kind: type[S]) -> S | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind, dec_hook=_rich)
+    except (OSError, msgspec.MsgspecError):
+        return None
