@@ -1,5 +1,6 @@
 """The bridge of an instance's pods, and their links to it.  All of this blocks for a millisecond or less."""
 
+import array
 import contextlib
 import errno
 import fcntl
@@ -17,6 +18,8 @@ from cumulo.sandbox.netlink import Netlink
 from cumulo.sandbox.network import free_subnet, parse_routes
 
 _SIOCGIFADDR = 0x8915
+_SIOCETHTOOL = 0x8946
+_ETHTOOL_GLINK = 0x0A
 _TRIES = 5
 
 
@@ -87,6 +90,7 @@ def attach(instance: str, bridge: Bridge, serial: int, path: Path) -> None:
     link = addresses.link_name(instance, serial)
     address = addresses.pod_address(bridge.subnet, serial)
     outside = Netlink()  # goes on speaking to the host's namespace
+    asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)  # this too
     try:
         namespaces.make(path)
         inside = Netlink()
@@ -97,11 +101,24 @@ def attach(instance: str, bridge: Bridge, serial: int, path: Path) -> None:
             inside.add_address(index, address, addresses.PREFIX)
             inside.link_up(index)
             inside.default_route(index, rules.gateway(bridge.subnet))
+            _notice(asking, link)
         finally:
             os.close(fd)
             inside.close()
     finally:
+        asking.close()
         outside.close()
+
+
+def _notice(asking: socket.socket, link: str) -> None:
+    """Let the kernel see now that a link is up; by itself it does so later, and drops packets until then.
+
+    Asking for the state of a link brings it up to date first (ethtool(8) does the same).
+    """
+    wanted = array.array("I", [_ETHTOOL_GLINK, 0])
+    request = struct.pack("16sQ16x", link.encode(), wanted.buffer_info()[0])
+    with contextlib.suppress(OSError):  # then it takes the kernel's time
+        fcntl.ioctl(asking, _SIOCETHTOOL, request)
 
 
 def _link(netlink: Netlink, link: str, bridge: Bridge, namespace: int, hardware: bytes) -> None:

@@ -11,6 +11,7 @@ from cumulo.engines.local.addresses import Addresses
 
 _LOOK_SECONDS = 0.25
 _PATIENCE_SECONDS = 3.0
+_CLOSE_SECONDS = 1.0
 
 
 class Departures:
@@ -29,21 +30,30 @@ class Departures:
             self._task = asyncio.get_running_loop().create_task(self._wait())
 
     async def close(self) -> None:
-        """Do not wait any longer."""
+        """See all of them gone, soon."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        deadline = time.monotonic() + _CLOSE_SECONDS
+        while self._since:
+            await self._look(0.0 if time.monotonic() > deadline else _CLOSE_SECONDS)
+            if self._since:
+                await asyncio.sleep(0.01)
 
     async def _wait(self) -> None:
         while self._since:
             await asyncio.sleep(_LOOK_SECONDS)
-            for serial, since in list(self._since.items()):
-                link = addresses.link_name(self._instance, serial)
-                if bridge.is_there(link):
-                    if time.monotonic() - since < _PATIENCE_SECONDS:
-                        continue
-                    with contextlib.suppress(OSError):  # then it is a stray for the next sweep
-                        await asyncio.to_thread(bridge.remove_link, link)
-                del self._since[serial]
-                self._used.give_back(serial)
+            await self._look(_PATIENCE_SECONDS)
+
+    async def _look(self, patience: float) -> None:
+        """Note which are gone, and remove those that have been going for longer than `patience`, in seconds."""
+        for serial, since in list(self._since.items()):
+            link = addresses.link_name(self._instance, serial)
+            if bridge.is_there(link):
+                if time.monotonic() - since < patience:
+                    continue
+                with contextlib.suppress(OSError):  # then it is a stray for the next sweep
+                    await asyncio.to_thread(bridge.remove_link, link)
+            self._since.pop(serial, None)
+            self._used.give_back(serial)

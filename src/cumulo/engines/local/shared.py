@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from cumulo.base.log import Log
 from cumulo.engines.engine import Port
-from cumulo.engines.local import addresses, bridge, dns, exceptions, rules
+from cumulo.engines.local import addresses, bridge, dns, firewall, rules
 from cumulo.engines.local.bridge import Bridge
 from cumulo.engines.local.name_server import NameServer
 from cumulo.engines.local.names import Names
@@ -34,6 +34,7 @@ class Shared:
         names: Names,
         upstream: Upstream,
         mapped: Callable[[int], Mapping[str, tuple[Port, ...]]],
+        look_seconds: float = _LOOK_SECONDS,
     ) -> None:
         self._instance = instance
         self._nft = nft
@@ -44,6 +45,7 @@ class Shared:
         self._log = Log("pods")
         self._lock = asyncio.Lock()
         self._rules_lock = asyncio.Lock()
+        self._look_seconds = look_seconds
         self._wanted = 0
         self._applied = 0
         self._dns_port = 0
@@ -89,7 +91,7 @@ class Shared:
 
     def _make_exceptions(self) -> None:
         try:
-            exceptions.make(self._nft, addresses.bridge_name(self._instance))
+            firewall.make(self._nft, addresses.bridge_name(self._instance))
         except (OSError, subprocess.SubprocessError) as error:
             self._log.warning("the host's firewall cannot be changed: pods may not get out", error=str(error))
 
@@ -131,16 +133,29 @@ class Shared:
     async def elsewhere(self) -> str:
         """The maps of all instances, as nft's JSON."""
         try:
-            return await asyncio.to_thread(exceptions.mapped, self._nft)
+            return await asyncio.to_thread(firewall.mapped, self._nft)
         except subprocess.SubprocessError as error:
             raise OSError(str(error)) from None
 
     def _look_at_firewall(self) -> None:
-        """Docker may have been started meanwhile; nobody waits for this."""
-        if time.monotonic() - self._looked_at < _LOOK_SECONDS:
+        """Docker may have been started, or all rules flushed meanwhile; nobody waits for this."""
+        if time.monotonic() - self._looked_at < self._look_seconds:
             return
         self._looked_at = time.monotonic()
-        self._looking = asyncio.get_running_loop().create_task(asyncio.to_thread(self._make_exceptions))
+        self._looking = asyncio.get_running_loop().create_task(self._mend_rules())
+
+    async def _mend_rules(self) -> None:
+        async with self._rules_lock:
+            if self.bridge is not None:
+                await asyncio.to_thread(self._mend, self._rules(self.bridge.subnet))
+
+    def _mend(self, wanted: Ruleset) -> None:
+        try:
+            if not firewall.has_table(self._nft, wanted.table):
+                apply_rules(self._nft, rules.whole(wanted))
+        except (OSError, subprocess.SubprocessError) as error:
+            self._log.warning("the rules of pods are gone", error=str(error))
+        self._make_exceptions()
 
     async def release(self) -> None:
         """Let go in this process."""
@@ -169,4 +184,4 @@ class Shared:
         if self._nft:
             apply_rules(self._nft, rules.none(addresses.table_name(self._instance)))
             with contextlib.suppress(OSError, subprocess.SubprocessError):
-                exceptions.remove(self._nft, name)
+                firewall.remove(self._nft, name)

@@ -1,4 +1,4 @@
-"""Exceptions in the host's own firewall (Docker's, ufw's), where its policy is to drop what it does not know.
+"""The host's own firewall (Docker's, ufw's), where its policy is to drop what it does not know: our exceptions in it.
 
 They say no more than that packets of our bridge are none of its business: our own rules have judged them before.
 """
@@ -56,28 +56,22 @@ def _run(nft: str, commands: list[str]) -> None:
         apply_rules(nft, "\n".join(commands) + "\n")
 
 
-def _listing(nft: str) -> dict[str, str]:
-    found = {}
-    for chain in _CHAINS:
-        done = subprocess.run(
-            [nft, "-a", "list", "chain", "ip", "filter", chain],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_SECONDS_MAX,
-        )
-        if done.returncode == 0:
-            found[chain] = done.stdout
-    return found
+def has_table(nft: str, table: str) -> bool:
+    """Whether a table is there."""
+    return _nft(nft, "list", "chain", "inet", table, "input") != ""
 
 
 def mapped(nft: str) -> str:
     """The maps of every instance, as nft's JSON."""
-    done = subprocess.run(
-        [nft, "-j", "list", "maps", "inet"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_SECONDS_MAX,
-    )
+    return _nft(nft, "-j", "list", "maps", "inet")
+
+
+def _listing(nft: str) -> dict[str, str]:
+    listings = {chain: _nft(nft, "-a", "list", "chain", "ip", "filter", chain) for chain in _CHAINS}
+    return {chain: text for chain, text in listings.items() if text}
+
+
+def _nft(nft: str, *words: str) -> str:
+    """What nft prints; nothing when there is no such thing."""
+    done = subprocess.run([nft, *words], capture_output=True, text=True, check=False, timeout=_SECONDS_MAX)
     return done.stdout if done.returncode == 0 else ""
