@@ -507,6 +507,20 @@ def test_images_go_when_no_version_refers_to_them_any_more_and_no_container_uses
     run(main)
 
 
+def test_a_registry_that_is_away_is_not_the_functions_fault(tmp_path):
+    async def main():
+        async with ImageCloud(tmp_path / "c") as cloud:
+            await cloud.active_image()
+        async with ImageCloud(tmp_path / "c") as cloud:
+            cloud.registry.error = AwsError("ServerException", "connection refused")
+            error = await refused(cloud.control.ready(cloud.control.resolve(CALLER, "f", None).version))
+            assert (error.code, error.status) == ("ServiceException", 500)
+            assert "connection refused" in error.message
+            assert (await cloud.config())["State"] == "Active"
+
+    run(main)
+
+
 def test_without_an_engine_functions_from_images_are_refused_by_name(tmp_path):
     async def main():
         async with Cloud(tmp_path / "c") as cloud:

@@ -10,7 +10,7 @@ from cumulo.sandbox.contract import Early, ImageRoot, RuntimeHost, RuntimeMissin
 from cumulo.services.lambda_ import errors
 from cumulo.services.lambda_.code import CodeStore
 from cumulo.services.lambda_.configuration import ARM
-from cumulo.services.lambda_.images import FunctionImages, ImageUnusable
+from cumulo.services.lambda_.images import LOST_CODES, FunctionImages, ImageUnusable
 from cumulo.services.lambda_.model import State, Version
 from cumulo.services.lambda_.sandbox_env import early
 from cumulo.services.lambda_.zips import ZipRefused
@@ -67,10 +67,13 @@ class Preparation:
         try:
             return known or await self.prepare(version)
         except NotPreparable as error:
-            if version.from_image:
+            if error.code in LOST_CODES:
                 raise errors.not_in_state(str(State.INACTIVE), error.reason) from error
-            known = error.code == "InvalidZipFileException"
-            name = "InvalidZipFileException" if known else "InvalidRuntimeException"
+            if version.from_image:
+                fields = {"Type": "Server"}
+                raise AwsError("ServiceException", error.reason, status=500, fields=fields) from error
+            bad_zip = error.code == "InvalidZipFileException"
+            name = "InvalidZipFileException" if bad_zip else "InvalidRuntimeException"
             raise AwsError(name, error.reason, status=502, fields={"Type": "Server"}) from error
 
     async def _has(self, image: ImageRoot) -> bool:
