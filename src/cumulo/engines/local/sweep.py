@@ -1,0 +1,79 @@
+"""What a killed server left: brought to what the records say, before anything else happens.  Blocking."""
+
+import contextlib
+
+import msgspec
+
+from cumulo.engines.engine import EngineError
+from cumulo.engines.local import processes, volumes
+from cumulo.engines.local.files import delete_folder
+from cumulo.engines.local.groups import Groups
+from cumulo.engines.local.records import Places, PodRecord, RunRecord, run_id
+from cumulo.engines.local.runtime import Runtime
+from cumulo.engines.local.starting import Starter
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A pod that exists, and the last run of each of its containers that was ever started."""
+
+    record: PodRecord
+    runs: dict[str, RunRecord]
+
+
+def sweep(places: Places, runtime: Runtime, groups: Groups, starter: Starter, boot: str) -> list[Found]:
+    """The pods that exist; everything else of this instance is gone afterwards, as far as it can be."""
+    found = []
+    for folder in sorted(places.pods.iterdir()):
+        record = places.load_pod(folder.name)
+        if record is None:
+            with contextlib.suppress(EngineError):  # it stays a leftover, for the next time
+                starter.clear_pod(folder.name)
+            continue
+        runs = {spec.name: places.load_run(folder.name, spec.name) for spec in record.spec.containers}
+        found.append(Found(record, {name: run for name, run in runs.items() if run is not None}))
+    _strangers(found, runtime, groups, starter, boot)
+    for one in found:
+        _execs(one, places, groups)
+    volumes.sweep(places.volumes)
+    return found
+
+
+def _strangers(found: list[Found], runtime: Runtime, groups: Groups, starter: Starter, boot: str) -> None:
+    """End what no record names."""
+    alive = {
+        (one.record.spec.name, name): run
+        for one in found
+        for name, run in one.runs.items()
+        if run.exit is None and run.boot == boot
+    }
+    known = {run_id(pod, name, run.number) for (pod, name), run in alive.items()}
+    for run in runtime.runs() - known:
+        runtime.clear(run)
+    pods = {one.record.spec.name for one in found}
+    for pod in groups.names():
+        with contextlib.suppress(EngineError):
+            if pod not in pods:
+                starter.clear_pod(pod)
+                continue
+            for name in groups.containers(pod):
+                if (pod, name) not in alive:
+                    groups.kill(f"{pod}/{name}")
+    for run in runtime.runs() - known:  # a runtime that was still at it
+        runtime.clear(run)
+
+
+def _execs(one: Found, places: Places, groups: Groups) -> None:
+    """Further processes end with the server that started them."""
+    for spec in one.record.spec.containers:
+        folder = places.container(one.record.spec.name, spec.name) / "execs"
+        if not folder.is_dir():
+            continue
+        inside = groups.processes(f"{one.record.spec.name}/{spec.name}")
+        for file in folder.glob("*.pid"):
+            with contextlib.suppress(ValueError, OSError):
+                pid = int(file.read_text())
+                if pid in inside:
+                    processes.kill(pid)
+        for pid in list(processes.mentioning(str(folder))):
+            processes.kill(pid)
+        delete_folder(folder)
