@@ -5,10 +5,14 @@ import hashlib
 import json
 
 import pytest
+from tests.image_kit import ARCHITECTURE, BUSYBOX, function_image
 
 from cumulo.base.caller import Caller
+from cumulo.base.clock import SystemClock
 from cumulo.base.errors import AwsError
-from cumulo.engines.images import Descriptor, PullError, Reference
+from cumulo.engines.images import Descriptor, Platform, PullError
+from cumulo.engines.oci.references import parse
+from cumulo.engines.oci.store import ImageStore
 from cumulo.services.ecr.model import OCI_INDEX, OCI_MANIFEST, Image, Layer, Repository, no_repository
 from cumulo.services.ecr.pulling import ImageResolver
 
@@ -36,22 +40,24 @@ class FakeCatalog:
         self.images: dict[str, Image] = {}
         self.tags: dict[str, str] = {}
         self.pulls: list[str] = []
+        self.content = (MANIFEST, CONFIG)
 
     def add(self, name, tag, account=CALLER.account, media_type=OCI_MANIFEST, **values):
         region = CALLER.region
         self.repositories[account, region, name] = Repository(
             account=account, region=region, name=name, created_at=0.0
         )
-        digest = digest_of(MANIFEST)
+        manifest, config = self.content
+        digest = digest_of(manifest)
         self.images[digest] = Image(
             account=account,
             region=region,
             repository=name,
             digest=digest,
             media_type=media_type,
-            manifest_bytes=len(MANIFEST),
+            manifest_bytes=len(manifest),
             size_bytes=1,
-            config=digest_of(CONFIG),
+            config=digest_of(config),
             pushed_at=0.0,
             **values,
         )
@@ -70,7 +76,7 @@ class FakeCatalog:
         return found
 
     def manifest(self, image):
-        return MANIFEST
+        return self.content[0]
 
     async def pulled(self, image, caller):
         self.pulls.append(image.digest)
@@ -104,12 +110,18 @@ class Elsewhere:
         self.media_type = OCI_MANIFEST
         self.body = MANIFEST
         self.hosts: list[str] = []
+        self.open_now = 0
 
-    def open(self, host):
-        self.hosts.append(host)
+    async def __aenter__(self):
+        self.open_now += 1
         return self
 
+    async def __aexit__(self, *_):
+        self.open_now -= 1
+
     async def manifest(self, reference):
+        assert self.open_now == 1
+        self.hosts.append(reference.host)
         if self.error:
             raise self.error
         return Descriptor(media_type=self.media_type, digest=digest_of(self.body), size=1), self.body
@@ -122,15 +134,6 @@ class Elsewhere:
         return None
 
 
-def parse(text: str) -> Reference:
-    if " " in text:
-        raise PullError("not-found", f"{text!r} is not a reference of an image")
-    rest, _, digest = text.partition("@")
-    host, _, path = rest.partition("/")
-    repository, _, tag = path.partition(":")
-    return Reference(host, repository, tag or ("" if digest else "latest"), digest)
-
-
 class Lab:
     def __init__(self, folder, may_pull=None):
         self.catalog, self.layers, self.elsewhere = FakeCatalog(), FakeLayers(folder), Elsewhere()
@@ -140,7 +143,7 @@ class Lab:
             self.catalog,
             self.layers,
             parse=parse,
-            open_source=self.elsewhere.open,
+            open_source=lambda: self.elsewhere,
             port=4566,
             may_pull=may_pull,
         )
@@ -217,7 +220,9 @@ def test_other_registries_are_asked_by_their_own_name(tmp_path):
     assert not found.ours
     assert found.uri == found.reference == f"quay.io/team/app@{digest_of(MANIFEST)}"
     assert found.architecture == "arm64"
+    assert found.source is None  # an engine opens its own client
     assert lab.elsewhere.hosts == ["quay.io"]
+    assert lab.elsewhere.open_now == 0
 
 
 @pytest.mark.parametrize(
@@ -269,3 +274,35 @@ def test_our_repositories_are_a_source_of_manifests_and_layers(tmp_path):
 
     asyncio.run(main())
     assert lab.catalog.pulls == [digest_of(MANIFEST)]
+
+
+@pytest.mark.skipif(BUSYBOX is None, reason="busybox-static is not installed")
+def test_an_engine_pulls_what_was_resolved_from_the_files_that_are_here(tmp_path):
+    image = function_image("facts", VERSION="1")
+    (tmp_path / "blobs").mkdir()
+    lab = Lab(tmp_path / "blobs")
+    for blob in (image.config, image.layer):
+        lab.layers.add(blob)
+    lab.catalog.content = (image.manifest, image.config)
+    lab.catalog.add("app", "live")
+
+    async def main():
+        found = await lab.resolver.resolve(CALLER, "localhost:4566/app:live")
+        assert found.architecture == ARCHITECTURE
+        store = ImageStore(tmp_path / "store", clock=SystemClock(), in_use=lambda _: False)
+        await store.start()
+        try:
+            pulled = await store.pull(
+                found.reference, platform=Platform(found.architecture), source=found.source
+            )
+            assert pulled.config.entrypoint == ("/bootstrap",)
+            assert pulled.config.command == ("facts",)
+            assert (store.folder(pulled.layers[0]) / "bootstrap").exists()
+            again = await store.get(found.reference)
+            assert again is not None
+            assert again.id == pulled.id
+        finally:
+            await store.close()
+
+    asyncio.run(main())
+    assert lab.catalog.pulls == [image.digest]

@@ -634,6 +634,17 @@ def test_a_working_directory_that_is_none_is_told(tmp_path):
     with_images(tmp_path, story)
 
 
+def test_the_log_in_json_names_no_version_of_a_runtime(tmp_path):
+    async def story(plane):
+        plane.run_image("hi", "hello", json_logs=True)
+        await plane.call("hi")
+        (started,) = [json.loads(line) for line in plane.logs.lines if "platform.initStart" in line]
+        assert started["record"]["functionName"] == "hi"
+        assert not {"runtimeVersion", "runtimeVersionArn"} & started["record"].keys()
+
+    with_images(tmp_path, story)
+
+
 def test_many_calls_at_once_get_a_container_each(tmp_path):
     async def story(plane):
         plane.run_image("hi", "hello")

@@ -5,6 +5,7 @@ from tests.unit.lambda_.lambda_control_kit import ARN, CALLER, CODE, OTHER_CODE,
 
 from cumulo.base.errors import AwsError
 from cumulo.base.ports import ResolvedImage
+from cumulo.engines.engine import EngineError
 from cumulo.engines.images import Config, Image, PullError
 from cumulo.services.lambda_.images import DELETED, DENIED, FunctionImages
 
@@ -53,6 +54,7 @@ class EngineImages:
     def __init__(self):
         self.here: dict[str, Image] = {}
         self.error: PullError | None = None
+        self.busy: set[str] = set()
         self.config = Config(entrypoint=("/run",), command=("app.handler",), cwd="/app")
         self.pulled: list[tuple[str, str]] = []
 
@@ -67,7 +69,12 @@ class EngineImages:
         return image
 
     async def get(self, name):
-        return self.here.get(name)
+        return self.here.get(name) or next((i for i in self.here.values() if i.id == name), None)
+
+    async def remove(self, name):
+        if name in self.busy:
+            raise EngineError("a container uses it")
+        self.here.pop(name, None)
 
 
 class ImageCloud(Cloud):
@@ -452,6 +459,63 @@ def test_an_image_that_must_be_pulled_again_and_is_gone_makes_the_function_inact
             assert (shown["State"], shown["StateReasonCode"]) == ("Inactive", "ImageDeleted")
             cloud.registry.error = None
             await cloud.control.ready(cloud.control.resolve(CALLER, "f", None).version)
+            assert (await cloud.config())["State"] == "Active"
+
+    run(main)
+
+
+def test_an_image_that_somebody_removed_is_pulled_again_for_the_next_environment(tmp_path):
+    async def main():
+        async with ImageCloud(tmp_path / "c") as cloud:
+            await cloud.active_image()
+            version = cloud.control.resolve(CALLER, "f", None).version
+            await cloud.control.ready(version)
+            assert len(cloud.engine.pulled) == 1
+            cloud.engine.here.clear()
+            await cloud.control.ready(version)
+            assert len(cloud.engine.pulled) == 2
+
+    run(main)
+
+
+def test_images_go_when_no_version_refers_to_them_any_more_and_no_container_uses_them(tmp_path):
+    async def main():
+        async with ImageCloud(tmp_path / "c") as cloud:
+            transitions = cloud.control._transitions
+            one, two = (f"{HOST}/app@sha256:{letter * 64}" for letter in "ab")
+            await cloud.active_image()
+            await cloud.call("PublishVersion", FunctionName="f")
+            await cloud.call("UpdateFunctionCode", FunctionName="f", ImageUri=f"{HOST}/app:2")
+            await cloud.control.settled()
+            cloud.clock.advance(60)
+            assert await transitions.remove_unused_images() == 0  # the version still has the first
+            assert set(cloud.engine.here) == {one, two}
+            await cloud.call("DeleteFunction", FunctionName="f", Qualifier="1")
+            assert await transitions.remove_unused_images() == 0  # not at once
+            cloud.clock.advance(60)
+            assert await transitions.remove_unused_images() == 1
+            assert set(cloud.engine.here) == {two}
+            await cloud.call("DeleteFunction", FunctionName="f")
+            cloud.engine.busy = {two}
+            cloud.clock.advance(60)
+            assert await transitions.remove_unused_images() == 0
+            cloud.engine.busy = set()
+            cloud.clock.advance(60)
+            assert await transitions.remove_unused_images() == 1
+            assert cloud.engine.here == {}
+
+    run(main)
+
+
+def test_a_registry_that_is_away_is_not_the_functions_fault(tmp_path):
+    async def main():
+        async with ImageCloud(tmp_path / "c") as cloud:
+            await cloud.active_image()
+        async with ImageCloud(tmp_path / "c") as cloud:
+            cloud.registry.error = AwsError("ServerException", "connection refused")
+            error = await refused(cloud.control.ready(cloud.control.resolve(CALLER, "f", None).version))
+            assert (error.code, error.status) == ("ServiceException", 500)
+            assert "connection refused" in error.message
             assert (await cloud.config())["State"] == "Active"
 
     run(main)

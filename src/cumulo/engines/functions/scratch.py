@@ -6,6 +6,7 @@ What a killed server left mounted is unmounted at the next start.
 """
 
 import asyncio
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -15,6 +16,7 @@ from cumulo.sandbox import kernel, volumes
 from cumulo.sandbox.volumes import VolumeError
 
 _log = Log("engines")
+_MS_SHARED = 1 << 20
 _MKFS = ("/usr/sbin/mkfs.ext4", "/sbin/mkfs.ext4")
 
 
@@ -30,8 +32,9 @@ class Scratch:
         self._lock = asyncio.Lock()  # one at a time: each takes milliseconds
 
     async def open(self) -> None:
-        """Clear away what a killed server left."""
+        """Clear away what a killed server left, and begin."""
         await asyncio.to_thread(self._clear)
+        await asyncio.to_thread(self._prepare)
 
     async def take(self, name: str, size_mib: int) -> Path:
         """The folder of a volume, made when there is none.  OSError."""
@@ -97,13 +100,25 @@ class Scratch:
         shutil.rmtree(spot, ignore_errors=True)
 
     def _clear(self) -> None:
-        below = f"{self._folder}/"
-        for point in _mount_points():
-            if point.startswith(below):
-                _unmount(Path(point))
-        if not any(point.startswith(below) for point in _mount_points()):
+        for point in reversed(self._points()):
+            _unmount(Path(point))
+        if not self._points():
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _prepare(self) -> None:
+        """Have the folder.
+
+        It is a mount of its own that is shared: whoever leaves for another mount namespace while volumes are here (an
+        engine, its monitors) takes them along, and has them unmounted there too when they are unmounted here.
+        """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):  # nothing can be mounted: then nothing is to be shared
+            kernel.mount(str(self._folder), str(self._folder), flags=kernel.MS_BIND)
+            kernel.mount("", str(self._folder), flags=_MS_SHARED)
+
+    def _points(self) -> list[str]:
+        here = str(self._folder)
+        return [p for p in _mount_points() if p == here or p.startswith(f"{here}/")]
 
 
 def _unmount(spot: Path) -> None:

@@ -7,6 +7,7 @@ resolve(uri) ── ours?  <account>.dkr.ecr.<region>....  or this server's own 
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -48,7 +49,7 @@ class ImageResolver:
     """`ports.ImageRegistry` for Lambda and ECS.
 
     parse        reads a reference, short forms spelled out; PullError for nonsense
-    open_source  a client for the registry at a host (and port)
+    open_source  a client for all other registries, to be entered
     port         this server's own: `localhost:<port>/repo` is the caller's repository
     may_pull     decides about repositories of other accounts; without it everybody may
     """
@@ -59,7 +60,7 @@ class ImageResolver:
         layers: Layers,
         *,
         parse: Callable[[str], Reference],
-        open_source: Callable[[str], Source],
+        open_source: Callable[[], AbstractAsyncContextManager[Source]],
         port: int,
         may_pull: MayPull | None = None,
     ) -> None:
@@ -116,12 +117,12 @@ class ImageResolver:
         return await asyncio.to_thread(_read_architecture, self._layers.path(image.config))
 
     async def _elsewhere(self, reference: Reference) -> ResolvedImage[Source]:
-        source = self._open_source(reference.host)
         try:
-            found, raw = await source.manifest(reference)
-            architecture = ""
-            if found.media_type not in INDEXES:
-                architecture = await _fetch_architecture(source, reference, raw)
+            async with self._open_source() as source:
+                found, raw = await source.manifest(reference)
+                architecture = ""
+                if found.media_type not in INDEXES:
+                    architecture = await _fetch_architecture(source, reference, raw)
         except PullError as error:
             raise AwsError(_CODES.get(error.kind, "ServerException"), str(error)) from error
         pinned = f"{reference.host}/{reference.repository}@{found.digest}"
@@ -131,14 +132,13 @@ class ImageResolver:
             digest=found.digest,
             media_type=found.media_type,
             architecture=architecture,
-            source=source,
         )
 
 
 class OwnSource:
     """Our repositories, as engines pull from them: no network, and blobs that are files already.
 
-    caller   on whose behalf, for the time of the last pull; None asks about nobody
+    caller   on whose behalf, for the record of the last pull
     """
 
     def __init__(self, catalog: Catalog, layers: Layers, caller: Caller) -> None:

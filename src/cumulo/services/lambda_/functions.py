@@ -265,7 +265,7 @@ class Functions:
         )
         updated = msgspec.structs.replace(function, latest=latest)
         self._registry.put(updated)
-        self._transitions.release({before.code_sha256})
+        self._transitions.release_code(before)
         return updated
 
 

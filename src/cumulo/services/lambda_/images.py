@@ -4,7 +4,7 @@ ImageUri -> resolve (a registry) -> ImageCode: the digest -> host: pulled, unpac
 runtime  -> runtime_host: a configured image that runs zips, where this machine lacks the runtime
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError
@@ -18,6 +18,7 @@ from cumulo.services.lambda_.model import ImageCode, ImageConfig, Version
 
 DELETED = "The function is trying to use a deleted image."
 DENIED = "The function does not have permission to access the specified image."
+KEEP_UNUSED_SECONDS = 30.0  # a call that has resolved the old version may still start a container
 LOST_CODES = frozenset({"ImageDeleted", "ImageAccessDenied", "InvalidImage"})
 _INDEXES = frozenset(
     {
@@ -66,6 +67,7 @@ class FunctionImages:
         self._images = images
         self._machine = _OCI.get(machine, machine)
         self._runtime_images = dict(runtime_images or {})
+        self._unused: dict[str, float] = {}  # references that a version has let go of, and when they may go
 
     async def resolve(self, caller: Caller, uri: str) -> tuple[ImageCode, str]:
         """The image that a reference means now, and its digest in hexadecimal; AwsError as Lambda words it."""
@@ -115,6 +117,10 @@ class FunctionImages:
             ),
         )
 
+    async def has(self, image: str) -> bool:
+        """Whether the engine still has an image, by id."""
+        return await self._images.get(image) is not None
+
     def has_runtime(self, runtime: str) -> bool:
         """Whether an image is configured for this runtime."""
         return runtime in self._runtime_images
@@ -147,6 +153,31 @@ class FunctionImages:
             warning=f"{version.runtime} runs in the image {uri}",
             image=ImageRoot(id=image.id, cwd=image.config.cwd or "/var/task", code=True),
         )
+
+    def let_go(self, version: Version, now: float) -> None:
+        """A version does not need its image any more; `now` is monotonic."""
+        if version.image is not None:
+            self._unused[version.image.reference] = now + KEEP_UNUSED_SECONDS
+
+    def has_unused(self) -> bool:
+        """Whether `remove_unused` may have something to do."""
+        return bool(self._unused)
+
+    async def remove_unused(self, referenced: Collection[str], now: float) -> int:
+        """Remove images that nothing has referred to for long enough; how many went."""
+        gone = 0
+        for reference, due in list(self._unused.items()):
+            if reference in referenced:
+                del self._unused[reference]
+            elif due <= now:
+                try:
+                    await self._images.remove(reference)
+                except EngineError:  # a container still uses it
+                    self._unused[reference] = now + KEEP_UNUSED_SECONDS
+                else:
+                    self._unused.pop(reference, None)
+                    gone += 1
+        return gone
 
     async def _again(self, caller: Caller, uri: str) -> ResolvedImage[Source]:
         """Where the image is now, for a function that has it already."""

@@ -6,11 +6,11 @@ from collections.abc import Callable
 import msgspec
 
 from cumulo.base.errors import AwsError
-from cumulo.sandbox.contract import Early, RuntimeHost, RuntimeMissing, Runtimes
+from cumulo.sandbox.contract import Early, ImageRoot, RuntimeHost, RuntimeMissing, Runtimes
 from cumulo.services.lambda_ import errors
 from cumulo.services.lambda_.code import CodeStore
 from cumulo.services.lambda_.configuration import ARM
-from cumulo.services.lambda_.images import FunctionImages, ImageUnusable
+from cumulo.services.lambda_.images import LOST_CODES, FunctionImages, ImageUnusable
 from cumulo.services.lambda_.model import State, Version
 from cumulo.services.lambda_.sandbox_env import early
 from cumulo.services.lambda_.zips import ZipRefused
@@ -60,14 +60,24 @@ class Preparation:
 
     async def ready(self, version: Version) -> RuntimeHost:
         """How this machine runs the version, found out now if need be; AwsError as Invoke answers it."""
+        known = self._hosts.get(version.generation)
+        if known is not None and known.image is not None and not await self._has(known.image):
+            self.forget(version.generation)  # somebody has removed the image: have it again
+            known = None
         try:
-            return self._hosts.get(version.generation) or await self.prepare(version)
+            return known or await self.prepare(version)
         except NotPreparable as error:
-            if version.from_image:
+            if error.code in LOST_CODES:
                 raise errors.not_in_state(str(State.INACTIVE), error.reason) from error
-            known = error.code == "InvalidZipFileException"
-            name = "InvalidZipFileException" if known else "InvalidRuntimeException"
+            if version.from_image:
+                fields = {"Type": "Server"}
+                raise AwsError("ServiceException", error.reason, status=500, fields=fields) from error
+            bad_zip = error.code == "InvalidZipFileException"
+            name = "InvalidZipFileException" if bad_zip else "InvalidRuntimeException"
             raise AwsError(name, error.reason, status=502, fields={"Type": "Server"}) from error
+
+    async def _has(self, image: ImageRoot) -> bool:
+        return self._images is not None and await self._images.has(image.id)
 
     async def prepare(self, version: Version) -> RuntimeHost:
         """Do the work, once for however many ask for the same generation.  NotPreparable."""

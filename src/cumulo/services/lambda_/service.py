@@ -73,7 +73,9 @@ class Lambda:
         self._registry.on_change(self._reserved.clear)
         self._fleet = fleet
         self.preparation = Preparation(self._code, runtimes, machine, expect, images)
-        self._transitions = Transitions(self._registry, self.preparation, self._code, fleet, clock, ids)
+        self._transitions = Transitions(
+            self._registry, self.preparation, self._code, fleet, clock, ids, images
+        )
         self._resolver = FunctionResolver(self._registry, self._code)
         self._links = Links(self._code, clock, ids)
         self._policies = Policies(self._registry, store, ids)
