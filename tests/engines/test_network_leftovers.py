@@ -11,14 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.network_kit import HOST, NFT, Instance, ask, instance, needs_network, serve, story
-from tests.support import until
 
 from cumulo.engines.engine import NetworkMode, Port
 from cumulo.engines.local import addresses, bridge, namespaces, rules
 from cumulo.engines.local.needs import Wish
 from cumulo.sandbox.netlink import Netlink
 from cumulo.sandbox.network import apply_rules
+from tests.network_kit import HOST, NFT, Instance, ask, instance, needs_network, serve, story
+from tests.support import until
 
 pytestmark = needs_network
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.network_kit import HOST, SILENCE, Instance, inside, instance, needs_network, query, run, story
 
 from cumulo.engines.local import dns
+from tests.network_kit import HOST, SILENCE, Instance, inside, instance, needs_network, query, run, story
 
 pytestmark = needs_network
 BUSYBOX = shutil.which("busybox") or ""

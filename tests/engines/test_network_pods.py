@@ -4,10 +4,10 @@ import asyncio
 import socket
 
 import pytest
-from tests.network_kit import HOST, ask, inside, instance, needs_network, outside, run, serve, story
 
 from cumulo.engines.engine import EngineError, NetworkMode, NoSuchPod, Port, StartFailed
 from cumulo.engines.local.needs import Wish
+from tests.network_kit import HOST, ask, inside, instance, needs_network, outside, run, serve, story
 
 pytestmark = needs_network
 

@@ -3,10 +3,10 @@
 import socket
 
 import pytest
-from tests.network_kit import HOST, ask, free_port, instance, needs_network, outside, serve, story
 
 from cumulo.engines.engine import NetworkMode, Port, StartFailed
 from cumulo.engines.local.needs import Wish
+from tests.network_kit import HOST, ask, free_port, instance, needs_network, outside, serve, story
 
 pytestmark = needs_network
 

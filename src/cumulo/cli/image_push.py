@@ -6,16 +6,21 @@ archive ──Source──▶ blobs that are missing ─▶ configuration, layer
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 from cumulo.engines.images import Descriptor, Reference, Source
+from cumulo.engines.oci.references import parse
 
 if TYPE_CHECKING:
     import aiohttp
 
+    from cumulo.engines.oci.archives import Packed
+
+ARCHIVE_BYTES_MAX = 1 << 40
 DEPTH_MAX = 3  # indexes in indexes
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
@@ -40,41 +45,44 @@ async def _push(
 ) -> list[tuple[str, str]]:
     import aiohttp
 
-    from cumulo.engines.oci.archives import open_archive
+    from cumulo.engines.oci.archives import opened
 
     pushed: list[tuple[str, str]] = []
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=300)
     headers = {"Authorization": f"Basic {token}"}
-    async with (
-        open_archive(archive) as source,
-        aiohttp.ClientSession(headers=headers, timeout=timeout, trust_env=False) as session,
-    ):
-        for reference, repository, tag in names(list(source.references()), name):
-            await asyncio.to_thread(need, repository)
-            pusher = Pusher(session, f"{endpoint}/v2/{repository}", source, reference)
-            pushed.append((f"{repository}:{tag}", await pusher.push(reference, tag)))
+    with tempfile.TemporaryDirectory(prefix="cumulo-archive-") as aside:
+        async with (
+            opened(archive, aside=Path(aside), bytes_max=ARCHIVE_BYTES_MAX) as source,
+            aiohttp.ClientSession(headers=headers, timeout=timeout, trust_env=False) as session,
+        ):
+            for reference, repository, tag in names(source.images, name):
+                await asyncio.to_thread(need, repository)
+                pusher = Pusher(session, f"{endpoint}/v2/{repository}", source, reference)
+                pushed.append((f"{repository}:{tag}", await pusher.push(reference, tag)))
     return pushed
 
 
-def names(found: list[Reference], name: str | None) -> list[tuple[Reference, str, str]]:
+def names(found: Sequence["Packed"], name: str | None) -> list[tuple[Reference, str, str]]:
     """Each image's reference in the archive, and the repository and tag that it gets.  NothingToPush."""
     if not found:
         raise NothingToPush("there is no image in the archive")
     if name is None:
-        named = [
-            (each, each.repository.removeprefix("library/"), each.tag or "latest")
-            for each in found
-            if each.repository
-        ]
+        named = [(one.reference, *_name_of(text)) for one in found for text in one.references]
         if not named:
             raise NothingToPush("the image in the archive has no name: say one (repository:tag)")
         return named
-    if len({(each.digest or str(each)) for each in found}) > 1:
+    if len({one.reference for one in found}) > 1:
         raise NothingToPush(f"there are {len(found)} images in the archive: leave the name out")
     repository, _, tag = name.partition(":")
     if not TAG.fullmatch(tag or "latest"):
         raise NothingToPush(f"{tag!r} is no tag")
-    return [(found[0], repository, tag or "latest")]
+    return [(found[0].reference, repository, tag or "latest")]
+
+
+def _name_of(text: str) -> tuple[str, str]:
+    """The repository and tag that stand for a reference of another place: docker.io/library/alpine:3 is alpine:3."""
+    parsed = parse(text)
+    return parsed.repository.removeprefix("library/"), parsed.tag or "latest"
 
 
 class Pusher:
@@ -101,9 +109,8 @@ class Pusher:
         for blob in blobs:
             await self._blob(_descriptor(blob))
         url = f"{self._url}/manifests/{tag}"
-        async with self._session.put(
-            url, data=raw, headers={"Content-Type": descriptor.media_type}
-        ) as answer:
+        kind = manifest.get("mediaType") or descriptor.media_type or _kind_of(manifest)
+        async with self._session.put(url, data=raw, headers={"Content-Type": kind}) as answer:
             await _taken(answer, 201)
         return descriptor.digest
 
@@ -122,6 +129,12 @@ class Pusher:
     async def _pieces(self, blob: Descriptor) -> AsyncIterator[bytes]:
         async for piece in self._source.blob(self._reference, blob):
             yield piece
+
+
+def _kind_of(manifest: Mapping[str, Any]) -> str:
+    """The media type of a manifest that does not say it: only OCI's may be silent."""
+    kind = "index" if "manifests" in manifest else "manifest"
+    return f"application/vnd.oci.image.{kind}.v1+json"
 
 
 def _descriptor(raw: Any) -> Descriptor:

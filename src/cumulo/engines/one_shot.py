@@ -99,38 +99,40 @@ def pod_of(order: Order, image: Image, name: str) -> PodSpec:
 
 
 class OneShots:
-    """Runs orders on an engine."""
+    """Runs orders on an engine, which is asked for when it is needed."""
 
-    def __init__(self, engine: Engine, pull: Pull, ids: Ids) -> None:
+    def __init__(self, engine: Callable[[], Awaitable[Engine]], pull: Pull, ids: Ids) -> None:
         self._engine = engine
         self._pull = pull
         self._ids = ids
 
     async def reap(self) -> None:
         """Remove what an earlier process of ours was running when it was killed."""
-        for pod in await self._engine.pods(OWNER):
-            await self._engine.remove(pod.name)
+        engine = await self._engine()
+        for pod in await engine.pods(OWNER):
+            await engine.remove(pod.name)
 
     async def run(self, order: Order) -> AsyncGenerator[Started | Output | Exit, None]:
         """Started, then its output, then its exit.  BadOrder, PullError, EngineError."""
+        engine = await self._engine()
         name = f"run-{self._ids.uuid()}"
         image = await self._pull(order.image)
         spec = pod_of(order, image, name)
-        pod = await self._engine.create(spec)
+        pod = await engine.create(spec)
         try:
             try:
-                await self._engine.start(name, CONTAINER)
+                await engine.start(name, CONTAINER)
             except StartFailed as error:
                 code = 127 if error.kind == "entrypoint" else 125
                 yield Exit(code, error=str(error))
                 return
             yield Started(name, pod.address, pod.ports)
-            async for line in self._engine.logs(name, CONTAINER, follow=True):
+            async for line in engine.logs(name, CONTAINER, follow=True):
                 yield Output(line.stream, line.text if line.partial else line.text + b"\n")
-            yield await self._engine.wait(name, CONTAINER)
+            yield await engine.wait(name, CONTAINER)
         finally:
             with contextlib.suppress(EngineError):  # what is left is reaped at the next start
-                await self._engine.remove(name)
+                await engine.remove(name)
 
 
 def _mount(text: str) -> Mount:

@@ -1,13 +1,16 @@
 """The engine, opened when it is first needed: opening one asks programs and kernels, and a cloud must start at once.
 
-    EngineSlot ── get() ──▶ Engine
-        └── LateImages, LateLauncher: what others hold until then
+EngineSlot ── get() ──▶ Engine
+    └── LateImages, LateLauncher: what others hold until then
 """
 
 import asyncio
+import os
+import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from cumulo.engines.docker.sockets import usual_sockets
 from cumulo.engines.engine import Engine, EngineError, Finding, Unsupported
 from cumulo.engines.functions.launcher import ContainerLauncher
 from cumulo.engines.functions.refusals import FAILED
@@ -15,6 +18,7 @@ from cumulo.engines.images import Image, Login, Platform, Source
 from cumulo.engines.opening import Opened
 from cumulo.sandbox.contract import Early, Isolation, Sandbox, SandboxSpec, StartError
 
+SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 Open = Callable[[], Awaitable[Opened]]
 
 
@@ -69,6 +73,16 @@ class EngineSlot:
             return await self._open()
         except OSError as error:
             raise EngineError(f"the engine could not be opened: {error}") from error
+
+
+def plausible(kind: str, *, search: str = SEARCH) -> bool:
+    """Whether opening an engine may succeed, at a glance: nothing is started, and no daemon is asked."""
+    if kind != "auto":
+        return kind != "none"
+    runtime = shutil.which("runc", path=search) or shutil.which("crun", path=search)
+    if os.geteuid() == 0 and runtime and shutil.which("conmon", path=search):
+        return True
+    return bool(os.environ.get("DOCKER_HOST")) or any(path.is_socket() for path in usual_sockets())
 
 
 class LateImages:

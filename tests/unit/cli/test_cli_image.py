@@ -9,6 +9,7 @@ from cumulo.cli import builders
 from cumulo.cli.image import _image_id, _variable
 from cumulo.cli.image_push import NothingToPush, names
 from cumulo.engines.images import Reference
+from cumulo.engines.oci.archives import Packed
 
 WISH = builders.Wish(
     name="localhost/x:latest",
@@ -52,21 +53,24 @@ def test_only_the_clouds_own_registry_is_spoken_to_without_tls():
     assert builders.registries_text("https://cloud.example", (), "x") == "x"
 
 
+def packed(number: int, *references: str) -> Packed:
+    return Packed(Reference("archive", "image", digest=f"sha256:{number:064x}"), references)
+
+
 def test_an_image_is_called_as_the_archive_or_the_user_says():
-    one = Reference("docker.io", "library/alpine", "3")
-    two = Reference("docker.io", "team/app", "")
-    assert names([one, two], None) == [(one, "alpine", "3"), (two, "team/app", "latest")]
-    assert names([one], "mine") == [(one, "mine", "latest")]
-    assert names([one], "mine:v2") == [(one, "mine", "v2")]
+    one, two = packed(1, "docker.io/library/alpine:3"), packed(2, "docker.io/team/app")
+    assert names([one, two], None) == [(one.reference, "alpine", "3"), (two.reference, "team/app", "latest")]
+    assert names([one], "mine") == [(one.reference, "mine", "latest")]
+    assert names([one], "mine:v2") == [(one.reference, "mine", "v2")]
 
 
 @pytest.mark.parametrize(
     ("found", "name", "says"),
     [
         ([], None, "no image"),
-        ([Reference("", "", "")], None, "no name"),
-        ([Reference("h", "a", "1"), Reference("h", "b", "1")], "x", "2 images"),
-        ([Reference("h", "a", "1")], "x:-", "no tag"),
+        ([packed(1)], None, "no name"),
+        ([packed(1, "h.io/a:1"), packed(2, "h.io/b:1")], "x", "2 images"),
+        ([packed(1, "h.io/a:1")], "x:-", "no tag"),
     ],
 )
 def test_what_cannot_be_named_is_said(found, name, says):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cumulo.engines.engine import NetworkMode, Port, StartFailed
 from cumulo.engines.local import addresses, firewall, reservations, rules
 from cumulo.engines.local.addresses import Addresses
-from cumulo.engines.local.records import Record, Records
+from cumulo.engines.local.network_records import Record, Records
 from cumulo.engines.local.reservations import Mapped, Reservations
 from cumulo.engines.local.rules import Ruleset
 from cumulo.sandbox import network as cells

@@ -12,7 +12,7 @@ from cumulo.engines.local import addresses, bridge, dns, firewall, rules
 from cumulo.engines.local.bridge import Bridge
 from cumulo.engines.local.name_server import NameServer
 from cumulo.engines.local.names import Names
-from cumulo.engines.local.records import Records
+from cumulo.engines.local.network_records import Records
 from cumulo.engines.local.rules import Ruleset
 from cumulo.engines.local.upstream import Upstream
 from cumulo.sandbox.network import apply_rules
