@@ -35,8 +35,12 @@ class EventBridge:
         """Deliver one event; AwsError when it is refused, or (5xx) may be tried again.
 
         Where EventBridge was never told anything there is no rule that could take the event: it is not started.
+        Where it has no rules it is not told either, for moto would remember every event that it was told.
         """
         if not self._companions.knows("events"):
+            return
+        rules = await self._call("ListRules", account, region, {"Limit": 1})
+        if not rules.get("Rules"):
             return
         entry: dict[str, Any] = {
             "Source": source,
@@ -46,16 +50,17 @@ class EventBridge:
         }
         if at is not None:
             entry["Time"] = at
-        answer = await call_json(
-            self._companions,
-            "events",
-            "AWSEvents.PutEvents",
-            account=account,
-            region=region,
-            values={"Entries": [entry]},
-        )
+        answer = await self._call("PutEvents", account, region, {"Entries": [entry]})
         for result in answer.get("Entries", []):
             code = result.get("ErrorCode")
             if code:
                 status = 503 if code in _AGAIN else 400
                 raise AwsError(code, str(result.get("ErrorMessage", "")), status=status)
+
+    async def _call(
+        self, operation: str, account: str, region: str, values: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        target = f"AWSEvents.{operation}"
+        return await call_json(
+            self._companions, "events", target, account=account, region=region, values=values
+        )

@@ -7,8 +7,10 @@ import io
 import json
 
 import botocore.session
+import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from tests.unit.wire.wire_door import MODELS, from_botocore
 
 from cumulo.base.clock import VirtualClock
@@ -218,3 +220,21 @@ def artifact_manifest(layers, repository, subject, *, kind="application/vnd.exam
             "annotations": {"org.example.seed": seed},
         }
     ).encode()
+
+
+def refused(call, code, sentence="", **values):
+    with pytest.raises(ClientError) as caught:
+        call(**values)
+    error = caught.value.response["Error"]
+    assert error["Code"] == code, error
+    assert sentence in error["Message"], error["Message"]
+    return caught.value.response
+
+
+def put_list(it, *digests, tag=""):
+    catalog = it.registry.catalog
+    repository = catalog.repository(ACCOUNT, REGION, "app")
+    manifest = list_manifest(*(catalog.image(repository, digest=digest) for digest in digests)).decode()
+    tagged = {"imageTag": tag} if tag else {}
+    answer = it.client.put_image(repositoryName="app", imageManifest=manifest, **tagged)
+    return answer["image"]["imageId"]["imageDigest"]

@@ -302,3 +302,71 @@ def test_digests_and_tags_are_checked(tmp_path):
         assert it.catalog.image(repository, tag="x" * 128, digest=image.digest) == image
 
     play(tmp_path, story)
+
+
+def test_what_a_kill_left_of_a_repository_goes_at_the_next_start(tmp_path):
+    async def story(it):
+        repository = await it.create()
+        await it.push(repository, "v1")
+        it.catalog._repositories.delete(repository.key)  # all that was committed of its removal
+        await it.store.commit()
+        await it.reopen()
+        again = await it.create()
+        assert not it.catalog.shelf(again).images
+        await it.reopen()
+        assert not it.catalog.tags(again)
+        assert it.store.query_now("SELECT count(*) FROM ecr_manifests") == [(0,)]
+
+    play(tmp_path, story)
+
+
+def test_of_many_pushes_of_the_same_one_succeeds(tmp_path):
+    async def story(it):
+        repository = await it.create()
+        manifest = it.image(repository)
+        pushes = (it.catalog.put_image(repository, manifest, tag="v1") for _ in range(50))
+        results = await asyncio.gather(*pushes, return_exceptions=True)
+        errors = [result for result in results if isinstance(result, BaseException)]
+        assert len(errors) == 49
+        assert {error.code for error in errors} == {"ImageAlreadyExistsException"}
+        assert len(it.changes) == 2
+
+    play(tmp_path, story)
+
+
+def test_a_push_into_a_repository_that_goes_is_refused_or_goes_with_it(tmp_path):
+    async def story(it):
+        repository = await it.create()
+        manifests = [it.image(repository, str(number)) for number in range(20)]
+        results = await asyncio.gather(
+            *(it.catalog.put_image(repository, one, tag=f"v{at}") for at, one in enumerate(manifests[:10])),
+            it.catalog.remove(repository, force=True),
+            *(it.catalog.put_image(repository, one) for one in manifests[10:]),
+            return_exceptions=True,
+        )
+        assert {error.code for error in results if error is not None and isinstance(error, AwsError)} == {
+            "RepositoryNotFoundException"
+        }
+        assert it.catalog.find(*repository.key.split("\x1f")) is None
+        await it.reopen()
+        assert not len(it.catalog._images)
+        assert not len(it.catalog._tags)
+
+    play(tmp_path, story)
+
+
+def test_a_large_manifest_is_read_beside_the_loop(tmp_path):
+    async def story(it):
+        repository = await it.create()
+        document = json.loads(it.image(repository))
+        document["annotations"] = {"filler": "x" * 300_000}
+        image = await it.catalog.put_image(repository, json.dumps(document).encode(), tag="v1")
+        assert image.manifest_bytes > 300_000
+        document["annotations"]["filler"] = "x" * (4 * 1024 * 1024)
+        await refused(
+            "InvalidParameterException",
+            it.catalog.put_image(repository, json.dumps(document).encode()),
+            "less than or equal to 4194304",
+        )
+
+    play(tmp_path, story)

@@ -4,8 +4,7 @@ import hashlib
 
 import pytest
 from botocore.exceptions import ClientError
-from ecr_kit import ACCOUNT, DOCKER_CONFIG, REGION, artifact_manifest, list_manifest, sha
-from test_ecr_repositories import refused
+from ecr_kit import ACCOUNT, DOCKER_CONFIG, REGION, artifact_manifest, put_list, refused, sha
 
 from cumulo.services.ecr.model import DOCKER_LIST, DOCKER_MANIFEST, OCI_MANIFEST
 
@@ -16,15 +15,6 @@ MIB = 1024 * 1024
 def app(ecr):
     ecr.create_repository(repositoryName="app")
     return {"repositoryName": "app"}
-
-
-def put_list(it, *digests, tag=""):
-    catalog = it.registry.catalog
-    repository = catalog.repository(ACCOUNT, REGION, "app")
-    manifest = list_manifest(*(catalog.image(repository, digest=digest) for digest in digests)).decode()
-    tagged = {"imageTag": tag} if tag else {}
-    answer = it.client.put_image(repositoryName="app", imageManifest=manifest, **tagged)
-    return answer["image"]["imageId"]["imageDigest"]
 
 
 def test_images_are_listed_by_tag_and_described(it, ecr, app):
@@ -285,7 +275,9 @@ def test_what_is_archived_cannot_be_pulled_until_it_is_restored(it, ecr, app):
     assert ecr.batch_get_image(**app, imageIds=[{"imageTag": "v1"}])["failures"] == []
 
 
-def test_a_push_brings_an_image_back_from_the_archive(it, ecr, app):
+@pytest.mark.parametrize("mutability", ["MUTABLE", "IMMUTABLE"])
+def test_a_push_brings_an_image_back_from_the_archive(it, ecr, app, mutability):
+    ecr.put_image_tag_mutability(**app, imageTagMutability=mutability)
     digest = it.push(tag="v1")
     ecr.update_image_storage_class(**app, imageId={"imageDigest": digest}, targetStorageClass="ARCHIVE")
     assert it.push(tag="v1") == digest

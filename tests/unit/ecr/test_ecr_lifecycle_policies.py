@@ -5,9 +5,7 @@ import contextlib
 import json
 
 import pytest
-from ecr_kit import ACCOUNT, REGION
-from test_ecr_images import put_list
-from test_ecr_repositories import refused
+from ecr_kit import ACCOUNT, REGION, put_list, refused
 
 from cumulo.services.ecr.lifecycle_plan import DAY_SECONDS
 

@@ -22,7 +22,7 @@ from cumulo.wire.sendfile import FileBody
 
 PREFIX = "/_cumulo/ecr/layers/"
 LINK_SECONDS = 3600
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 class Downloads:

@@ -120,7 +120,9 @@ class Images:
             await self._fetch(self._missing, caller, values)
         repository = repository_of(self._catalog, caller, values)
         accepted = values.get("acceptedMediaTypes")
-        images, failures = [], []
+        images: list[Values] = []
+        failures: list[Values] = []
+        pulled: dict[str, Image] = {}
         for one in values["imageIds"]:
             found = self._find(repository, one)
             if isinstance(found, Image) and found.status != "ACTIVE":
@@ -131,7 +133,8 @@ class Images:
                 failures.append(_failed(one, found))
                 continue
             images.append(image_view(found, self._catalog.manifest(found), one.get("imageTag", "")))
-            await self._catalog.pulled(found, caller)
+            pulled[found.digest] = found
+        await asyncio.gather(*(self._catalog.pulled(image, caller) for image in pulled.values()))
         return {"images": images, "failures": failures}
 
     async def _fetch(self, missing: Missing, caller: Caller, values: Values) -> None:

@@ -36,16 +36,18 @@ def accept(push: Push, repository: Repository, shelf: Shelf, find: Find) -> Imag
     """
     old = shelf.images.get(push.digest)
     tagged = shelf.tags.get(push.tag) if push.tag else None
-    if tagged is not None and is_immutable(repository, push.tag):
+    restores = old is not None and old.status != "ACTIVE"  # a push brings an image back from the archive
+    stays = tagged is not None and tagged.digest == push.digest
+    if tagged is not None and is_immutable(repository, push.tag) and not (restores and stays):
         raise refusals.tag_is_immutable(repository, push.tag)
     if old is None:
         if len(shelf.images) >= IMAGES_MAX:
             where = f"repository with name '{repository.name}' in the registry with id '{repository.account}'"
             raise refusals.too_many("images", IMAGES_MAX, where)
         return _new(push, repository, _size(push.manifest, repository, shelf, find))
-    if old.status != "ACTIVE":  # a push brings an image back from the archive
+    if restores:
         return replace(old, status="ACTIVE", activated_at=push.now)
-    if not push.tag or (tagged is not None and tagged.digest == push.digest):
+    if not push.tag or stays:
         raise refusals.image_exists(repository, push.digest, push.tag)
     if len(shelf.tags_of(push.digest)) >= TAGS_MAX:
         raise refusals.too_many("tags", TAGS_MAX, f"image with digest '{push.digest}'")

@@ -10,7 +10,7 @@ from cumulo.services.ecr.lifecycle_run import LifecycleRun
 from cumulo.services.ecr.model import Repository
 from cumulo.services.ecr.previews import Preview, Row, no_preview
 from cumulo.services.ecr.refusals import no_policy
-from cumulo.services.ecr.views import named
+from cumulo.services.ecr.views import moment, named
 from cumulo.wire.service import Values
 
 
@@ -111,7 +111,7 @@ def _row_view(row: Row) -> Values:
     return {
         "imageTags": list(row.tags) or None,
         "imageDigest": row.digest,
-        "imagePushedAt": row.pushed_at,
+        "imagePushedAt": moment(row.pushed_at),
         "action": {
             "type": "TRANSITION" if moved else "EXPIRE",
             "targetStorageClass": "ARCHIVE" if moved else None,

@@ -72,12 +72,17 @@ class LifecycleRun:
                 await asyncio.sleep(self._settle_seconds)
 
     async def evaluate_due(self) -> None:
-        """Evaluate what was noted since the last time."""
+        """Evaluate what was noted since the last time.  StoreError: the rest stays noted."""
         while self._due:
-            _, noted = self._due.popitem()
+            key, noted = next(iter(self._due.items()))
             repository = self._catalog.find(noted.account, noted.region, noted.name)
             if repository is not None and repository.lifecycle:
-                await self.evaluate(repository)
+                with contextlib.suppress(
+                    AwsError
+                ):  # a policy from elsewhere that we cannot read does nothing
+                    await self.evaluate(repository)
+            if self._due.get(key) is noted:
+                del self._due[key]
 
     async def evaluate(self, repository: Repository) -> int:
         """Apply a repository's policy; how many images were removed or archived."""
@@ -138,9 +143,9 @@ class LifecycleRun:
         asked = preview.repository
         try:
             repository = self._catalog.repository(asked.account, asked.region, asked.name)
+            rules = lifecycle_rules.read(preview.text)
         except AwsError:
             return replace(preview, status="FAILED")
-        rules = lifecycle_rules.read(preview.text)
         candidates, actions = await self._plan(repository, rules, self._clock.now())
         rows = tuple(_row(candidates[action.digest], action) for action in actions if action.priority)
         return replace(preview, status="COMPLETE", rows=rows)

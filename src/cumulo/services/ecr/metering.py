@@ -21,15 +21,17 @@ from cumulo.base.ports import Usage, UsageSink
 from cumulo.meter.period import month_of
 from cumulo.services.ecr.catalog import Change, StoredCatalog
 from cumulo.services.ecr.core import Layers
-from cumulo.services.ecr.model import Image, Repository
+from cumulo.services.ecr.model import Repository
 from cumulo.state.store import Store, StoreError
 
 GIB = 1 << 30
 EVERY_SECONDS = 300.0
-SETTLE_SECONDS = 2.0  # between a change and its record, so that a push of many images makes few
+SETTLE_SECONDS = (
+    2.0  # between a change and its record, so that many pushes make few; longer where much is held
+)
 BILLED_SECONDS_MAX = 366 * 86_400.0  # for a clock that jumped
 STANDARD, ARCHIVE, RESTORE = "storage", "storage_archive", "archive_restore"  # lines of the price book
-_LOOK_AT_ONCE = 500  # images between which others have their turn
+_LOOK_AT_ONCE = 50  # images between which others have their turn
 
 
 class Blob(NamedTuple):
@@ -124,6 +126,7 @@ class StorageMeter:
         self._layers = layers
         self._marks = store.table("ecr_metered", _Mark)
         self._held: Holdings = {}
+        self._looked = 0  # images, the last time
         self._changed = asyncio.Event()
 
     def heard(self, change: Change) -> None:
@@ -148,7 +151,7 @@ class StorageMeter:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(EVERY_SECONDS):
                         await self._changed.wait()
-                        await asyncio.sleep(min(60.0, SETTLE_SECONDS + len(self._held) / 100))
+                        await asyncio.sleep(min(60.0, SETTLE_SECONDS + self._looked / 1000))
                 self._changed.clear()
                 with contextlib.suppress(StoreError):  # recorded again from the same moment
                     await self.turn()
@@ -169,17 +172,38 @@ class StorageMeter:
         """What is held now."""
         arns: dict[tuple[str, str, str], str] = {}
         blobs: list[Blob] = []
-        looked = 0
+        self._looked = 0
         for repository in self._catalog.all_repositories():
-            arns[repository.account, repository.region, repository.name] = repository.arn
-            if self._catalog.find(repository.account, repository.region, repository.name) is None:
+            where = (repository.account, repository.region, repository.name)
+            arns[where] = repository.arn
+            if self._catalog.find(*where) is None:
                 continue  # removed while others had their turn
-            for image in list(self._catalog.shelf(repository).images.values()):
-                blobs += self._blobs(repository, image)
-                looked += 1
-                if looked % _LOOK_AT_ONCE == 0:
+            needed = await self._needed(repository, blobs)
+            for at, (digest, archived) in enumerate(needed.items(), start=1):
+                layer = self._layers.get(repository, digest)
+                if layer is not None:
+                    blobs.append(Blob(*where, digest, layer.size_bytes, archived))
+                if at % _LOOK_AT_ONCE == 0:
                     await asyncio.sleep(0)
         return await asyncio.to_thread(holdings, blobs, arns)
+
+    async def _needed(self, repository: Repository, blobs: list[Blob]) -> dict[str, bool]:
+        """The configurations and layers of a repository's images, each once: whether only archived ones need it.
+
+        The manifests are added to `blobs` at once.
+        """
+        needed: dict[str, bool] = {}
+        for image in list(self._catalog.shelf(repository).images.values()):
+            archived = image.status == "ARCHIVED"
+            where = (image.account, image.region, image.repository)
+            blobs.append(Blob(*where, image.digest, image.manifest_bytes, archived))
+            for digest in (image.config, *image.layers):
+                if digest:
+                    needed[digest] = archived and needed.get(digest, True)
+            self._looked += 1
+            if self._looked % _LOOK_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return needed
 
     def clear(self) -> None:
         """Forget everything."""
@@ -196,13 +220,3 @@ class StorageMeter:
                 self._usage.record(*records)
         if mark is None or mark.at != now:
             self._marks.put("", _Mark(now))
-
-    def _blobs(self, repository: Repository, image: Image) -> Iterator[Blob]:
-        """The manifest, the configuration and the layers of an image."""
-        archived = image.status == "ARCHIVED"
-        where = (image.account, image.region, image.repository)
-        yield Blob(*where, image.digest, image.manifest_bytes, archived)
-        for digest in dict.fromkeys((image.config, *image.layers)):
-            layer = self._layers.get(repository, digest) if digest else None
-            if layer is not None:
-                yield Blob(*where, digest, layer.size_bytes, archived)

@@ -5,7 +5,8 @@
                                 │              └─ upload: a layer that is still arriving
                                 └─ rules: policies, replication, pull-through cache, templates, settings
 
-Blobs and manifests themselves are files of the content store (`state/content.py`), by digest, shared by all.
+Blobs themselves are files of the content store (`state/content.py`), by digest, shared by all; manifests are rows of
+a table (`manifest_store.py`), written together with their image.
 """
 
 from collections.abc import Mapping
@@ -73,7 +74,7 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
 class Image(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A manifest (of an image, an index, or an artifact) in a repository.
 
-    digest        of the manifest, which lies in the content store
+    digest        of the manifest
     size_bytes    what AWS shows: the compressed layers and the configuration; of an index, its largest image's
     config        digest of the configuration; layers: digests of the layers; children: digests of an index's manifests
     subject       digest of the image that this artifact is about; empty for ordinary images

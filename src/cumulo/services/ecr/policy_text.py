@@ -33,7 +33,7 @@ def read(text: str) -> dict[str, Any]:
         raise _invalid() from None
     if not isinstance(document, dict) or not set(document) <= {"Version", "Id", "Statement"}:
         raise _invalid()
-    if document.get("Version") not in _VERSIONS or not isinstance(document.get("Id", ""), str):
+    if document.get("Version", _VERSIONS[0]) not in _VERSIONS or not isinstance(document.get("Id", ""), str):
         raise _invalid()
     statements = list(_statements(document))
     if not statements or not all(_is_statement(one) for one in statements):

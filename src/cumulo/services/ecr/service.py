@@ -89,7 +89,7 @@ class Ecr:
             "ListImageReferrers": Operation(self._images.referrers),
             "UpdateImageStorageClass": Operation(self._images.move, note="a restore takes no time"),
             "StartImageScan": Operation(self._scans.start, refused, _NO_SCANNER),
-            "DescribeImageScanFindings": Operation(self._scans.describe, note="no scan ever ran"),
+            "DescribeImageScanFindings": Operation(self._scans.describe, refused, _NO_SCANNER),
             "BatchCheckLayerAvailability": Operation(self._layers.check),
             "GetDownloadUrlForLayer": Operation(self._layers.url),
             "InitiateLayerUpload": Operation(self._layers.begin),

@@ -14,7 +14,7 @@ def repository_view(repository: Repository, caller: Caller) -> Values:
         "registryId": repository.account,
         "repositoryName": repository.name,
         "repositoryUri": repository_uri(repository, caller.endpoint),
-        "createdAt": repository.created_at,
+        "createdAt": moment(repository.created_at),
         "imageTagMutability": repository.mutability,
         "imageTagMutabilityExclusionFilters": filters_view(repository),
         "imageScanningConfiguration": {"scanOnPush": repository.scan_on_push},
@@ -23,6 +23,11 @@ def repository_view(repository: Repository, caller: Caller) -> Values:
             "kmsKey": repository.kms_key or None,
         },
     }
+
+
+def moment(seconds: float) -> float:
+    """A moment to the millisecond, as AWS shows it."""
+    return round(seconds, 3)
 
 
 def filters_view(repository: Repository) -> list[Values] | None:
@@ -49,14 +54,14 @@ def detail_view(image: Image, tags: list[str]) -> Values:
         "imageDigest": image.digest,
         "imageTags": tags or None,
         "imageSizeInBytes": image.size_bytes,
-        "imagePushedAt": image.pushed_at,
+        "imagePushedAt": moment(image.pushed_at),
         "imageManifestMediaType": image.media_type,
         "artifactMediaType": image.artifact_type or None,
-        "lastRecordedPullTime": image.pulled_at or None,
+        "lastRecordedPullTime": moment(image.pulled_at) or None,
         "subjectManifestDigest": image.subject or None,
         "imageStatus": image.status,
-        "lastArchivedAt": image.archived_at or None,
-        "lastActivatedAt": image.activated_at or None,
+        "lastArchivedAt": moment(image.archived_at) or None,
+        "lastActivatedAt": moment(image.activated_at) or None,
     }
 
 

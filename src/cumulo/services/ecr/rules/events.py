@@ -113,6 +113,9 @@ class Outbox:
                 self._forget(key)
             except (TimeoutError, StoreError):
                 return False
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again and then dropped
+                _log.error("an event could not be delivered", error=repr(error))
+                return False
         return True
 
     def clear(self) -> None:

@@ -175,7 +175,9 @@ class Replicator:
         except AwsError as error:
             failure = error.code
             _log.info("a replication failed", image=f"{job.repository}@{job.digest}", error=str(error))
-        except (OSError, ValueError, LookupError) as error:
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
             failure = "ServerException"
             _log.error("a replication failed", image=f"{job.repository}@{job.digest}", error=repr(error))
         self._end(key, job, failure)
