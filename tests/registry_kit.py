@@ -62,7 +62,7 @@ class App:
         self.server = Server(self, clock=clock)
 
     async def __call__(self, request: Request, /) -> Response:
-        if self.registry.wants(request.path):
+        if self.registry.wants(request):
             return await self.registry(request)
         asked = {key: values[0] for key, values in parse_qs(request.query).items()}
         return Response(

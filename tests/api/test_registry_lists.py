@@ -142,9 +142,10 @@ def test_referrers_are_filtered_by_artifact_type_and_the_answer_says_so(client: 
 
 
 def test_a_digest_that_nothing_refers_to_has_an_empty_index_and_no_404(client: Client, name: str):
-    answer = client.ask("GET", f"/v2/{name}/referrers/{sha256(b'nothing refers to this')}")
-    assert (answer.status, answer.headers["content-type"]) == (200, OCI_INDEX)
-    assert answer.json() == {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}
+    for place in (name, "no/such"):
+        answer = client.ask("GET", f"/v2/{place}/referrers/{sha256(b'nothing refers to this')}")
+        assert (answer.status, answer.headers["content-type"]) == (200, OCI_INDEX)
+        assert answer.json() == {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}
 
 
 def test_a_digest_that_is_none_is_400(client: Client, name: str):

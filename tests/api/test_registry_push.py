@@ -167,7 +167,7 @@ def test_an_upload_without_a_byte_cannot_be_completed(client: Client, name: str)
     assert (answer.status, answer.code) == (400, "BLOB_UPLOAD_INVALID")
     assert answer.message == (
         f"The upload with id '{place.rpartition('/')[2]}' in the repository with name '{name}' in registry with id "
-        "'000000000000' cannot be completed because it does not have any parts."
+        "'000000000000' cannot be completed because it does not have any parts"
     )
 
 

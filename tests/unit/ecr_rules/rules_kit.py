@@ -149,9 +149,17 @@ class Sink:
 
     def __init__(self):
         self.records = []
+        self.came = asyncio.Event()
 
     def record(self, *records):
         self.records += records
+        self.came.set()
+
+    async def wait(self, count):
+        """Wait until so many records have come."""
+        while len(self.records) < count:
+            self.came.clear()
+            await self.came.wait()
 
 
 class World:

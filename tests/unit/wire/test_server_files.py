@@ -175,6 +175,21 @@ def test_a_file_that_became_shorter_ends_the_connection(run, file: Path):
     run(scenario())
 
 
+@pytest.mark.parametrize("run", RUNNERS)
+def test_a_server_that_stops_cuts_what_is_too_slow(run, file: Path):
+    async def scenario() -> None:
+        files = Files(file)
+        async with door(files) as opened:
+            client = await opened.client()
+            client.reader._transport.pause_reading()  # type: ignore[attr-defined]
+            await client.send(GET)
+            await until(lambda: bool(files.opened))
+            await opened.server.stop(0.1)
+            await until(files.all_closed)
+
+    run(scenario())
+
+
 def test_a_file_can_be_read_in_pieces_too(file: Path, data: bytes):
     async def scenario() -> None:
         body = FileBody(file.open("rb"), 10, 3_000_000)

@@ -1,14 +1,17 @@
 """Finds repositories for requests: checks names, asks who may, and lets others make what is missing."""
 
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from cumulo.base.errors import AwsError
 from cumulo.services.ecr.core import Catalog
 from cumulo.services.ecr.model import Image, Repository
 from cumulo.services.ecr.registry.access import Authorize, Visit
-from cumulo.services.ecr.registry.answers import RegistryError, no_manifest
+from cumulo.services.ecr.registry.answers import RegistryError
 from cumulo.services.ecr.registry.routes import is_name
+
+T = TypeVar("T")
+_PULL = "ecr:BatchGetImage"
 
 Missing = Callable[[str, str, str, str], Awaitable[Repository | None]]
 """(account, region, repository, reference): awaited when a pull finds no repository, manifest or blob, and before a tag
@@ -49,34 +52,34 @@ class Desk:
         self.authorize(visit.caller, action, repository)
         return repository
 
-    async def to_pull(self, visit: Visit, name: str, reference: str) -> Repository:
-        """A repository to pull from; made when somebody knows where from."""
+    async def pull(
+        self, visit: Visit, name: str, reference: str, look: Callable[[Repository], T | None]
+    ) -> tuple[Repository, T | None]:
+        """A repository to pull from, and what `look` finds there; others are asked for what is missing, once."""
         found = self.catalog.find(visit.account, visit.region, checked(name))
-        if found is None:
-            found = await self.fetched(visit, name, reference)
-        if found is None:
-            return self.catalog.repository(visit.account, visit.region, name)  # which says that there is none
-        self.authorize(visit.caller, "ecr:BatchGetImage", found)
-        return found
+        self.authorize(visit.caller, _PULL, found or nominal(visit, name))
+        what = look(found) if found is not None else None
+        fixed = what is not None and ":" in reference
+        fetched = (
+            None
+            if fixed or self._missing is None
+            else await self._missing(visit.account, visit.region, name, reference)
+        )
+        if fetched is not None:
+            self.authorize(visit.caller, _PULL, fetched)
+            return fetched, look(fetched)
+        return found or self.catalog.repository(visit.account, visit.region, name), what
 
     async def to_push(self, visit: Visit, name: str, action: str) -> Repository:
         """A repository to push to; made when there is a template for it."""
         found = self.catalog.find(visit.account, visit.region, checked(name))
         if found is None and self._on_push is not None:
-            self.authorize(visit.caller, action, _not_yet(visit, name))
+            self.authorize(visit.caller, action, nominal(visit, name))
             found = await self._on_push(visit.account, visit.region, name)
         if found is None:
-            return self.catalog.repository(visit.account, visit.region, name)
+            found = self.catalog.repository(visit.account, visit.region, name)  # says that there is none
         self.authorize(visit.caller, action, found)
         return found
-
-    async def fetched(self, visit: Visit, name: str, reference: str) -> Repository | None:
-        """What somebody else makes of what is missing; None when nobody does."""
-        if self._missing is None:
-            return None
-        known = self.catalog.find(visit.account, visit.region, name)
-        self.authorize(visit.caller, "ecr:BatchGetImage", known or _not_yet(visit, name))
-        return await self._missing(visit.account, visit.region, name, reference)
 
     def image(self, repository: Repository, reference: str) -> Image | None:
         """The image of a tag or digest; None when there is none, or when it is in the archive."""
@@ -91,16 +94,9 @@ class Desk:
             return None
         return image if image.status == "ACTIVE" else None
 
-    def image_or_404(self, repository: Repository, reference: str) -> Image:
-        """The same, or RegistryError MANIFEST_UNKNOWN."""
-        image = self.image(repository, reference)
-        if image is None:
-            raise no_manifest({"Name": repository.name, "Reference": reference})
-        return image
 
-
-def _not_yet(visit: Visit, name: str) -> Repository:
-    """A repository that may come into being, to ask who may cause that: nobody but its account."""
+def nominal(visit: Visit, name: str) -> Repository:
+    """A repository that is not there (`*`: the registry), to ask who might use it."""
     return Repository(account=visit.account, region=visit.region, name=name, created_at=0.0)
 
 

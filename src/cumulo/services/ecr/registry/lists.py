@@ -9,7 +9,7 @@ import msgspec
 from cumulo.services.ecr.model import OCI_INDEX, Image
 from cumulo.services.ecr.registry.access import Visit
 from cumulo.services.ecr.registry.answers import VERSION, RegistryError, bad_digest, json_answer
-from cumulo.services.ecr.registry.desk import Desk
+from cumulo.services.ecr.registry.desk import Desk, checked, nominal
 from cumulo.services.ecr.registry.routes import Query
 from cumulo.state.content import is_digest
 from cumulo.wire.http import Response
@@ -39,8 +39,7 @@ class Lists:
 
     async def repositories(self, visit: Visit, query: Query) -> Response:
         """GET /v2/_catalog."""
-        if visit.caller.account != visit.account:
-            raise RegistryError(403, "DENIED", "the list of repositories is for their own account")
+        self._desk.authorize(visit.caller, "ecr:DescribeRepositories", nominal(visit, "*"))
         count = _count(query, REPOSITORIES_PAGE)
         found = self._desk.catalog.repositories(visit.account, visit.region, query.get("last") or "")
         names = [one.name for one in islice(found, count + 1)]
@@ -49,12 +48,19 @@ class Lists:
         return json_answer({"repositories": page}, headers)
 
     async def referrers(self, visit: Visit, name: str, digest: str, query: Query) -> Response:
-        """GET /v2/<name>/referrers/<digest>: an index of what is about an image, whether the image is here or not."""
-        repository = self._desk.known(visit, name, "ecr:BatchGetImage")
+        """GET /v2/<name>/referrers/<digest>: an index of what is about an image, whether the image is here or not.
+
+        It is never a 404, as the specification wants it, so a repository that is not here has no referrers.
+        """
         if not is_digest(digest):
             raise bad_digest(digest)
+        repository = self._desk.catalog.find(visit.account, visit.region, checked(name)) or nominal(
+            visit, name
+        )
+        self._desk.authorize(visit.caller, "ecr:BatchGetImage", repository)
         kind = query.get("artifactType")
-        found = self._desk.catalog.referrers(repository, digest, kind or "")
+        known = repository.created_at > 0
+        found = self._desk.catalog.referrers(repository, digest, kind or "") if known else []
         headers = [VERSION, ("Content-Type", OCI_INDEX)]
         if kind:
             headers.append(("OCI-Filters-Applied", "artifactType"))

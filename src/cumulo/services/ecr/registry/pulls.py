@@ -1,6 +1,7 @@
 """Pulling: manifests by tag or digest, blobs, parts of blobs."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -53,13 +54,13 @@ class Pulls:
         """GET and HEAD /v2/<name>/manifests/<reference>."""
         if ":" in reference and not is_digest(reference):
             raise bad_digest(reference)
-        repository = await self._desk.to_pull(visit, name, reference)
         if ":" not in reference and not is_tag(reference):
+            self._desk.known(visit, name, "ecr:BatchGetImage")
             raise no_manifest({"Name": name, "Reference": reference[:300]})
-        image = self._desk.image(repository, reference)
-        if image is None or ":" not in reference:  # a tag may have moved upstream
-            fetched = await self._desk.fetched(visit, name, reference)
-            image = self._desk.image_or_404(fetched or repository, reference)
+        look = partial(self._named, reference)
+        repository, image = await self._desk.pull(visit, name, reference, look)
+        if image is None:
+            raise no_manifest({"Name": name, "Reference": reference[:300]})
         data = self._desk.catalog.manifest(image)
         if ":" not in reference and image.media_type in INDEXES:
             image, data = self._for_client(request, repository, image, data)
@@ -73,6 +74,9 @@ class Pulls:
         if request.method == "GET":
             await self._remember(visit, image)
         return answer(200, headers, data)
+
+    def _named(self, reference: str, repository: Repository) -> Image | None:
+        return self._desk.image(repository, reference)
 
     def _for_client(
         self, request: Request, repository: Repository, image: Image, data: bytes
@@ -136,11 +140,9 @@ class Pulls:
         return await self._send(layer, 206, [*headers, ("Content-Range", span)], part.first, part.count)
 
     async def _layer(self, visit: Visit, name: str, digest: str) -> Layer:
-        repository = await self._desk.to_pull(visit, name, digest)
-        layer = self._layers.get(repository, digest)
-        if layer is None:
-            fetched = await self._desk.fetched(visit, name, digest)
-            layer = self._layers.get(fetched, digest) if fetched is not None else None
+        _, layer = await self._desk.pull(
+            visit, name, digest, lambda repository: self._layers.get(repository, digest)
+        )
         if layer is None:
             raise no_blob(digest)
         return layer

@@ -7,7 +7,7 @@ from cumulo.base.errors import AwsError
 from cumulo.services.ecr.core import Layers
 from cumulo.services.ecr.model import MANIFEST_BYTES_MAX, Image, Layer, Repository
 from cumulo.services.ecr.registry.access import Visit
-from cumulo.services.ecr.registry.answers import RegistryError, answer, bad_digest, no_blob
+from cumulo.services.ecr.registry.answers import RegistryError, answer, bad_digest, no_blob, no_manifest
 from cumulo.services.ecr.registry.desk import Desk
 from cumulo.services.ecr.registry.routes import is_tag
 from cumulo.state.content import is_digest
@@ -69,7 +69,9 @@ class Pushes:
         repository = self._desk.known(visit, name, "ecr:BatchDeleteImage")
         if ":" in reference and not is_digest(reference):
             raise bad_digest(reference)
-        image = self._desk.image_or_404(repository, reference)
+        image = self._desk.image(repository, reference)
+        if image is None:
+            raise no_manifest({"Name": name, "Reference": reference[:300]})
         await self._desk.catalog.delete([image], tags=() if ":" in reference else (reference,))
         return answer(202)
 

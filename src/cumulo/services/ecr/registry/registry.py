@@ -12,7 +12,7 @@ from cumulo.services.ecr.registry.lists import Lists
 from cumulo.services.ecr.registry.pulls import Pulls
 from cumulo.services.ecr.registry.pushes import Needs, Pushes
 from cumulo.services.ecr.registry.routes import Query, Route, find_route
-from cumulo.services.ecr.registry.uploads import Sources, Uploads
+from cumulo.services.ecr.registry.uploads import Mounts, Sources, Uploads
 from cumulo.state.store import StoreBroken, StoreError
 from cumulo.wire.http import Request, Response
 
@@ -25,6 +25,7 @@ class Registry:
     authorize   who may do what to a repository
     missing     what a pull does not find (pull-through cache); on_push: a repository that a push does not find
     needs       whether an image needs a layer;  sources: who in a registry has one
+    mounts      whether a registry takes layers of its other repositories; None: each does
     """
 
     def __init__(
@@ -38,17 +39,27 @@ class Registry:
         sources: Sources,
         missing: Missing | None = None,
         on_push: OnPush | None = None,
+        mounts: Mounts | None = None,
     ) -> None:
         desk = Desk(catalog, authorize=authorize, missing=missing, on_push=on_push)
         self._access = access
         self._log = Log("ecr")
         self._parts = _parts(
-            Pulls(desk, layers), Uploads(desk, layers, sources), Pushes(desk, layers, needs), Lists(desk)
+            Pulls(desk, layers),
+            Uploads(desk, layers, sources, mounts),
+            Pushes(desk, layers, needs),
+            Lists(desk),
         )
 
-    def wants(self, path: str) -> bool:
-        """Whether a path (still percent-encoded) is the registry's."""
-        return path == "/v2" or path.startswith("/v2/")
+    def wants(self, request: Request) -> bool:
+        """Whether a request is for the registry: under /v2/, and not signed, as other services' calls to such paths are."""
+        path = request.path
+        if not path.startswith("/v2") or path[3:4] not in {"", "/"}:
+            return False
+        signed = (
+            request.headers.get("authorization").startswith("AWS4-") or "X-Amz-Signature=" in request.query
+        )
+        return not signed
 
     async def __call__(self, request: Request, /) -> Response:
         """Answer a request."""
@@ -63,7 +74,10 @@ class Registry:
             return error_answer(RegistryError(500, "UNKNOWN", "the store is broken"))
         except StoreError as error:
             self._log.warning("not_kept", error=str(error))
-            return error_answer(RegistryError(507, "UNAVAILABLE", "There is no space left to keep this."))
+            return error_answer(RegistryError(507, "UNAVAILABLE", "The store cannot keep this now."))
+        except Exception:  # noqa: BLE001 - whatever it is, clients get an answer of the specification
+            self._log.exception("failed", method=request.method, path=request.path)
+            return error_answer(RegistryError(500, "UNKNOWN", "Internal server error"))
 
     async def _answer(self, request: Request) -> Response:
         visit = self._access.visit(request)

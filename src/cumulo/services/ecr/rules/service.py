@@ -64,7 +64,7 @@ class Rules:
         self._store = store
         self._catalog = catalog
         self._principal_of = principal_of
-        arrivals = Arrivals()
+        arrivals = Arrivals(store)
         copier = Copier(catalog, layers, arrivals)
         registries = Registries(store)
         self.outbox = Outbox(store, clock, bus)
@@ -78,7 +78,7 @@ class Rules:
             templates=self.templates,
             copier=copier,
             finished=events.replicated,
-            fetched=self._fetched,
+            arrivals=arrivals,
         )
         self._fetcher = Fetcher(incoming, catalog, layers, arrivals)
         self.pull_through = PullThroughRules(store, clock, secrets)
@@ -149,22 +149,27 @@ class Rules:
         """A listener of the catalog.  What it writes is durable with the next commit."""
         image = change.image
         if change.kind == "pushed" and image is not None:
-            if not self._arrivals.now:
+            if self._arrivals.now:
+                self._arrivals.note(image)
+            else:
                 tag = change.tags[0] if change.tags else ""
                 self._events.pushed(image, tag)
                 self.replicator.pushed(image, tag)
                 self.cache.forget(change.repository, change.tags)
+                self._arrivals.forget(image)
         elif change.kind in ("deleted", "untagged") and image is not None:
             for tag in change.tags or ("",):
                 self._events.deleted(image, tag)
             self.cache.forget(change.repository, change.tags)
             if change.kind == "deleted":
                 self.replicator.deleted(image)
+                self._arrivals.forget(image)
         elif change.kind in ("archived", "activated") and image is not None:
             self._events.moved(image)
         elif change.kind == "removed":
             self.cache.removed(change.repository)
             self.replicator.removed(change.repository)
+            self._arrivals.removed(change.repository)
 
     async def on_push(self, account: str, region: str, name: str) -> Repository | None:
         """The repository for a push into one that is not there; None when no template says that it be made."""
@@ -177,12 +182,6 @@ class Rules:
         """
         here = await self.cache.fresh(account, region, name, reference)
         return self._catalog.find(account, region, name) if here else None
-
-    def _fetched(self, repository: Repository) -> set[str]:
-        """What is in a repository that is a cache."""
-        if self.pull_through.upstream(repository.account, repository.region, repository.name) is None:
-            return set()
-        return set(self._catalog.shelf(repository).images)
 
     def blob_mounting(self, account: str, region: str) -> bool:
         """Whether an account wants layers mounted across its repositories."""
@@ -222,6 +221,7 @@ class Rules:
             self.cache,
             self.replicator,
             self.outbox,
+            self._arrivals,
         ):
             kept.clear()
         await self._store.commit()
