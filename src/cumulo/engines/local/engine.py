@@ -54,7 +54,9 @@ from cumulo.engines.local.watching import watch
 
 T = TypeVar("T")
 
-_VERB_SECONDS_MAX = 120.0  # of everything that a verb does to a pod
+_VERB_SECONDS_MAX = (
+    300.0  # longer than all that a thread may take for it: what is going on is never let go of
+)
 _MONITOR_SECONDS_MAX = 2.0
 _SETTLE_SECONDS_MAX = 30.0
 

@@ -52,7 +52,9 @@ async def open_engine(
     try:
         groups = await hands.do(lambda: open_groups(cgroups, instance))
         caller = Runtime(tools, places.runtime, places.sockets, call_seconds_max)
-        machine = await hands.do(lambda: machine_of(_STATUS.read_text(), tools.init, swap=groups.swap))
+        machine = await hands.do(
+            lambda: machine_of(_STATUS.read_text(), tools.init, swap=groups.swap, unified=groups.version == 2)
+        )
         preparer = Preparer(places, layers, machine)
         boot = processes.boot_id()
         starter = Starter(places, caller, groups, preparer, clock, boot)
