@@ -45,9 +45,9 @@ from cumulo.engines.local.inside import Inside
 from cumulo.engines.local.live import Live
 from cumulo.engines.local.logs import read_log
 from cumulo.engines.local.needs import Connection, PodNetwork, Wish
+from cumulo.engines.local.places import Places, PodRecord, RunRecord, run_id
 from cumulo.engines.local.preparing import Preparer, find_user, open_binds
 from cumulo.engines.local.processes import is_there, kill, open_process
-from cumulo.engines.local.records import Places, PodRecord, RunRecord, run_id
 from cumulo.engines.local.starting import Starter
 from cumulo.engines.local.sweep import Found
 from cumulo.engines.local.watching import watch

@@ -11,7 +11,7 @@ from cumulo.engines.engine import (
     NoSuchPod,
     PodStatus,
 )
-from cumulo.engines.local.records import PodRecord, RunRecord
+from cumulo.engines.local.places import PodRecord, RunRecord
 
 
 class Live:

@@ -16,8 +16,8 @@ from cumulo.engines.local.execs import Execs
 from cumulo.engines.local.groups import open_groups
 from cumulo.engines.local.hands import Hands
 from cumulo.engines.local.needs import LayerStore, PodNetwork
+from cumulo.engines.local.places import Places
 from cumulo.engines.local.preparing import Preparer, machine_of
-from cumulo.engines.local.records import Places
 from cumulo.engines.local.runtime import Runtime, Tools
 from cumulo.engines.local.starting import Starter
 

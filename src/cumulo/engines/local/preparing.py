@@ -16,7 +16,7 @@ from cumulo.engines.local.bundle import Bound, Device, Surroundings
 from cumulo.engines.local.files import write_whole
 from cumulo.engines.local.inside import Inside
 from cumulo.engines.local.needs import LayerStore
-from cumulo.engines.local.records import Places, PodRecord
+from cumulo.engines.local.places import Places, PodRecord
 from cumulo.sandbox import kernel
 
 _DEVICES_MAX = 4096
