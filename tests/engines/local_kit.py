@@ -97,6 +97,8 @@ class LoopbackNetwork:
         child = os.fork()
         if child == 0:
             try:
+                kernel.close_from(3)
+                kernel.die_with_parent()
                 kernel.unshare(kernel.CLONE_NEWNET)
                 from cumulo.sandbox.netlink import Netlink
 
@@ -141,10 +143,12 @@ class LoopbackNetwork:
 class Lab:
     """A data folder with engines on it, one after another."""
 
-    def __init__(self, base: Path, runtime: str) -> None:
+    def __init__(self, base: Path, runtime: str, run: Path | None = None) -> None:
+        self.base = base
         self.data = base / "data"
-        self.run = Path(f"/tmp/lab-{uuid.uuid4().hex[:8]}")
-        self.images: Any = FakeImages(make_layer(base / "layer"))
+        self.run = run or Path(f"/tmp/lab-{uuid.uuid4().hex[:8]}")
+        layer = base / "layer"
+        self.images: Any = FakeImages(layer if layer.is_dir() else make_layer(layer))
         self.runtime = runtime
         init = shutil.which("tini-static") or ""
         self.tools = Tools(shutil.which(runtime) or "", shutil.which("conmon") or "", init)
@@ -183,9 +187,11 @@ class Lab:
 
     async def close(self) -> None:
         if self.engine is not None:
-            for pod in await self.engine.pods():
-                await self.engine.remove(pod.name)
-            await self.engine.close()
+            try:
+                for pod in await self.engine.pods():
+                    await self.engine.remove(pod.name)
+            finally:
+                await self.engine.close()
         left = self.leftovers()
         self.tidy()
         assert not left, left

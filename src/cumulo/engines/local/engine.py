@@ -7,6 +7,7 @@ remove   pod.json goes first; then processes, network, mounts, folders, groups
 """
 
 import asyncio
+import contextlib
 import os
 import secrets
 import signal as signals
@@ -31,6 +32,7 @@ from cumulo.engines.engine import (
     NoSuchPod,
     PodSpec,
     PodStatus,
+    StartFailed,
     Usage,
 )
 from cumulo.engines.images import Image, Images
@@ -43,16 +45,19 @@ from cumulo.engines.local.inside import Inside
 from cumulo.engines.local.live import Live
 from cumulo.engines.local.logs import read_log
 from cumulo.engines.local.needs import Connection, PodNetwork, Wish
+from cumulo.engines.local.places import Places, PodRecord, RunRecord, run_id
 from cumulo.engines.local.preparing import Preparer, find_user, open_binds
-from cumulo.engines.local.processes import open_process
-from cumulo.engines.local.records import Places, PodRecord, RunRecord, run_id
+from cumulo.engines.local.processes import is_there, kill, open_process
 from cumulo.engines.local.starting import Starter
 from cumulo.engines.local.sweep import Found
 from cumulo.engines.local.watching import watch
 
 T = TypeVar("T")
 
-_VERB_SECONDS_MAX = 120.0  # of everything that a verb does to a pod
+_VERB_SECONDS_MAX = (
+    300.0  # longer than all that a thread may take for it: what is going on is never let go of
+)
+_MONITOR_SECONDS_MAX = 2.0
 _SETTLE_SECONDS_MAX = 30.0
 
 
@@ -99,16 +104,22 @@ class LocalEngine:
         connections = await self._network.adopt(wishes)
         for one in found:
             name = one.record.spec.name
-            connection = connections.get(name, Connection())
-            record = one.record
-            if connection != record.connection:
-                record = msgspec.structs.replace(record, connection=connection)
-                hostfiles.write(self._places.pod(name), record.spec, connection)
-                self._places.save_pod(record)
-            live = self._pods[name] = Live(record, one.runs)
+            live = self._pods[name] = Live(one.record, one.runs)
+            connection = connections.get(name)
+            live.cut_off = connection is None
+            if connection is not None:
+                await self._hands.do(self._connect, live, connection)
             for container, run in live.runs.items():
                 if run.exit is None:
                     self._watch(live, container, run)
+
+    def _connect(self, live: Live, connection: Connection) -> None:
+        """The pod has this network from here on."""
+        if connection != live.record.connection:
+            live.record = msgspec.structs.replace(live.record, connection=connection)
+            hostfiles.write(self._places.pod(live.name), live.record.spec, connection)
+            self._places.save_pod(live.record)
+        live.cut_off = False
 
     async def create(self, spec: PodSpec) -> PodStatus:
         """Make a pod, none of its containers started; the one of that name when there is one.  EngineError."""
@@ -126,13 +137,7 @@ class LocalEngine:
             images[one.image] = image
         self._making[spec.name] = spec
         try:
-            connection = await self._network.open(
-                spec.name,
-                spec.network,
-                hostname=hostfiles.hostname(spec),
-                names=spec.names,
-                ports=spec.ports,
-            )
+            connection = await self._open_network(spec)
             record = PodRecord(
                 spec=spec,
                 created_at=self._clock.now(),
@@ -148,6 +153,12 @@ class LocalEngine:
         finally:
             del self._making[spec.name]
         return live.status(self._groups.frozen)
+
+    async def _open_network(self, spec: PodSpec) -> Connection:
+        name = hostfiles.hostname(spec)
+        return await self._network.open(
+            spec.name, spec.network, hostname=name, names=spec.names, ports=spec.ports
+        )
 
     def _make(self, record: PodRecord) -> None:
         spec = record.spec
@@ -185,16 +196,16 @@ class LocalEngine:
         last = live.runs.get(container)
         if last is not None and last.exit is None:
             return live.container_status(container, self._groups.frozen)
+        if live.cut_off:
+            await self._hands.do(self._connect, live, await self._open_network(live.record.spec))
         number = last.number + 1 if last is not None else 1
         binds: dict[str, int] = {}
         try:
             if any(mount.kind == MountKind.BIND for mount in spec.mounts):
                 binds = await asyncio.to_thread(open_binds, spec.mounts)
             run = await self._hands.do(lambda: self._starter.start(live.record, spec, number, binds, output))
-        except EngineError:
-            failed = self._places.load_run(pod, container)
-            if failed is not None:
-                live.runs[container] = failed
+        except StartFailed as error:
+            live.runs[container] = self._starter.failed(number, error)
             raise
         finally:
             for fd in binds.values():
@@ -252,11 +263,21 @@ class LocalEngine:
         self._places.forget_pod(pod)
         if live is not None:
             await self._hands.do(lambda: self._groups.kill(pod))
-            if live.watchers:
-                await asyncio.wait(live.watchers.values(), timeout=_SETTLE_SECONDS_MAX)
+            await self._settled(live)
         await self._network.close(pod)
         await self._hands.do(lambda: self._starter.clear_pod(pod))
         self._pods.pop(pod, None)
+
+    async def _settled(self, live: Live) -> None:
+        """Wait for the watchers of a pod that was killed, and end monitors that do not notice."""
+        for seconds_max in (_MONITOR_SECONDS_MAX, _SETTLE_SECONDS_MAX):
+            going = [task for task in live.watchers.values() if not task.done()]
+            if not going:
+                return
+            await asyncio.wait(going, timeout=seconds_max)
+            for run in live.runs.values():
+                if run.exit is None and is_there(run.monitor, run.monitor_born):
+                    kill(run.monitor)
 
     async def remove_volume(self, name: str) -> None:
         """Delete a volume; Busy while a container has it mounted; harmless when there is none."""
@@ -359,9 +380,13 @@ class LocalEngine:
         return live
 
     def _watch(self, live: Live, container: str, run: RunRecord) -> None:
+        async def kill_all() -> None:
+            with contextlib.suppress(EngineError):  # it does not die now; it will be waited for
+                await self._hands.do(self._starter.kill, live.name, container)
+
         async def until_settled() -> None:
-            await watch(run, lambda: self._hands.do(lambda: self._starter.kill(live.name, container)))
-            settled = await self._hands.do(lambda: self._starter.settle(live.name, container, run))
+            await watch(run, kill_all)
+            settled = await self._hands.do(self._starter.settle, live.name, container, run)
             live.runs[container] = settled
 
         task = asyncio.get_running_loop().create_task(until_settled())

@@ -164,6 +164,7 @@ def trial(runtime: str, data: Path, cgroups: Path = CGROUPS) -> str:
                 if Path(path).is_dir()
             ),
             swap=groups.swap,
+            unified=groups.version == 2,
         )
         (folder / "config.json").write_bytes(msgspec.json.encode(bundle.config(spec, around)))
         argv = [runtime, "--root", str(folder / "states"), "run", "--bundle", str(folder), "trial"]
