@@ -15,7 +15,7 @@ from tests.network_kit import HOST, NFT, Instance, ask, instance, needs_network,
 from tests.support import until
 
 from cumulo.engines.engine import NetworkMode, Port
-from cumulo.engines.local import addresses, bridge, namespaces, rules
+from cumulo.engines.local import addresses, bridge, firewall, namespaces, rules
 from cumulo.engines.local.needs import Wish
 from cumulo.sandbox.netlink import Netlink
 from cumulo.sandbox.network import apply_rules
@@ -300,6 +300,7 @@ def _tear_down(folder: Path, mine: Instance) -> None:
     ]:
         bridge.remove_link(name)
     apply_rules(NFT, rules.none(addresses.table_name(mine.name)))
+    firewall.remove(NFT, mine.bridge())
     for path in folder.glob("*"):
         path.unlink()
     for path in folder.glob(".*.new"):

@@ -98,7 +98,7 @@ async def test_a_port_that_somebody_listens_on_is_refused() -> None:
     async with instance() as mine:
         for kind in ("tcp", "udp"):
             listener = await serve(HOST, 0, b"", kind)
-            number = listener.getsockname()[1]
+            number = listener.port
             with pytest.raises(StartFailed, match=f"{kind} port {number}"):
                 await mine.open("a", Port(container=80, host=number, protocol=kind))
             listener.close()
