@@ -205,6 +205,13 @@ async def test_more_connections_than_are_served_are_closed() -> None:
 
 
 @story
+async def test_the_host_has_a_name_that_leads_to_the_ports_it_allows() -> None:
+    async with instance() as mine:
+        pod = await mine.open("a")
+        assert await _look_up(mine, "a", "host.docker.internal") == [pod.gateway]
+
+
+@story
 async def test_names_are_served_again_by_the_next_control_plane() -> None:
     async with instance() as mine:
         pod = await mine.open("a", names=("web",))

@@ -3,7 +3,18 @@
 import socket
 
 import pytest
-from tests.network_kit import HOST, ask, free_port, instance, needs_network, outside, serve, story
+from tests.network_kit import (
+    HOST,
+    SILENCE,
+    ask,
+    free_port,
+    instance,
+    needs_network,
+    outside,
+    run,
+    serve,
+    story,
+)
 
 from cumulo.engines.engine import NetworkMode, Port, StartFailed
 from cumulo.engines.local.needs import Wish
@@ -206,4 +217,34 @@ async def test_many_ports_at_once_all_lead_where_they_should() -> None:
         assert len({port.host for port in pod.ports}) == 60
         server = await serve(mine.path("a"), 1059, b"last")
         assert (await ask(HOST, LOCAL, pod.ports[59].host)).startswith("last")
+        server.close()
+
+
+@story
+async def test_a_neighbour_who_sends_packets_to_loopback_reaches_no_port_of_loopback() -> None:
+    with outside() as (path, _, ours):
+        async with instance() as mine:
+            local = await mine.open("a", Port(container=80, address=LOCAL), Port(container=80))
+            server = await serve(mine.path("a"), 80, b"a")
+            await run(path, "sysctl", "-qw", "net.ipv4.conf.all.route_localnet=1")
+            await run(path, "ip", "addr", "del", "127.0.0.1/8", "dev", "lo")
+            await run(path, "ip", "route", "del", "local", "127.0.0.0/8", "table", "local")
+            await run(path, "ip", "route", "add", "127.0.0.0/8", "via", ours)
+            for port in local.ports:
+                assert await ask(path, LOCAL, port.host, patience=SILENCE) == "silent"
+            assert (await ask(path, ours, local.ports[1].host))[0] == "a"
+            server.close()
+
+
+@story
+async def test_a_port_that_somebody_took_while_no_control_plane_ran_still_leads_into_the_pod() -> None:
+    async with instance() as mine:
+        (port,) = (await mine.open("a", Port(container=80))).ports
+        await mine.network.stop()
+        greedy = await serve(HOST, port.host, b"greedy")
+        mine.network = mine.another()
+        await mine.network.start()
+        server = await serve(mine.path("a"), 80, b"a")
+        assert (await ask(HOST, LOCAL, port.host)).startswith("a")
+        greedy.close()
         server.close()

@@ -36,15 +36,23 @@ class LocalNetwork:
     folder     for namespaces and records; only ours, and emptied by a reboot (/run/cumulo/pods/<instance>)
     nft        the program; without it there are no pods on the bridge
     upstream   whom to ask for names that no pod has; the host's name servers
+    gateway_names  under which pods find the gateway, and with it the ports that `allow_host_port` opens
     """
 
-    def __init__(self, instance: str, folder: Path, nft: str, upstream: Upstream | None = None) -> None:
+    def __init__(
+        self,
+        instance: str,
+        folder: Path,
+        nft: str,
+        upstream: Upstream | None = None,
+        gateway_names: tuple[str, ...] = ("host.docker.internal",),
+    ) -> None:
         self._instance = instance
         self._records = Records(folder)
         self._known: dict[str, Record] = {}
         self._mapped: dict[str, tuple[int, tuple[Port, ...]]] = {}  # of each pod: serial and ports
         self._addresses = Addresses()
-        self._names = Names()
+        self._names = Names(gateway_names)
         self._reservations = Reservations()
         self._shared = Shared(
             instance, nft, self._records, self._names, upstream or Upstream(HostServers()), self._mapped_at
@@ -201,7 +209,7 @@ class LocalNetwork:
                 await namespaces.in_thread_async(lambda: self._build_links(record))
                 self._mapped[record.pod] = (record.serial, record.ports)
                 await self._shared.ports_changed()
-                self._records.save(record)
+                await asyncio.to_thread(self._records.save, record)
             else:
                 await namespaces.in_thread_async(lambda: self._build_all(record))
         self._known[record.pod] = record

@@ -3,6 +3,9 @@
     pod eth0 ──veth── bridge 10.n.0.1/16 ──forward, masquerade──▶ the world
     host:port ──dnat──▶ pod:port        (kept by the kernel: works while no control plane runs)
 
+Loopback's packets are translated where they leave (output), never where others arrive: a neighbour that sends
+packets to 127.0.0.1 does not reach a port that is for this machine alone.
+
 Of the host a pod reaches DNS on the gateway and the ports that are allowed; those lead to the host's loopback.
 """
 
@@ -68,6 +71,7 @@ table inet {table} {{
     type nat hook prerouting priority -100; policy accept;
     iifname "{bridge}" ip daddr {gateway} tcp dport @host_ports dnat ip to 127.0.0.1
     {redirect}
+    ip daddr 127.0.0.0/8 return
     fib daddr type local dnat ip to ip daddr . meta l4proto . th dport map @ports_at
     fib daddr type local dnat ip to meta l4proto . th dport map @ports_any
   }}
