@@ -19,8 +19,8 @@ from cumulo.engines.local import dns
 ANY = "0.0.0.0"  # noqa: S104
 
 # Questions that one pod, and all of them, may ask a second: what the event loop answers without being slowed.
-_ASKS_MAX = 1000
-_ASKS_MAX_ALL = 5000
+_ASKS_MAX, _ASKS_BURST = 1000, 200
+_ASKS_MAX_ALL, _ASKS_BURST_ALL = 5000, 1000
 
 
 class Ruleset(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,8 +84,8 @@ table inet {table} {{
     type filter hook input priority -10; policy accept;
     ip daddr {gateway} iifname != {{ "lo", "{bridge}" }} drop
     iifname != "{bridge}" accept
-    meta l4proto {{ tcp, udp }} th dport {dns_port} limit rate over {all_asks}/second burst {all_asks} packets drop
-    meta l4proto {{ tcp, udp }} th dport {dns_port} add @askers {{ ip saddr limit rate over {asks}/second burst {asks} packets }} drop
+    meta l4proto {{ tcp, udp }} th dport {dns_port} add @askers {{ ip saddr limit rate over {asks}/second burst {asks_burst} packets }} drop
+    meta l4proto {{ tcp, udp }} th dport {dns_port} limit rate over {all_asks}/second burst {all_asks_burst} packets drop
     ct state established,related accept
     ip daddr {gateway} meta l4proto {{ tcp, udp }} th dport {dns_port} accept
     ct status dnat ip daddr 127.0.0.1 tcp dport @host_ports accept
@@ -139,7 +139,9 @@ def whole(rules: Ruleset) -> str:
         redirect=redirect,
         dns_port=rules.dns_port,
         asks=_ASKS_MAX,
+        asks_burst=_ASKS_BURST,
         all_asks=_ASKS_MAX_ALL,
+        all_asks_burst=_ASKS_BURST_ALL,
     )
 
 
