@@ -1,5 +1,6 @@
 """Ports of the host lead into pods: from everywhere, never two to one, and without the control plane too."""
 
+import asyncio
 import socket
 
 import pytest
@@ -248,3 +249,29 @@ async def test_a_port_that_somebody_took_while_no_control_plane_ran_still_leads_
         assert (await ask(HOST, LOCAL, port.host)).startswith("a")
         greedy.close()
         server.close()
+
+
+@story
+async def test_a_client_that_never_stops_sending_udp_reaches_whichever_pod_has_the_port_now() -> None:
+    async with instance() as mine:
+        number = await free_port(socket.SOCK_DGRAM)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(0.2)
+            assert await asyncio.to_thread(_send_and_receive, client, number) == b""  # nobody is there
+            for pod in ("a", "b"):
+                await mine.open(pod, Port(container=53, host=number, protocol="udp"))
+                server = await serve(mine.path(pod), 53, pod.encode(), "udp")
+                assert (await asyncio.to_thread(_send_and_receive, client, number))[:1] == pod.encode()
+                server.close()
+                await mine.network.close(pod)
+
+
+def _send_and_receive(client: socket.socket, number: int) -> bytes:
+    """What is answered to the first of some datagrams; nothing: empty."""
+    for _ in range(10):
+        try:
+            client.sendto(b"?", (LOCAL, number))
+            return client.recv(100)
+        except OSError:
+            continue
+    return b""
