@@ -23,7 +23,8 @@ from cumulo.sandbox import kernel
 
 T = TypeVar("T")
 NFT = shutil.which("nft") or ""
-SILENCE = 0.6  # seconds after which nobody answers: what is dropped, is dropped at once
+SILENCE = 0.6  # seconds after which nobody answers what should not be answered
+PATIENCE = 10.0  # seconds for what should
 
 needs_network = pytest.mark.skipif(
     os.geteuid() != 0 or not NFT, reason="networks of pods need root on Linux, and nft"
@@ -126,10 +127,23 @@ async def inside(path: Path, work: Callable[[], T]) -> T:
 HOST = Path("/proc/self/ns/net")
 
 
-async def serve(
-    path: Path, port: int, says: bytes, kind: str = "tcp", address: str = "0.0.0.0"
-) -> socket.socket:
-    """A server in a namespace that says something, and to whom; ends when the socket that it returns is closed."""
+class Server:
+    """A server that runs until it is closed."""
+
+    def __init__(self, listener: socket.socket, says: bytes, kind: str) -> None:
+        self._listener = listener
+        self._task = asyncio.create_task(_serve(listener, says, kind))
+        self.port: int = listener.getsockname()[1]
+
+    def close(self) -> None:
+        """End it now: the next socket may have the same number, so the loop must not wait for this any more."""
+        asyncio.get_running_loop().remove_reader(self._listener)
+        self._task.cancel()
+        self._listener.close()
+
+
+async def serve(path: Path, port: int, says: bytes, kind: str = "tcp", address: str = "0.0.0.0") -> Server:
+    """A server in a namespace that says something, and to whom."""
 
     def bind() -> socket.socket:
         server = socket.socket(socket.AF_INET, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
@@ -140,14 +154,7 @@ async def serve(
         server.setblocking(False)
         return server
 
-    server = await inside(path, bind)
-    task = asyncio.create_task(_serve(server, says, kind))
-    _RUNNING.add(task)
-    task.add_done_callback(_RUNNING.discard)
-    return server
-
-
-_RUNNING: set[asyncio.Task[None]] = set()
+    return Server(await inside(path, bind), says, kind)
 
 
 async def _serve(server: socket.socket, says: bytes, kind: str) -> None:
@@ -163,14 +170,14 @@ async def _serve(server: socket.socket, says: bytes, kind: str) -> None:
                 await loop.sock_sendto(server, says + b" " + peer[0].encode(), peer)
 
 
-async def ask(path: Path, address: str, port: int, kind: str = "tcp") -> str:
+async def ask(path: Path, address: str, port: int, kind: str = "tcp", patience: float = PATIENCE) -> str:
     """What a server says to somebody in a namespace; `refused`, `silent` or `unreachable`."""
 
     def talk() -> str:
         with socket.socket(
             socket.AF_INET, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM
         ) as client:
-            client.settimeout(SILENCE)
+            client.settimeout(patience)
             try:
                 client.connect((address, port))
                 if kind == "udp":

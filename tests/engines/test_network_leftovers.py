@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cumulo.engines.engine import NetworkMode, Port
-from cumulo.engines.local import addresses, bridge, namespaces, rules
+from cumulo.engines.local import addresses, bridge, firewall, namespaces, rules
 from cumulo.engines.local.needs import Wish
 from cumulo.sandbox.netlink import Netlink
 from cumulo.sandbox.network import apply_rules
@@ -179,6 +179,21 @@ async def test_pods_live_on_when_the_bridge_is_made_anew() -> None:
 
 
 @story
+async def test_a_link_whose_namespace_somebody_holds_is_removed_and_only_then_its_address_is_free() -> None:
+    async with instance() as mine:
+        mine.network._departures._patience = 0.3
+        await mine.open("a")
+        with mine.path("a").open() as held:
+            await mine.network.close("a")
+            assert bridge.is_there(addresses.link_name(mine.name, 0))
+            assert mine.network._addresses.is_used(0)
+            gone = "the link is gone, and its address free"
+            await asyncio.to_thread(until, lambda: not mine.network._addresses.is_used(0), gone)
+            assert not bridge.is_there(addresses.link_name(mine.name, 0))
+            assert held.fileno() > 0
+
+
+@story
 async def test_sweeping_one_instance_leaves_the_other_alone() -> None:
     async with instance() as mine, instance() as other:
         await mine.open("a", Port(container=80))
@@ -300,6 +315,7 @@ def _tear_down(folder: Path, mine: Instance) -> None:
     ]:
         bridge.remove_link(name)
     apply_rules(NFT, rules.none(addresses.table_name(mine.name)))
+    firewall.remove(NFT, mine.bridge())
     for path in folder.glob("*"):
         path.unlink()
     for path in folder.glob(".*.new"):

@@ -11,7 +11,18 @@ from pathlib import Path
 import pytest
 
 from cumulo.engines.local import dns
-from tests.network_kit import HOST, SILENCE, Instance, inside, instance, needs_network, query, run, story
+from tests.network_kit import (
+    HOST,
+    PATIENCE,
+    SILENCE,
+    Instance,
+    inside,
+    instance,
+    needs_network,
+    query,
+    run,
+    story,
+)
 
 pytestmark = needs_network
 BUSYBOX = shutil.which("busybox") or ""
@@ -56,7 +67,10 @@ async def test_pods_of_another_instance_are_not_found() -> None:
         pod = await other.open("b")
         answer = await _datagram(other.path("b"), pod.gateway, query("secret.example"))
         assert _summary(answer)[1] == dns.NO_SUCH_NAME
-        assert await _datagram(other.path("b"), (await mine.open("a")).gateway, query("a")) == b""
+        assert (
+            await _datagram(other.path("b"), (await mine.open("a")).gateway, query("a"), patience=SILENCE)
+            == b""
+        )
 
 
 @story
@@ -110,14 +124,18 @@ async def test_garbage_is_refused_or_ignored_and_the_server_goes_on() -> None:
     async with instance() as mine:
         pod = await mine.open("a")
         path = mine.path("a")
-        assert await _datagram(path, pod.gateway, b"") == b""
-        assert await _datagram(path, pod.gateway, b"\0" * 11) == b""
-        assert await _datagram(path, pod.gateway, query("a", flags=0x8000)) == b""  # an answer
+        assert await _datagram(path, pod.gateway, b"", patience=SILENCE) == b""
+        assert await _datagram(path, pod.gateway, b"\0" * 11, patience=SILENCE) == b""
+        assert (
+            await _datagram(path, pod.gateway, query("a", flags=0x8000), patience=SILENCE) == b""
+        )  # an answer
         loop = struct.pack("!6H", 1, 0, 1, 0, 0, 0) + b"\xc0\x0c\0\1\0\1"
         assert _summary(await _datagram(path, pod.gateway, loop)) == (1, dns.FORMAT_ERROR, 0)
         update = query("a", flags=0x2800)
         assert _summary(await _datagram(path, pod.gateway, update)) == (4711, dns.NOT_IMPLEMENTED, 0)
-        assert await _stream(path, pod.gateway, b"x" * 5000) == b""  # longer than any question
+        assert (
+            await _stream(path, pod.gateway, b"x" * 5000, patience=SILENCE) == b""
+        )  # longer than any question
         assert await _look_up(mine, "a", "a") == [pod.address]
 
 
@@ -187,6 +205,13 @@ async def test_more_connections_than_are_served_are_closed() -> None:
 
 
 @story
+async def test_the_host_has_a_name_that_leads_to_the_ports_it_allows() -> None:
+    async with instance() as mine:
+        pod = await mine.open("a")
+        assert await _look_up(mine, "a", "host.docker.internal") == [pod.gateway]
+
+
+@story
 async def test_names_are_served_again_by_the_next_control_plane() -> None:
     async with instance() as mine:
         pod = await mine.open("a", names=("web",))
@@ -214,7 +239,7 @@ async def test_the_name_server_is_for_pods_and_the_host_alone() -> None:
         pod = await mine.open("a")
         await other.open("b")
         assert _summary(await _datagram(HOST, pod.gateway, query("a")))[2] == 1
-        assert await _datagram(other.path("b"), pod.gateway, query("a")) == b""
+        assert await _datagram(other.path("b"), pod.gateway, query("a"), patience=SILENCE) == b""
 
 
 async def _look_up(mine: Instance, pod: str, name: str) -> list[str]:
@@ -226,12 +251,12 @@ async def _look_up(mine: Instance, pod: str, name: str) -> list[str]:
     return [socket.inet_ntoa(answer[start + 16 * n + 12 : start + 16 * n + 16]) for n in range(count)]
 
 
-async def _datagram(path: Path, address: str, message: bytes) -> bytes:
+async def _datagram(path: Path, address: str, message: bytes, patience: float = PATIENCE) -> bytes:
     """What is answered over UDP; nothing: empty."""
 
     def talk() -> bytes:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-            client.settimeout(SILENCE)
+            client.settimeout(patience)
             client.connect((address, 53))
             client.send(message)
             return _receive(client)
@@ -239,11 +264,11 @@ async def _datagram(path: Path, address: str, message: bytes) -> bytes:
     return await inside(path, talk)
 
 
-async def _stream(path: Path, address: str, message: bytes) -> bytes:
+async def _stream(path: Path, address: str, message: bytes, patience: float = PATIENCE) -> bytes:
     """What is answered over TCP; nothing: empty."""
 
     def talk() -> bytes:
-        with socket.create_connection((address, 53), timeout=SILENCE) as client:
+        with socket.create_connection((address, 53), timeout=patience) as client:
             client.sendall(len(message).to_bytes(2, "big") + message)
             got = b""
             try:

@@ -1,12 +1,24 @@
 """Ports of the host lead into pods: from everywhere, never two to one, and without the control plane too."""
 
+import asyncio
 import socket
 
 import pytest
 
 from cumulo.engines.engine import NetworkMode, Port, StartFailed
 from cumulo.engines.local.needs import Wish
-from tests.network_kit import HOST, ask, free_port, instance, needs_network, outside, serve, story
+from tests.network_kit import (
+    HOST,
+    SILENCE,
+    ask,
+    free_port,
+    instance,
+    needs_network,
+    outside,
+    run,
+    serve,
+    story,
+)
 
 pytestmark = needs_network
 
@@ -98,7 +110,7 @@ async def test_a_port_that_somebody_listens_on_is_refused() -> None:
     async with instance() as mine:
         for kind in ("tcp", "udp"):
             listener = await serve(HOST, 0, b"", kind)
-            number = listener.getsockname()[1]
+            number = listener.port
             with pytest.raises(StartFailed, match=f"{kind} port {number}"):
                 await mine.open("a", Port(container=80, host=number, protocol=kind))
             listener.close()
@@ -207,3 +219,59 @@ async def test_many_ports_at_once_all_lead_where_they_should() -> None:
         server = await serve(mine.path("a"), 1059, b"last")
         assert (await ask(HOST, LOCAL, pod.ports[59].host)).startswith("last")
         server.close()
+
+
+@story
+async def test_a_neighbour_who_sends_packets_to_loopback_reaches_no_port_of_loopback() -> None:
+    with outside() as (path, _, ours):
+        async with instance() as mine:
+            local = await mine.open("a", Port(container=80, address=LOCAL), Port(container=80))
+            server = await serve(mine.path("a"), 80, b"a")
+            await run(path, "sysctl", "-qw", "net.ipv4.conf.all.route_localnet=1")
+            await run(path, "ip", "addr", "del", "127.0.0.1/8", "dev", "lo")
+            await run(path, "ip", "route", "del", "local", "127.0.0.0/8", "table", "local")
+            await run(path, "ip", "route", "add", "127.0.0.0/8", "via", ours)
+            for port in local.ports:
+                assert await ask(path, LOCAL, port.host, patience=SILENCE) == "silent"
+            assert (await ask(path, ours, local.ports[1].host))[0] == "a"
+            server.close()
+
+
+@story
+async def test_a_port_that_somebody_took_while_no_control_plane_ran_still_leads_into_the_pod() -> None:
+    async with instance() as mine:
+        (port,) = (await mine.open("a", Port(container=80))).ports
+        await mine.network.stop()
+        greedy = await serve(HOST, port.host, b"greedy")
+        mine.network = mine.another()
+        await mine.network.start()
+        server = await serve(mine.path("a"), 80, b"a")
+        assert (await ask(HOST, LOCAL, port.host)).startswith("a")
+        greedy.close()
+        server.close()
+
+
+@story
+async def test_a_client_that_never_stops_sending_udp_reaches_whichever_pod_has_the_port_now() -> None:
+    async with instance() as mine:
+        number = await free_port(socket.SOCK_DGRAM)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(0.2)
+            assert await asyncio.to_thread(_send_and_receive, client, number) == b""  # nobody is there
+            for pod in ("a", "b"):
+                await mine.open(pod, Port(container=53, host=number, protocol="udp"))
+                server = await serve(mine.path(pod), 53, pod.encode(), "udp")
+                assert (await asyncio.to_thread(_send_and_receive, client, number))[:1] == pod.encode()
+                server.close()
+                await mine.network.close(pod)
+
+
+def _send_and_receive(client: socket.socket, number: int) -> bytes:
+    """What is answered to the first of some datagrams; nothing: empty."""
+    for _ in range(10):
+        try:
+            client.sendto(b"?", (LOCAL, number))
+            return client.recv(100)
+        except OSError:
+            continue
+    return b""

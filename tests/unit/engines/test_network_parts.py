@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cumulo.engines.engine import NetworkMode, Port, StartFailed
-from cumulo.engines.local import addresses, firewall, reservations, rules
+from cumulo.engines.local import addresses, firewall, flows, reservations, rules
 from cumulo.engines.local.addresses import Addresses
 from cumulo.engines.local.network_records import Record, Records
 from cumulo.engines.local.reservations import Mapped, Reservations
@@ -205,3 +205,26 @@ def test_the_subnet_comes_back(tmp_path: Path) -> None:
     assert records.subnet() == 201
     records.forget_all()
     assert not records.folder.exists()
+
+
+def test_flows_to_a_mapped_port_are_stale_and_no_others() -> None:
+    def flow(
+        protocol: int = 17, port: int = 53, replier: str = "127.0.0.1", replied: str = "127.0.0.1"
+    ) -> flows.Flow:
+        return flows.Flow(protocol, "127.0.0.1", "127.0.0.1", port, replier, replied, b"")
+
+    def stale(what: flows.Flow) -> bool:
+        return flows.is_stale(what, {53}, "10.200.0.2")
+
+    assert stale(flow())  # from before there was a mapping
+    assert stale(flow(replier="10.200.0.2", replied="10.200.0.1"))  # to the pod
+    assert not stale(flow(protocol=6))
+    assert not stale(flow(port=54))
+    assert not stale(flow(replier="10.200.0.3", replied="10.200.0.1"))  # to another pod
+    assert not stale(flow(replied="192.0.2.1"))  # on its way out, as the host
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_flow_or_none(data: bytes) -> None:
+    found = flows.parse(data)
+    assert found is None or found.port < 65536

@@ -202,7 +202,7 @@ def _with_netlink(work: Callable[[Netlink], object]) -> None:
 
 
 def _routes() -> tuple[list[tuple[int, int]], list[str]]:
-    return parse_routes(Path("/proc/net/route").read_text(encoding="ascii"))
+    return parse_routes(Path("/proc/thread-self/net/route").read_text(encoding="ascii"))
 
 
 def _mtu(ways: list[str]) -> int:

@@ -15,9 +15,13 @@ _CLOSE_SECONDS = 1.0
 
 
 class Departures:
-    """Waits for links to be gone, and gives their addresses back."""
+    """Waits for links to be gone, and gives their addresses back.
 
-    def __init__(self, instance: str, used: Addresses) -> None:
+    patience   seconds until one is removed
+    """
+
+    def __init__(self, instance: str, used: Addresses, patience: float = _PATIENCE_SECONDS) -> None:
+        self._patience = patience
         self._instance = instance
         self._used = used
         self._since: dict[int, float] = {}  # of each serial number: monotonic seconds
@@ -44,7 +48,7 @@ class Departures:
     async def _wait(self) -> None:
         while self._since:
             await asyncio.sleep(_LOOK_SECONDS)
-            await self._look(_PATIENCE_SECONDS)
+            await self._look(self._patience)
 
     async def _look(self, patience: float) -> None:
         """Note which are gone, and remove those that have been going for longer than `patience`, in seconds."""

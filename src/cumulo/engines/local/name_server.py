@@ -24,6 +24,8 @@ CONNECTIONS_MAX_EACH = 16
 QUESTIONS_MAX = 200  # over one connection
 SILENCE_SECONDS = 10.0
 _PORT_TRIES = 16
+_SO_RCVBUFFORCE = 33
+_BUFFER_BYTES = 1024 * 1024
 
 
 class _Budget:
@@ -193,6 +195,8 @@ def _pair(address: str, port: int) -> tuple[socket.socket, socket.socket]:
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         stream.bind((address, port))
         stream.listen(64)
+        with contextlib.suppress(OSError):  # room for a burst of every pod's; only root may
+            datagrams.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
         datagrams.bind(stream.getsockname())
         stream.setblocking(False)
         datagrams.setblocking(False)

@@ -5,11 +5,17 @@ import socket
 from cumulo.engines.local import dns
 from cumulo.engines.local.dns import Answer, Labels, Question
 
+_GATEWAY = ""  # no pod has this name
+
 
 class Names:
-    """The names of an instance's pods.  Several pods may share one."""
+    """The names of an instance's pods.  Several pods may share one.
 
-    def __init__(self) -> None:
+    gateway_names   under which pods find the host
+    """
+
+    def __init__(self, gateway_names: tuple[str, ...] = ()) -> None:
+        self._gateway_names = gateway_names
         self._addresses: dict[Labels, list[bytes]] = {}
         self._pods: dict[str, tuple[str, tuple[Labels, ...]]] = {}
         self._reverse: dict[Labels, bytes] = {}
@@ -18,10 +24,15 @@ class Names:
     def serve(self, subnet: int) -> None:
         """Addresses of 10.`subnet`.0.0/16 are ours to name."""
         self._zone = dns.reverse(f"10.{subnet}.0.0")[2:]
+        if self._gateway_names:
+            self._put(_GATEWAY, self._gateway_names, f"10.{subnet}.0.1")
 
     def put(self, pod: str, names: tuple[str, ...], address: str) -> None:
         """Name a pod; ValueError for what is no name."""
-        found = tuple(dict.fromkeys(dns.labels(name) for name in (pod, *names)))
+        self._put(pod, (pod, *names), address)
+
+    def _put(self, pod: str, names: tuple[str, ...], address: str) -> None:
+        found = tuple(dict.fromkeys(dns.labels(name) for name in names))
         self.drop(pod)
         self._pods[pod] = (address, found)
         for name in found:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from cumulo.base.log import Log
 from cumulo.engines.engine import NAME_PATTERN, EngineError, NetworkMode, NoSuchPod, Port, StartFailed
-from cumulo.engines.local import addresses, bridge, dns, namespaces, reservations, rules
+from cumulo.engines.local import addresses, bridge, dns, flows, namespaces, reservations, rules
 from cumulo.engines.local.addresses import Addresses
 from cumulo.engines.local.departures import Departures
 from cumulo.engines.local.names import Names
@@ -36,15 +36,23 @@ class LocalNetwork:
     folder     for namespaces and records; only ours, and emptied by a reboot (/run/cumulo/pods/<instance>)
     nft        the program; without it there are no pods on the bridge
     upstream   whom to ask for names that no pod has; the host's name servers
+    gateway_names  under which pods find the gateway, and with it the ports that `allow_host_port` opens
     """
 
-    def __init__(self, instance: str, folder: Path, nft: str, upstream: Upstream | None = None) -> None:
+    def __init__(
+        self,
+        instance: str,
+        folder: Path,
+        nft: str,
+        upstream: Upstream | None = None,
+        gateway_names: tuple[str, ...] = ("host.docker.internal",),
+    ) -> None:
         self._instance = instance
         self._records = Records(folder)
         self._known: dict[str, Record] = {}
         self._mapped: dict[str, tuple[int, tuple[Port, ...]]] = {}  # of each pod: serial and ports
         self._addresses = Addresses()
-        self._names = Names()
+        self._names = Names(gateway_names)
         self._reservations = Reservations()
         self._shared = Shared(
             instance, nft, self._records, self._names, upstream or Upstream(HostServers()), self._mapped_at
@@ -201,12 +209,22 @@ class LocalNetwork:
                 await namespaces.in_thread_async(lambda: self._build_links(record))
                 self._mapped[record.pod] = (record.serial, record.ports)
                 await self._shared.ports_changed()
-                self._records.save(record)
+                await self._forget_flows(record)
+                await asyncio.to_thread(self._records.save, record)
             else:
                 await namespaces.in_thread_async(lambda: self._build_all(record))
         self._known[record.pod] = record
         self._name(record)
         return record
+
+    async def _forget_flows(self, record: Record) -> None:
+        ports = {port.host for port in record.ports if port.protocol == "udp"}
+        if ports and self._shared.bridge is not None:
+            address = addresses.pod_address(self._shared.bridge.subnet, record.serial)
+            try:
+                await asyncio.to_thread(flows.forget, ports, address)
+            except OSError as error:
+                self._log.warning("old flows go on", pod=record.pod, error=str(error))
 
     def _build_links(self, record: Record) -> None:
         path = self._records.namespace(record.pod)
@@ -234,6 +252,7 @@ class LocalNetwork:
         if self._mapped.pop(record.pod, None) is not None:
             try:
                 await self._shared.ports_changed()
+                await self._forget_flows(record)
             except OSError as error:
                 clean = False  # the old rules may lead there: nobody may have the address
                 self._log.warning("ports of a pod are still mapped", pod=record.pod, error=str(error))

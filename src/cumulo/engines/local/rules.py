@@ -3,6 +3,9 @@
     pod eth0 ──veth── bridge 10.n.0.1/16 ──forward, masquerade──▶ the world
     host:port ──dnat──▶ pod:port        (kept by the kernel: works while no control plane runs)
 
+Loopback's packets are translated where they leave (output), never where others arrive: a neighbour that sends
+packets to 127.0.0.1 does not reach a port that is for this machine alone.
+
 Of the host a pod reaches DNS on the gateway and the ports that are allowed; those lead to the host's loopback.
 """
 
@@ -16,8 +19,8 @@ from cumulo.engines.local import dns
 ANY = "0.0.0.0"  # noqa: S104
 
 # Questions that one pod, and all of them, may ask a second: what the event loop answers without being slowed.
-_ASKS_MAX = 1000
-_ASKS_MAX_ALL = 5000
+_ASKS_MAX, _ASKS_BURST = 1000, 200
+_ASKS_MAX_ALL, _ASKS_BURST_ALL = 5000, 1000
 
 
 class Ruleset(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +71,7 @@ table inet {table} {{
     type nat hook prerouting priority -100; policy accept;
     iifname "{bridge}" ip daddr {gateway} tcp dport @host_ports dnat ip to 127.0.0.1
     {redirect}
+    ip daddr 127.0.0.0/8 return
     fib daddr type local dnat ip to ip daddr . meta l4proto . th dport map @ports_at
     fib daddr type local dnat ip to meta l4proto . th dport map @ports_any
   }}
@@ -80,8 +84,8 @@ table inet {table} {{
     type filter hook input priority -10; policy accept;
     ip daddr {gateway} iifname != {{ "lo", "{bridge}" }} drop
     iifname != "{bridge}" accept
-    meta l4proto {{ tcp, udp }} th dport {dns_port} limit rate over {all_asks}/second burst {all_asks} packets drop
-    meta l4proto {{ tcp, udp }} th dport {dns_port} add @askers {{ ip saddr limit rate over {asks}/second burst {asks} packets }} drop
+    meta l4proto {{ tcp, udp }} th dport {dns_port} add @askers {{ ip saddr limit rate over {asks}/second burst {asks_burst} packets }} drop
+    meta l4proto {{ tcp, udp }} th dport {dns_port} limit rate over {all_asks}/second burst {all_asks_burst} packets drop
     ct state established,related accept
     ip daddr {gateway} meta l4proto {{ tcp, udp }} th dport {dns_port} accept
     ct status dnat ip daddr 127.0.0.1 tcp dport @host_ports accept
@@ -135,7 +139,9 @@ def whole(rules: Ruleset) -> str:
         redirect=redirect,
         dns_port=rules.dns_port,
         asks=_ASKS_MAX,
+        asks_burst=_ASKS_BURST,
         all_asks=_ASKS_MAX_ALL,
+        all_asks_burst=_ASKS_BURST_ALL,
     )
 
 
