@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any, NoReturn
 from weakref import WeakValueDictionary
 
@@ -236,7 +236,7 @@ class DockerEngine:
 
     async def _read_log(
         self, pod: str, container: str, after: str, *, follow: bool
-    ) -> AsyncIterator[LogLine]:
+    ) -> AsyncGenerator[LogLine, None]:
         cursor = parse_cursor(after)
         terminal = await self._has_terminal(pod, container)
         splitter: Frames | RawLines = RawLines() if terminal else Frames()

@@ -1,7 +1,7 @@
 r"""Docker's multiplexed streams, and its logs as lines with cursors.  Pure but for reading a stream.
 
 frame: | stream 1 | 0 0 0 | length, 4 bytes, big endian | payload |      stream: 1 stdout, 2 stderr
-of a log: one entry in each frame, `2026-01-01T00:00:00.000000000Z text\n`, without \n when it goes on
+of a log: one entry in each frame, `2026-01-01T00:00:00.000000000Z text\n`; the parts of a long line share a time
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from cumulo.engines.engine import EngineError, LogLine
 _STREAMS = {0: "stdout", 1: "stdout", 2: "stderr"}
 _HEADER_BYTES = 8
 _FRAME_BYTES_MAX = 16 * 1024 * 1024
+PART_BYTES = 16 * 1024
 MARGIN_NS = (
     2_000_000_000  # two streams are stamped by two writers: neighbours may be out of order by less than this
 )
@@ -108,9 +109,10 @@ class LogReader:
         before, nth = self._last.get(stream, (-1, 0))
         nth = nth + 1 if time_ns == before else 0
         self._last[stream] = (time_ns, nth)
-        partial = not text.endswith(b"\n")
+        # Of a long line every part but the last fills Docker's buffer; some log drivers give the last no end either.
+        partial = not text.endswith(b"\n") and len(text) >= PART_BYTES
         here = Cursor(time_ns, stream, nth)
-        line = LogLine(stream, time_ns, text if partial else text[:-1], partial, str(here))
+        line = LogLine(stream, time_ns, text.removesuffix(b"\n"), partial, str(here))
         if self._after is None:
             return [line]
         if here == self._after:
