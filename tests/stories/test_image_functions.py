@@ -223,7 +223,7 @@ def test_what_a_killed_server_left_is_gone_after_the_next_start(kind, tmp_path):
         later = ContainerLauncher(plane.engine, folder=tmp_path / "volumes", cloud_port=4566)
         await later.open()
         assert await plane.engine.pods("lambda") == []
-        assert str(tmp_path / "volumes") not in Path("/proc/self/mountinfo").read_text()
+        assert f"{tmp_path}/volumes/" not in Path("/proc/self/mountinfo").read_text()
         await later.close()
 
     on_engine(kind, tmp_path, story)
