@@ -46,6 +46,10 @@ fill() {
 crash() { exit 3; }
 memory() { exec $b tail -c 400m /dev/zero; }
 hang() { $b sleep 60; }
+task() {
+  writable=no; ($b touch /var/task/here) 2>/dev/null && writable=yes
+  $b printf '["%s","%s","%s","%s"]' "$($b cat app.txt)" "$PWD" "$LAMBDA_TASK_ROOT" "$writable"
+}
 version() { $b printf '"%s"' "$VERSION"; }
 cloud() { $b wget -q -O - "$AWS_ENDPOINT_URL/$($b printf '%s' "$1" | $b tr -d '"')"; }
 

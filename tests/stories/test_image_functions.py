@@ -58,9 +58,9 @@ class ImagePlane(DataPlane):
             argv=argv,
             env={},
             binds=(),
-            version="",
+            version="" if version.from_image else "ruby:3.3.v1",
             version_arn="",
-            image=ImageRoot(id=self.image, cwd=cwd),
+            image=ImageRoot(id=self.image, cwd=cwd, code=not version.from_image),
         )
 
     def run(self, name: str, *argv: str, cwd: str = "/", **over: Any) -> None:
@@ -161,6 +161,17 @@ def test_events_and_answers_pass_unchanged_and_environments_rest_between_them(ki
         assert await plane.ask("echo", "after the rest") == "after the rest"
         answers = await asyncio.gather(*(plane.ask("echo", n) for n in range(4)))
         assert answers == list(range(4))
+
+    on_engine(kind, tmp_path, story)
+
+
+@engines
+def test_a_zip_runs_in_the_image_of_its_runtime(kind, tmp_path):
+    async def story(plane: ImagePlane) -> None:
+        plane.hosts["zip"] = (("/bootstrap", "task"), "/var/task")
+        plane.deploy("zip", "from the zip", file="app.txt", runtime="ruby3.3", handler="task", memory_mib=512)
+        assert await plane.ask("zip") == ["from the zip", "/var/task", "/var/task", "no"]
+        assert any(line.startswith("INIT_START Runtime Version: ") for line in plane.logs.lines)
 
     on_engine(kind, tmp_path, story)
 
