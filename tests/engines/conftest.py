@@ -3,10 +3,8 @@
 import asyncio
 import inspect
 import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,7 +14,7 @@ from cumulo.engines.fake import FakeEngine, FakeHost
 from cumulo.engines.opening import open_engine
 from tests.engines import dockerd as daemons
 from tests.engines.images import BUSYBOX, write_test_images
-from tests.engines.kit import Lab
+from tests.engines.kit import Bench, Lab
 
 TEST_SECONDS = 120
 KINDS = ("fake", "docker", "local")
@@ -24,21 +22,18 @@ KINDS = ("fake", "docker", "local")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Tests that are coroutines run in a loop of their own, with their Lab open around them."""
+    """Tests that are coroutines run in the loop of their engine, with their Lab open around them."""
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(pyfuncitem.obj).parameters}
+    lab = arguments["lab"]
+    assert isinstance(lab, Lab)
 
     async def main() -> None:
-        async with asyncio.timeout(TEST_SECONDS):
-            lab = arguments.get("lab")
-            if isinstance(lab, Lab):
-                async with lab:
-                    await pyfuncitem.obj(**arguments)
-            else:
-                await pyfuncitem.obj(**arguments)
+        async with asyncio.timeout(TEST_SECONDS), lab:
+            await pyfuncitem.obj(**arguments)
 
-    asyncio.run(main())
+    lab.bench.loop.run(main())
     return True
 
 
@@ -62,48 +57,32 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_test_images(tmp_path_factory.mktemp("images"))[0]
 
 
-class Bench:
-    """What stays from one test to the next of an engine: its data, and its instance."""
-
-    def __init__(self, kind: str, folder: Path, address: str) -> None:
-        self.kind = kind
-        self.folder = folder
-        self.address = address
-        self.instance = f"t{uuid.uuid4().hex[:6]}"
-
-    async def open(self, instance: str) -> Engine:
-        data = self.folder / instance
-        data.mkdir(exist_ok=True)
-        return await open_engine(self.kind, data=data, instance=instance, docker_host=self.address)
-
-
 @pytest.fixture(scope="session", params=KINDS)
-def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """One of the engines."""
     kind = request.param
     folder = tmp_path_factory.mktemp(kind)
     address = request.getfixturevalue("docker_address") if kind == "docker" else ""
-    made = Bench(kind, folder, address)
-    if kind == "local":
-        asyncio.run(_try(made))
-    return made
+    host = FakeHost()
 
+    async def opener(instance: str) -> Engine:
+        if kind == "fake":
+            return FakeEngine(SystemClock(), host=host, instance=instance)
+        data = folder / instance
+        data.mkdir(exist_ok=True)
+        return await open_engine(kind, data=data, instance=instance, docker_host=address)
 
-async def _try(bench: Bench) -> None:
+    made = Bench(kind, opener)
     try:
-        engine = await bench.open(bench.instance)
+        made.engine = made.loop.run(opener(made.instance))
     except EngineError as error:
-        pytest.skip(f"no local engine here: {error}")
-    await engine.close()
+        made.close()
+        pytest.skip(f"no {kind} engine here: {error}")
+    yield made
+    made.close()
 
 
 @pytest.fixture
 def lab(bench: Bench, archive: Path, tmp_path: Path) -> Lab:
     """The engine under test."""
-    opener: Any = bench.open
-    if bench.kind == "fake":
-        host = FakeHost()
-
-        async def opener(instance: str) -> Engine:
-            return FakeEngine(SystemClock(), host=host, instance=instance)
-
-    return Lab(opener, archive, bench.instance, tmp_path)
+    return Lab(bench, archive, tmp_path)

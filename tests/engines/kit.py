@@ -36,22 +36,41 @@ class Ran(NamedTuple):
 Opener = Callable[[str], Awaitable[Engine]]  # by instance
 
 
-class Lab:
-    """One engine under test.  `opener` makes a further engine object on the same machine."""
+class Bench:
+    """What stays from one test to the next: an engine's data, its instance, the loop that it lives in."""
 
-    def __init__(self, opener: Opener, archive: Path, instance: str, folder: Path) -> None:
-        self.opener = opener
+    def __init__(self, kind: str, opener: Opener) -> None:
+        self.kind = kind
+        self.open = opener
+        self.instance = f"t{uuid.uuid4().hex[:6]}"
+        self.loop = asyncio.Runner()
+        self.engine: Engine | None = None
+
+    def close(self) -> None:
+        """Let go of the engine and the loop."""
+        if self.engine is not None:
+            self.loop.run(self.engine.close())
+        self.loop.close()
+
+
+class Lab:
+    """One engine under test, with nothing in it."""
+
+    def __init__(self, bench: Bench, archive: Path, folder: Path) -> None:
+        self.bench = bench
+        self.opener = bench.open
+        self.instance = bench.instance
         self.archive = archive
-        self.instance = instance
         self.folder = folder
         self.engine: Engine
         self.plain: Image
         self.dressed: Image
 
     async def __aenter__(self) -> "Lab":
-        self.engine = await self.opener(self.instance)
-        for pod in await self.engine.pods():
-            await self.engine.remove(pod.name)
+        if self.bench.engine is None:
+            self.bench.engine = await self.opener(self.instance)
+        self.engine = self.bench.engine
+        await self.clear()
         plain, dressed = await self.engine.images.get(PLAIN), await self.engine.images.get(DRESSED)
         if plain is None or dressed is None:
             await self.engine.images.load(self.archive)
@@ -62,12 +81,12 @@ class Lab:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        try:
-            for pod in await self.engine.pods():
-                await self.engine.remove(pod.name)
-            assert await self.engine.pods() == []
-        finally:
-            await self.engine.close()
+        await self.clear()
+        assert await self.engine.pods() == []
+
+    async def clear(self) -> None:
+        """Remove every pod."""
+        await asyncio.gather(*(self.engine.remove(pod.name) for pod in await self.engine.pods()))
 
     def needs(self, *capabilities: Capability) -> None:
         """Skip the test where the engine cannot do this."""
@@ -82,7 +101,8 @@ class Lab:
     async def reopen(self) -> None:
         """A new control plane on the same machine."""
         await self.engine.close()
-        self.engine = await self.opener(self.instance)
+        self.bench.engine = None
+        self.bench.engine = self.engine = await self.opener(self.instance)
 
     def container(self, *argv: str, name: str = "main", **more: Any) -> ContainerSpec:
         """One that runs `argv`, or what its image says."""

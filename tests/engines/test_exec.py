@@ -136,7 +136,7 @@ async def test_a_terminal(lab: Lab) -> None:
     lab.needs(Capability.TERMINAL)
     pod = await lab.started(*FOREVER)
     spec = sh(
-        "test -t 0 && test -t 1 && stty size; read line; echo got $line; exit 5",
+        "test -t 0 && test -t 1 && until stty size 2>/dev/null | grep '33 99'; do sleep 0.02; done; read line; echo got $line; exit 5",
         terminal=True,
         rows=33,
         columns=99,

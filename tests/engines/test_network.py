@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 import uuid
 from pathlib import Path
 
@@ -127,19 +128,31 @@ async def test_ports_of_the_host_lead_into_the_pod(lab: Lab) -> None:
     assert await ask("127.0.0.1", first) == ""
 
 
+UDP_SERVER = """
+import socket
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+    server.bind(("", 53))
+    server.settimeout(20)
+    print(server.recv(100).decode(), flush=True)
+"""
+
+
 async def test_ports_of_udp(lab: Lab) -> None:
-    lab.needs(Capability.PORTS)
-    pod = await lab.up(
-        lab.container("sh", "-c", "nc -u -l -p 53 | head -n1; echo done"),
-        ports=(Port(container=53, protocol="udp"),),
-    )
+    lab.needs(Capability.PORTS, Capability.LISTEN_INSIDE)  # the server is ours, in the pod's network
+    pod = await lab.up(lab.container("sleep", "600"), ports=(Port(container=53, protocol="udp"),))
+    argv = ("nsenter", "-n", "-t", str(pod.containers["main"].pid), sys.executable, "-c", UDP_SERVER)
+    server = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE)
+    assert server.stdout is not None
+    heard = asyncio.create_task(server.stdout.read())
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
 
-        async def heard() -> bool:
-            client.sendto(b"datagram\n", ("127.0.0.1", pod.ports[0].host))
-            return any(line.text == b"datagram" for line in await lab.logs(pod.name))
+        async def arrived() -> bool:
+            client.sendto(b"datagram", ("127.0.0.1", pod.ports[0].host))
+            return heard.done()
 
-        await eventually(heard, "the datagram arrives")
+        await eventually(arrived, "the datagram arrives")
+    assert await heard == b"datagram\n"
+    await server.wait()
 
 
 async def test_a_port_that_is_taken(lab: Lab) -> None:

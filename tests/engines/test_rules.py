@@ -5,26 +5,25 @@ import pytest
 from cumulo.engines.engine import ContainerSpec, ContainerState, StartFailed
 from tests.engines.kit import Lab
 
-
-@pytest.mark.parametrize(
-    ("entrypoint", "command", "printed"),
-    [
-        (None, None, "entry of image"),
-        (None, ("mine",), "entry mine"),
-        (None, (), "entry"),
-        (("echo", "other"), None, "other"),
-        (("echo", "other"), ("mine",), "other mine"),
-        ((), ("echo", "bare"), "bare"),
-    ],
+RULES: tuple[tuple[tuple[str, ...] | None, tuple[str, ...] | None, str], ...] = (
+    (None, None, "entry of image"),
+    (None, ("mine",), "entry mine"),
+    (None, (), "entry"),
+    (("echo", "other"), None, "other"),
+    (("echo", "other"), ("mine",), "other mine"),
+    ((), ("echo", "bare"), "bare"),
 )
-async def test_entrypoint_and_command(
-    lab: Lab, entrypoint: tuple[str, ...] | None, command: tuple[str, ...] | None, printed: str
-) -> None:
-    spec = lab.pod(ContainerSpec(name="main", image=lab.dressed.id, entrypoint=entrypoint, command=command))
-    await lab.engine.create(spec)
-    await lab.engine.start(spec.name, "main")
-    assert (await lab.engine.wait(spec.name, "main")).code == 0
-    assert [line.text.decode() for line in await lab.logs(spec.name)] == [printed]
+
+
+async def test_entrypoint_and_command(lab: Lab) -> None:
+    containers = [
+        ContainerSpec(name=f"c{n}", image=lab.dressed.id, entrypoint=entrypoint, command=command)
+        for n, (entrypoint, command, _) in enumerate(RULES)
+    ]
+    pod = await lab.up(*containers)
+    for n, (_, _, printed) in enumerate(RULES):
+        assert (await lab.engine.wait(pod.name, f"c{n}")).code == 0
+        assert [line.text.decode() for line in await lab.logs(pod.name, f"c{n}")] == [printed]
 
 
 async def test_the_environment_is_the_image_s_and_the_spec_s_above_it(lab: Lab) -> None:
@@ -47,21 +46,24 @@ async def test_a_working_folder_that_is_not_there_is_made(lab: Lab) -> None:
     assert (await lab.run("pwd", cwd="/made/for/it")).out == "/made/for/it\n"
 
 
-@pytest.mark.parametrize(
-    ("user", "wanted"),
-    [
-        ("", "0:0"),
-        ("app", "1000:1001"),
-        ("1000", "1000:1001"),
-        ("4321", "4321:0"),
-        ("app:staff", "1000:50"),
-        ("4321:1234", "4321:1234"),
-        ("root", "0:0"),
-    ],
-)
-async def test_users_are_looked_up_in_the_image(lab: Lab, user: str, wanted: str) -> None:
-    ran = await lab.sh("echo $(id -u):$(id -g)", user=user)
-    assert ran.out.strip() == wanted
+USERS = {
+    "": "0:0",
+    "app": "1000:1001",
+    "1000": "1000:1001",
+    "4321": "4321:0",
+    "app:staff": "1000:50",
+    "4321:1234": "4321:1234",
+    "root": "0:0",
+}
+
+
+async def test_users_are_looked_up_in_the_image(lab: Lab) -> None:
+    lab.needs_kernel()
+    show = ("sh", "-c", "echo $(id -u):$(id -g)")
+    pod = await lab.up(*(lab.container(*show, name=f"c{n}", user=user) for n, user in enumerate(USERS)))
+    for n, (user, wanted) in enumerate(USERS.items()):
+        await lab.engine.wait(pod.name, f"c{n}")
+        assert [line.text.decode() for line in await lab.logs(pod.name, f"c{n}")] == [wanted], user
 
 
 async def test_a_user_has_its_further_groups_and_its_home(lab: Lab) -> None:

@@ -69,10 +69,11 @@ async def _local(data: Path, instance: str, findings: list[Finding]) -> Engine |
 
 
 async def _docker(instance: str, host: str, findings: list[Finding]) -> Engine | None:
-    open_docker = importlib.import_module("cumulo.engines.docker.building").open_docker
+    from cumulo.engines.docker.building import open_docker
+
     address = host or os.environ.get("DOCKER_HOST", "")
     try:
-        engine: Engine = await open_docker(instance, address)
+        engine = await open_docker(instance, address)
     except EngineError as error:
         fix = "install and start Docker (apt-get install docker.io), or set DOCKER_HOST"
         findings.append(Finding(_DOCKER, ok=False, detail=str(error), fix=fix))
