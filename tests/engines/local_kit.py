@@ -7,14 +7,14 @@ import shutil
 import signal
 import socket
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cumulo.base.clock import SystemClock
-from cumulo.engines.engine import Capability, ContainerSpec, NetworkMode, PodSpec, Port
+from cumulo.engines.engine import ContainerSpec, NetworkMode, PodSpec, Port
 from cumulo.engines.images import Config, Image, Images, Platform
 from cumulo.engines.local.engine import LocalEngine
 from cumulo.engines.local.groups import PREFIX
@@ -31,7 +31,7 @@ needs_local = [
     pytest.mark.skipif(bool(MISSING) or not RUNTIMES, reason=f"not installed: {MISSING or 'runc'}"),
 ]
 BUSYBOX = "sha256:" + "b" * 64
-_APPLETS = "sh ls cat echo sleep true false id env mkdir touch rm ln mount umount ps kill head tail wc dd stat test yes nc wget hostname printf tty stty chmod chown pwd date seq grep unshare sync awk df nproc od"
+_APPLETS = "tr sed nsenter readlink sh ls cat echo sleep true false id env mkdir touch rm ln mount umount ps kill head tail wc dd stat test yes nc wget hostname printf tty stty chmod chown pwd date seq grep unshare sync awk df nproc od"
 
 
 def make_layer(folder: Path) -> Path:
@@ -97,6 +97,8 @@ class LoopbackNetwork:
         child = os.fork()
         if child == 0:
             try:
+                kernel.close_from(3)
+                kernel.die_with_parent()
                 kernel.unshare(kernel.CLONE_NEWNET)
                 from cumulo.sandbox.netlink import Netlink
 
@@ -141,14 +143,28 @@ class LoopbackNetwork:
 class Lab:
     """A data folder with engines on it, one after another."""
 
-    def __init__(self, base: Path, layer: Path, runtime: str) -> None:
+    def __init__(self, base: Path, runtime: str, run: Path | None = None) -> None:
+        self.base = base
         self.data = base / "data"
-        self.run = Path(f"/tmp/lab-{uuid.uuid4().hex[:8]}")
-        self.images: Any = FakeImages(layer)
+        self.run = run or Path(f"/tmp/lab-{uuid.uuid4().hex[:8]}")
+        layer = base / "layer"
+        self.images: Any = FakeImages(layer if layer.is_dir() else make_layer(layer))
         self.runtime = runtime
         init = shutil.which("tini-static") or ""
         self.tools = Tools(shutil.which(runtime) or "", shutil.which("conmon") or "", init)
         self.engine: LocalEngine | None = None
+
+    def tell(self, story: Callable[[LocalEngine], Coroutine[Any, Any, None]]) -> None:
+        """Run a story on an engine of ours; nothing may be left of it."""
+
+        async def main() -> None:
+            engine = await self.open()
+            try:
+                await story(engine)
+            finally:
+                await self.close()
+
+        asyncio.run(main())
 
     async def open(self, **changes: Any) -> LocalEngine:
         arguments = {"tools": self.tools} | changes
@@ -171,9 +187,11 @@ class Lab:
 
     async def close(self) -> None:
         if self.engine is not None:
-            for pod in await self.engine.pods():
-                await self.engine.remove(pod.name)
-            await self.engine.close()
+            try:
+                for pod in await self.engine.pods():
+                    await self.engine.remove(pod.name)
+            finally:
+                await self.engine.close()
         left = self.leftovers()
         self.tidy()
         assert not left, left

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from tests.engines.local_kit import (
     RUNTIMES,
     Lab,
     container,
-    make_layer,
     needs_local,
     output,
     pod,
@@ -23,25 +21,9 @@ from tests.engines.local_kit import (
 pytestmark = needs_local
 
 
-@pytest.fixture(scope="session")
-def layer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    yield make_layer(tmp_path_factory.mktemp("layer") / "base")
-
-
-def run(lab: Lab, story) -> None:
-    async def main() -> None:
-        engine = await lab.open()
-        try:
-            await story(engine)
-        finally:
-            await lab.close()
-
-    asyncio.run(main())
-
-
 @pytest.fixture(params=RUNTIMES)
-def lab(request: pytest.FixtureRequest, tmp_path: Path, layer: Path) -> Lab:
-    return Lab(tmp_path, layer, request.param)
+def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Lab:
+    return Lab(tmp_path, request.param)
 
 
 def test_a_container_runs_prints_and_ends_with_its_code(lab: Lab) -> None:
@@ -61,7 +43,7 @@ def test_a_container_runs_prints_and_ends_with_its_code(lab: Lab) -> None:
         assert status.containers["main"].state == ContainerState.EXITED
         assert status.containers["main"].pid == 0
 
-    run(lab, story)
+    lab.tell(story)
 
 
 def test_it_starts_again_on_the_same_files(lab: Lab) -> None:
@@ -73,7 +55,7 @@ def test_it_starts_again_on_the_same_files(lab: Lab) -> None:
             await engine.wait("p", "main")
         assert (await output(engine, "p")).split() == ["1", "2", "3"]
 
-    run(lab, story)
+    lab.tell(story)
 
 
 def test_signals_pause_and_resume(lab: Lab) -> None:
@@ -102,7 +84,7 @@ def test_signals_pause_and_resume(lab: Lab) -> None:
         with pytest.raises(EngineError):
             await engine.signal("p", "main", "SIGNOT")
 
-    run(lab, story)
+    lab.tell(story)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +109,7 @@ def test_what_cannot_be_executed_has_dockers_code(
         assert status.exit.code == code, failed.value
         assert (await engine.wait("p", "main")).error
 
-    run(lab, story)
+    lab.tell(story)
 
 
 def test_what_is_not_there_is_said(lab: Lab) -> None:
@@ -149,7 +131,7 @@ def test_what_is_not_there_is_said(lab: Lab) -> None:
         with pytest.raises(NoSuchPod):
             await engine.start("p", "other")
 
-    run(lab, story)
+    lab.tell(story)
 
 
 def test_exec_gives_output_input_and_code(lab: Lab) -> None:
@@ -174,7 +156,7 @@ def test_exec_gives_output_input_and_code(lab: Lab) -> None:
         await long.close()
         assert await long.wait() == 137
 
-    run(lab, story)
+    lab.tell(story)
 
 
 def test_exec_with_a_terminal(lab: Lab) -> None:
@@ -207,7 +189,7 @@ def test_exec_with_a_terminal(lab: Lab) -> None:
         assert await session.wait() == 4
         await session.close()
 
-    run(lab, story)
+    lab.tell(story)
 
 
 def test_an_engine_that_comes_later_adopts(lab: Lab) -> None:
@@ -237,7 +219,7 @@ def test_an_engine_that_comes_later_adopts(lab: Lab) -> None:
         engine = await lab.reopen()
         assert (await engine.wait("p", "main")).code == 5
 
-    run(lab, story)
+    lab.tell(story)
 
 
 def test_what_ended_meanwhile_is_known(lab: Lab) -> None:
@@ -253,7 +235,7 @@ def test_what_ended_meanwhile_is_known(lab: Lab) -> None:
         engine = await lab.open()
         assert (await engine.wait("p", "main")).code == 6
 
-    run(lab, story)
+    lab.tell(story)
 
 
 def test_output_goes_into_a_pipe(lab: Lab) -> None:
@@ -267,7 +249,7 @@ def test_output_goes_into_a_pipe(lab: Lab) -> None:
             assert sorted(pipe.read().split()) == [b"err", b"out"]
         assert await output(engine, "p") == ""
 
-    run(lab, story)
+    lab.tell(story)
 
 
 def test_remove_ends_everything(lab: Lab) -> None:
@@ -285,4 +267,4 @@ def test_remove_ends_everything(lab: Lab) -> None:
         assert lab.leftovers() == []
         await engine.remove("p")
 
-    run(lab, story)
+    lab.tell(story)

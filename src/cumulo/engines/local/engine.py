@@ -7,6 +7,7 @@ remove   pod.json goes first; then processes, network, mounts, folders, groups
 """
 
 import asyncio
+import contextlib
 import os
 import secrets
 import signal as signals
@@ -31,6 +32,7 @@ from cumulo.engines.engine import (
     NoSuchPod,
     PodSpec,
     PodStatus,
+    StartFailed,
     Usage,
 )
 from cumulo.engines.images import Image, Images
@@ -44,7 +46,7 @@ from cumulo.engines.local.live import Live
 from cumulo.engines.local.logs import read_log
 from cumulo.engines.local.needs import Connection, PodNetwork, Wish
 from cumulo.engines.local.preparing import Preparer, find_user, open_binds
-from cumulo.engines.local.processes import open_process
+from cumulo.engines.local.processes import is_there, kill, open_process
 from cumulo.engines.local.records import Places, PodRecord, RunRecord, run_id
 from cumulo.engines.local.starting import Starter
 from cumulo.engines.local.sweep import Found
@@ -53,6 +55,7 @@ from cumulo.engines.local.watching import watch
 T = TypeVar("T")
 
 _VERB_SECONDS_MAX = 120.0  # of everything that a verb does to a pod
+_MONITOR_SECONDS_MAX = 2.0
 _SETTLE_SECONDS_MAX = 30.0
 
 
@@ -191,10 +194,8 @@ class LocalEngine:
             if any(mount.kind == MountKind.BIND for mount in spec.mounts):
                 binds = await asyncio.to_thread(open_binds, spec.mounts)
             run = await self._hands.do(lambda: self._starter.start(live.record, spec, number, binds, output))
-        except EngineError:
-            failed = self._places.load_run(pod, container)
-            if failed is not None:
-                live.runs[container] = failed
+        except StartFailed as error:
+            live.runs[container] = self._starter.failed(number, error)
             raise
         finally:
             for fd in binds.values():
@@ -252,11 +253,21 @@ class LocalEngine:
         self._places.forget_pod(pod)
         if live is not None:
             await self._hands.do(lambda: self._groups.kill(pod))
-            if live.watchers:
-                await asyncio.wait(live.watchers.values(), timeout=_SETTLE_SECONDS_MAX)
+            await self._settled(live)
         await self._network.close(pod)
         await self._hands.do(lambda: self._starter.clear_pod(pod))
         self._pods.pop(pod, None)
+
+    async def _settled(self, live: Live) -> None:
+        """Wait for the watchers of a pod that was killed, and end monitors that do not notice."""
+        for seconds_max in (_MONITOR_SECONDS_MAX, _SETTLE_SECONDS_MAX):
+            going = [task for task in live.watchers.values() if not task.done()]
+            if not going:
+                return
+            await asyncio.wait(going, timeout=seconds_max)
+            for run in live.runs.values():
+                if run.exit is None and is_there(run.monitor, run.monitor_born):
+                    kill(run.monitor)
 
     async def remove_volume(self, name: str) -> None:
         """Delete a volume; Busy while a container has it mounted; harmless when there is none."""
@@ -359,9 +370,13 @@ class LocalEngine:
         return live
 
     def _watch(self, live: Live, container: str, run: RunRecord) -> None:
+        async def kill_all() -> None:
+            with contextlib.suppress(EngineError):  # it does not die now; it will be waited for
+                await self._hands.do(self._starter.kill, live.name, container)
+
         async def until_settled() -> None:
-            await watch(run, lambda: self._hands.do(lambda: self._starter.kill(live.name, container)))
-            settled = await self._hands.do(lambda: self._starter.settle(live.name, container, run))
+            await watch(run, kill_all)
+            settled = await self._hands.do(self._starter.settle, live.name, container, run)
             live.runs[container] = settled
 
         task = asyncio.get_running_loop().create_task(until_settled())

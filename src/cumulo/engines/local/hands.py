@@ -35,6 +35,10 @@ class Hands:
         """Run it there."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
 
+    def do_now(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Run it there, and wait for it."""
+        return self._pool.submit(work, *arguments).result()
+
     def close(self) -> None:
         """End the threads, after what they are doing."""
         self._pool.shutdown(wait=True)

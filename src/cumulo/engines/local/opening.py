@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import hashlib
 import os
+import time
 from pathlib import Path
 
 from cumulo.base.clock import Clock
@@ -22,6 +23,7 @@ from cumulo.engines.local.starting import Starter
 
 CGROUPS = Path("/sys/fs/cgroup")
 RUN = Path("/run/cumulo/pods")
+_LOCK_SECONDS_MAX = 2.0
 _STATUS = Path("/proc/self/status")
 
 
@@ -45,7 +47,7 @@ async def open_engine(
     """
     places = await asyncio.to_thread(_places, data, run)
     instance = places.run.name
-    lock = _claim(places.run / "lock")
+    lock = await asyncio.to_thread(_claim, places.run / "lock")
     hands = Hands()
     try:
         groups = await hands.do(lambda: open_groups(cgroups, instance))
@@ -89,10 +91,15 @@ def _places(data: Path, run: Path) -> Places:
 
 
 def _claim(path: Path) -> int:
+    """Lock the instance.  A child that a killed server was just starting may hold the lock a moment longer."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(fd)
-        raise EngineError("another server has the pods of this data folder") from error
-    return fd
+    deadline = time.monotonic() + _LOCK_SECONDS_MAX
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return fd
+        except OSError as error:
+            if time.monotonic() > deadline:
+                os.close(fd)
+                raise EngineError("another server has the pods of this data folder") from error
+            time.sleep(0.02)

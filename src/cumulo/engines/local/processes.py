@@ -22,6 +22,11 @@ def born(pid: int) -> int:
     return 0 if fields[0] in {b"Z", b"X"} else int(fields[19])
 
 
+def is_there(pid: int, born_at: int) -> bool:
+    """Whether that very process is there, and no zombie."""
+    return pid > 0 and born_at > 0 and born(pid) == born_at
+
+
 def open_process(pid: int, born_at: int) -> int | None:
     """A pidfd of that very process; None when it has ended."""
     if pid <= 0:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cumulo.base.clock import Clock
 from cumulo.engines.engine import ContainerSpec, EngineError, Exit, StartFailed
+from cumulo.engines.local import processes
 from cumulo.engines.local.files import delete_folder
 from cumulo.engines.local.groups import Groups
 from cumulo.engines.local.hands import unmount_below
@@ -42,15 +43,19 @@ class Starter:
         """Run it.  StartFailed: then nothing is left but the record that it ended with the code that this has."""
         pod = record.spec.name
         try:
-            run = self._try(record, spec, number, binds, output)
+            return self._try(record, spec, number, binds, output)
         except (EngineError, OSError) as error:
             failed = error if isinstance(error, StartFailed) else StartFailed("engine", str(error))
             with contextlib.suppress(EngineError):
                 self.clear(pod, spec.name, number)
-            ended = Exit(exit_code(failed), finished_at=self._clock.now(), error=str(failed))
-            self._places.save_run(pod, spec.name, RunRecord(number=number, boot=self._boot, exit=ended))
+            with contextlib.suppress(OSError):  # a full disk
+                self._places.save_run(pod, spec.name, self.failed(number, failed))
             raise failed from error
-        return run
+
+    def failed(self, number: int, error: StartFailed) -> RunRecord:
+        """The record of a run that could not be started."""
+        ended = Exit(exit_code(error), finished_at=self._clock.now(), error=str(error))
+        return RunRecord(number=number, boot=self._boot, exit=ended)
 
     def _try(
         self,
@@ -97,6 +102,11 @@ class Starter:
         self._places.save_run(pod, spec.name, record_of_run)
         return record_of_run
 
+    def is_over(self, run: RunRecord) -> bool:
+        """Whether neither the process of a run nor its monitor is there any more."""
+        pairs = ((run.pid, run.born), (run.monitor, run.monitor_born))
+        return run.boot != self._boot or not any(processes.is_there(pid, born) for pid, born in pairs)
+
     def kill(self, pod: str, container: str) -> None:
         """End every process of a container.  EngineError."""
         self._groups.kill(f"{pod}/{container}")
@@ -127,7 +137,8 @@ class Starter:
             started_at=run.started_at,
             exit=ended,
         )
-        self._places.save_run(pod, container, settled)
+        with contextlib.suppress(OSError):  # a full disk: the next engine finds it out again
+            self._places.save_run(pod, container, settled)
         self._runtime.forget(run_id(pod, container, run.number))
         return settled
 

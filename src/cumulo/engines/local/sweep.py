@@ -1,6 +1,8 @@
 """What a killed server left: brought to what the records say, before anything else happens.  Blocking."""
 
 import contextlib
+import time
+from pathlib import Path
 
 import msgspec
 
@@ -11,6 +13,8 @@ from cumulo.engines.local.groups import Groups
 from cumulo.engines.local.records import Places, PodRecord, RunRecord, run_id
 from cumulo.engines.local.runtime import Runtime
 from cumulo.engines.local.starting import Starter
+
+_EXEC_SECONDS_MAX = 3.0
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -29,8 +33,14 @@ def sweep(places: Places, runtime: Runtime, groups: Groups, starter: Starter, bo
             with contextlib.suppress(EngineError):  # it stays a leftover, for the next time
                 starter.clear_pod(folder.name)
             continue
-        runs = {spec.name: places.load_run(folder.name, spec.name) for spec in record.spec.containers}
-        found.append(Found(record, {name: run for name, run in runs.items() if run is not None}))
+        runs = {}
+        for spec in record.spec.containers:
+            run = places.load_run(folder.name, spec.name)
+            if run is not None and run.exit is None and starter.is_over(run):
+                run = starter.settle(folder.name, spec.name, run)
+            if run is not None:
+                runs[spec.name] = run
+        found.append(Found(record, runs))
     _strangers(found, runtime, groups, starter, boot)
     for one in found:
         _execs(one, places, groups)
@@ -68,12 +78,30 @@ def _execs(one: Found, places: Places, groups: Groups) -> None:
         folder = places.container(one.record.spec.name, spec.name) / "execs"
         if not folder.is_dir():
             continue
+        _await_starting(folder)
         inside = groups.processes(f"{one.record.spec.name}/{spec.name}")
         for file in folder.glob("*.pid"):
-            with contextlib.suppress(ValueError, OSError):
-                pid = int(file.read_text())
-                if pid in inside:
-                    processes.kill(pid)
-        for pid in list(processes.mentioning(str(folder))):
-            processes.kill(pid)
+            pid = _number(file)
+            if pid in inside:
+                processes.kill(pid)
+        for asked in folder.glob("*.json"):
+            for pid in processes.mentioning(str(asked)):
+                processes.kill(pid)
         delete_folder(folder)
+
+
+def _await_starting(folder: Path) -> None:
+    """A runtime that is just starting one says its process id at the end of that; until then nobody else knows it."""
+    deadline = time.monotonic() + _EXEC_SECONDS_MAX
+    for file in folder.glob("*.json"):
+        while not _number(file.with_suffix(".pid")) and any(processes.mentioning(str(file))):
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.002)
+
+
+def _number(path: Path) -> int:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return 0
