@@ -24,6 +24,8 @@ BOOTSTRAP = r"""#!/bin/busybox sh
 b=/bin/busybox
 api="http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime"
 
+start=$($b cat /proc/sys/kernel/random/uuid)
+
 echo_event() { $b printf '%s' "$1"; }
 
 facts() {
@@ -32,15 +34,22 @@ facts() {
     "$($b id -u)" "$($b id -g)" "$PWD" "$writable" \
     "$($b awk '/CapEff/ {print $2}' /proc/self/status)" "$($b awk '/NoNewPrivs/ {print $2}' /proc/self/status)" \
     "$(ulimit -n)"
-  $b printf '"handler":"%s","handler_set":"%s","function":"%s","image":"%s","pid":"%s"}' \
-    "$_HANDLER" "${_HANDLER+yes}" "$AWS_LAMBDA_FUNCTION_NAME" "$FROM_IMAGE" "$$"
+  $b printf '"handler":"%s","handler_set":"%s","function":"%s","image":"%s","start":"%s"}' \
+    "$_HANDLER" "${_HANDLER+yes}" "$AWS_LAMBDA_FUNCTION_NAME" "$FROM_IMAGE" "$start"
 }
 
 count() { echo x >> /tmp/count; $b printf '%s' "$($b wc -l < /tmp/count)"; }
-fill() { $b dd if=/dev/zero of=/tmp/big bs=1M count="$1" 2>/dev/null; $b printf '%s' "$($b stat -c %s /tmp/big)"; }
+fill() {
+  $b dd if=/dev/zero of=/tmp/big bs=1M count="$1" 2>/dev/null
+  size=$($b stat -c %s /tmp/big); $b rm /tmp/big; $b printf '%s' "$size"
+}
 crash() { exit 3; }
 memory() { exec $b tail -c 400m /dev/zero; }
 hang() { $b sleep 60; }
+task() {
+  writable=no; ($b touch /var/task/here) 2>/dev/null && writable=yes
+  $b printf '["%s","%s","%s","%s"]' "$($b cat app.txt)" "$PWD" "$LAMBDA_TASK_ROOT" "$writable"
+}
 version() { $b printf '"%s"' "$VERSION"; }
 cloud() { $b wget -q -O - "$AWS_ENDPOINT_URL/$($b printf '%s' "$1" | $b tr -d '"')"; }
 

@@ -9,6 +9,7 @@ import contextlib
 import os
 import re
 import socket
+import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from cumulo.engines.engine import (
     Ulimit,
 )
 from cumulo.engines.functions.process_group import ProcessGroup
-from cumulo.engines.functions.refusals import FAILED, check, explain
+from cumulo.engines.functions.refusals import FAILED, check, explain, refuse_made_up_folder
 from cumulo.engines.functions.sandbox import CONTAINER, ContainerSandbox
 from cumulo.engines.functions.scratch import Scratch
 from cumulo.sandbox.contract import Early, Isolation, Launcher, Sandbox, SandboxSpec, StartError
@@ -35,7 +36,9 @@ from cumulo.sandbox.contract import Early, Isolation, Launcher, Sandbox, Sandbox
 RUNTIME_PORT = 9001
 BOOST_VCPUS = 1.0  # what an initialization has at least: AWS gives it a whole one
 USER = "993:990"  # AWS's sbx_user1051, whatever the image says
+PRINTED_BYTES_MAX = 4096  # of what a container that did not start has printed
 REMOVALS_MAX = 8  # at the same time
+_CLOCK_REALTIME_COARSE = 5  # what the kernel stamps files with
 _NAME = re.compile(r"[a-z0-9-]{1,40}")
 _NEEDED = (Capability.LISTEN_INSIDE, Capability.OUTPUT, Capability.PAUSE)
 _log = Log("engines")
@@ -127,13 +130,14 @@ class ContainerLauncher:
     async def _start(self, spec: SandboxSpec) -> ContainerSandbox:
         open_sockets: list[socket.socket] = []
         try:
+            before = time.clock_gettime_ns(_CLOCK_REALTIME_COARSE)
             tmp = await self._scratch.take(spec.tmp_name, spec.tmp_mib)
             await self._engine.create(self._pod(spec, tmp))
             for port in (RUNTIME_PORT, self._cloud_port):
                 inside = await self._engine.listen_inside(spec.name, port)
                 inside.setblocking(False)
                 open_sockets.append(inside)
-            return await self._run(spec, (open_sockets[0], open_sockets[1]))
+            return await self._run(spec, (open_sockets[0], open_sockets[1]), before)
         except BaseException as error:
             for inside in open_sockets:
                 inside.close()
@@ -144,21 +148,27 @@ class ContainerLauncher:
                 raise StartError(FAILED, str(error)) from error
             raise
 
-    async def _run(self, spec: SandboxSpec, sockets: tuple[socket.socket, socket.socket]) -> ContainerSandbox:
+    async def _run(
+        self, spec: SandboxSpec, sockets: tuple[socket.socket, socket.socket], before: int
+    ) -> ContainerSandbox:
         """Start the container, its output in a pipe; nobody writes to the other one."""
         output, output_write = os.pipe2(os.O_CLOEXEC)
         telemetry, telemetry_write = os.pipe2(os.O_CLOEXEC)
         os.close(telemetry_write)
+        os.set_blocking(output, False)
+        os.set_blocking(telemetry, False)
         try:
             status = await self._engine.start(spec.name, CONTAINER, output=output_write)
-        except BaseException:
+            refuse_made_up_folder(spec, status.pid, before)
+        except BaseException as error:
+            printed = _printed(output)
             os.close(output)
             os.close(telemetry)
+            if isinstance(error, EngineError):
+                raise explain(spec, error, printed) from error
             raise
         finally:
             os.close(output_write)
-        os.set_blocking(output, False)
-        os.set_blocking(telemetry, False)
         sandbox = ContainerSandbox(
             self._engine,
             spec.name,
@@ -256,6 +266,13 @@ async def _told(work: Coroutine[Any, Any, None]) -> None:
         await work
     except (EngineError, OSError) as error:
         _log.error("something of a function stays", error=str(error))
+
+
+def _printed(pipe: int) -> str:
+    try:
+        return os.read(pipe, PRINTED_BYTES_MAX).decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def _read_only(target: str, source: Path) -> Mount:

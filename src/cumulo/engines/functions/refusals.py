@@ -1,4 +1,6 @@
-"""Why a container of a function did not start, in the words that Lambda's own init has for it.  Pure."""
+"""Why a container of a function did not start, in the words that Lambda's own init has for it."""
+
+from pathlib import Path
 
 from cumulo.engines.engine import EngineError, StartFailed
 from cumulo.sandbox.contract import SandboxSpec, StartError
@@ -23,17 +25,21 @@ def check(spec: SandboxSpec) -> None:
         raise StartError(NO_ENTRYPOINT, f"fork/exec {spec.argv[0]}: {image.unfit}")
 
 
-def explain(spec: SandboxSpec, error: EngineError) -> StartError:
-    """What an engine's refusal means: the function's fault, or this machine's."""
+def explain(spec: SandboxSpec, error: EngineError, printed: str = "") -> StartError:
+    """What an engine's refusal means: the function's fault, or this machine's.
+
+    printed   what came out of the container's pipe meanwhile: some monitors leave there what the runtime says
+    """
     image = spec.image
     assert image is not None, "checked"
-    said = str(error).lower()
+    command = spec.argv[0]
+    said = f"{error}\n{printed}".lower()
     if isinstance(error, StartFailed) and error.kind in {"entrypoint", "engine"}:
         if _about_folder(said, image.cwd.lower()):
             return StartError(NO_FOLDER, f"the working directory doesn't exist: {image.cwd}")
-        if error.kind == "entrypoint":
-            return StartError(NO_ENTRYPOINT, _about_command(said, spec.argv[0]))
-    return StartError(FAILED, str(error))
+        if error.kind == "entrypoint" or ("exec" in printed and command in printed):
+            return StartError(NO_ENTRYPOINT, _about_command(said, command))
+    return StartError(FAILED, ": ".join(text for text in (str(error), printed.strip()) if text))
 
 
 def _about_folder(said: str, cwd: str) -> bool:
@@ -48,3 +54,21 @@ def _about_command(said: str, command: str) -> str:
     if "/" not in command:
         return f"Couldn't find valid bootstrap(s): [{command}]"
     return f"fork/exec {command}: no such file or directory"
+
+
+def refuse_made_up_folder(spec: SandboxSpec, pid: int, before_ns: int) -> None:
+    """Engines make a working directory that an image has not; AWS does not.  StartError.
+
+    The root is read-only, so a folder that is younger than the container was made with it.
+    """
+    image = spec.image
+    assert image is not None, "checked"
+    targets = ["/tmp", *(["/var/task"] if image.code else []), *(bind.target for bind in spec.binds)]
+    if pid <= 0 or image.cwd == "/" or any(f"{image.cwd}/".startswith(f"{target}/") for target in targets):
+        return
+    try:
+        found = Path(f"/proc/{pid}/root{image.cwd}").lstat()
+    except OSError:
+        return  # another machine's process, one that has ended, or a link
+    if found.st_ctime_ns >= before_ns:
+        raise StartError(NO_FOLDER, f"the working directory doesn't exist: {image.cwd}")
