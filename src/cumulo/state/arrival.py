@@ -5,12 +5,13 @@ pieces ──▶ batches of 1 MiB ──▶ write + hash (thread)      one batch
 """
 
 import asyncio
-import contextlib
 import hashlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
+
+from cumulo.base.threads import surely
 
 BATCH_BYTES: Final = 1024 * 1024
 BATCH_PIECES_MAX: Final = 512  # of one writev; the system allows 1,024
@@ -71,15 +72,20 @@ class Arrival:
         """Add bytes; what came before a failure of `pieces` stays.
 
         Misplaced when `first` is given and is not what was received so far; Abandoned; OSError when the disk refuses;
-        OverflowError before the file grows beyond `bytes_max`.  All leave what was whole.
+        OverflowError before the file grows beyond `bytes_max`.  All leave what was whole; but when the disk loses what it
+        had taken, all of it must come again.
         """
-        async with self.lock, contextlib.AsyncExitStack() as last:
+        async with self.lock:
             await self._begin()
-            last.push_async_callback(self._run, self._close)
-            last.push_async_callback(self._settle)
-            if first is not None and first != self.received:
-                raise Misplaced(self.received)
-            await self._append(pieces, bytes_max)
+            try:
+                if first is not None and first != self.received:
+                    raise Misplaced(self.received)
+                await self._append(pieces, bytes_max)
+            finally:
+                try:
+                    await self._settle()
+                finally:
+                    await self._run(self._close)
 
     async def _begin(self) -> None:
         if self._abandoned:
@@ -114,18 +120,24 @@ class Arrival:
 
     def _sync_now_and_then(self) -> None:
         """Let the disk begin with what it has long before the end."""
-        idle = self._sync is None or self._sync.done()
+        idle = self._sync is None or (self._sync.done() and self._sync.exception() is None)
         if idle and self.received - self._synced >= SYNC_BYTES:
             self._synced = self.received
             self._sync = asyncio.ensure_future(self._run(os.fdatasync, self._fd))
 
     async def _settle(self) -> None:
-        """Wait for a sync that is running: its descriptor will be closed.  The one at the end tells of its errors."""
-        if self._sync is not None:
-            await asyncio.wait([self._sync])
-            if not self._sync.cancelled():
-                self._sync.exception()
-            self._sync = None
+        """Wait for a sync that is running: its descriptor will be closed.
+
+        The system tells only once of bytes that it could not write: then they are lost, and all must come again.
+        """
+        sync, self._sync = self._sync, None
+        if sync is None:
+            return
+        try:
+            await surely(sync)
+        except OSError:
+            await self._run(self._start_over)
+            raise
 
     async def finish(self, digests: Sequence[str]) -> str:
         """Keep the file under the one of some digests that it has; an empty text, and nothing changed, when it has none.
@@ -155,6 +167,10 @@ class Arrival:
             self._hasher, self._hashed = hashlib.sha256(), 0
         # After a restart the hash of what is here is made again from the file.
         self._hashed += hash_file(self._hasher, self._fd, self._hashed, self.received)
+
+    def _start_over(self) -> None:
+        os.ftruncate(self._fd, 0)
+        self._hasher, self._hashed, self.received = hashlib.sha256(), 0, 0
 
     def _close(self) -> None:
         os.close(self._fd)

@@ -1,14 +1,16 @@
 """Content-addressed files: arriving in pieces, kept whole, collected when nobody needs them."""
 
 import asyncio
+import errno
 import hashlib
 import os
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from cumulo.state.arrival import BATCH_BYTES, Abandoned, Misplaced
+from cumulo.state.arrival import BATCH_BYTES, SYNC_BYTES, Abandoned, Misplaced
 from cumulo.state.content import Content, WrongDigest, is_digest
 
 BYTES_MAX = 1 << 30
@@ -156,6 +158,29 @@ def test_a_cancelled_writer_leaves_a_prefix_that_can_be_gone_on_with(tmp_path: P
     run(tmp_path, scenario)
 
 
+def test_bytes_that_the_disk_lost_after_it_took_them_must_come_again(tmp_path: Path):
+    data = os.urandom(SYNC_BYTES + 10 * BATCH_BYTES)
+
+    async def scenario(content: Content) -> None:
+        arrival = content.arrival("one")
+        whole = arrival._run
+
+        async def run_(work: Callable[..., object], *arguments: object) -> object:
+            if work is os.fdatasync:
+                raise OSError(errno.EIO, "lost")
+            return await whole(work, *arguments)
+
+        arrival._run = run_
+        with pytest.raises(OSError, match="lost"):
+            await arrival.append(pieces_of(data), 0, BYTES_MAX)
+        assert arrival.received == 0
+        arrival._run = whole
+        await arrival.append(pieces_of(data), 0, BYTES_MAX)
+        assert await arrival.finish([sha256(data)])
+
+    run(tmp_path, scenario)
+
+
 def test_an_abandoned_arrival_takes_nothing_more(tmp_path: Path):
     async def scenario(content: Content) -> None:
         arrival = content.arrival("one")
@@ -196,6 +221,20 @@ def test_a_file_is_taken_only_with_its_own_digest(tmp_path: Path):
         assert await content.read(sha256(b"abc")) == b"abc"
 
     run(tmp_path / "content", scenario)
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="needs a second file system")
+def test_a_file_of_another_disk_is_taken_too(tmp_path: Path):
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        file = Path(folder) / "file"
+        file.write_bytes(b"abc")
+
+        async def scenario(content: Content) -> None:
+            assert await content.take(file, sha256(b"abc")) == 3
+            assert not file.exists()
+            assert content.path(sha256(b"abc")).read_bytes() == b"abc"
+
+        run(tmp_path, scenario)
 
 
 def test_only_what_is_old_and_needed_by_nobody_is_collected(tmp_path: Path):

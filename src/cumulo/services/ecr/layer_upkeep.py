@@ -65,14 +65,17 @@ class LayerUpkeep:
     async def _drop_layers(self) -> None:
         layers = self._layers
         before = layers.clock.now() - LAYER_SECONDS_MIN
-        items = layers.layers.items()
-        for start in range(0, len(items), SLICE):
-            for key, layer in items[start : start + SLICE]:
-                young = layer.added_at >= before or layers.seen.get(key, 0.0) >= before
-                if not young and not self._needs(layer):
+        digests = layers.digests()
+        for start in range(0, len(digests), SLICE):
+            for key in (key for digest in digests[start : start + SLICE] for key in layers.places(digest)):
+                layer = layers.layers.get(key)
+                if layer is not None and not self._is_young(key, layer, before) and not self._needs(layer):
                     layers.drop_layer(key)
             await layers.store.commit()
             await asyncio.sleep(0)
+
+    def _is_young(self, key: str, layer: Layer, before: float) -> bool:
+        return layer.added_at >= before or self._layers.seen.get(key, 0.0) >= before
 
 
 def needed_by(catalog: StoredCatalog) -> Callable[[Layer], bool]:

@@ -92,6 +92,14 @@ class StoredLayers:
         """Whether any repository shows a blob."""
         return digest in self._places
 
+    def digests(self) -> list[str]:
+        """Of every blob that a repository shows."""
+        return list(self._places)
+
+    def places(self, digest: str) -> list[str]:
+        """The keys of the records that show a blob."""
+        return list(self._places.get(digest, ()))
+
     async def put(self, repository: Repository, data: bytes, media_type: str = "") -> Layer:
         """Keep something small (a configuration) as a layer."""
         await self.store.ready()

@@ -1,5 +1,6 @@
 """Content discovery: tags, repositories, referrers."""
 
+import asyncio
 from bisect import bisect_right
 from itertools import islice
 from urllib.parse import quote
@@ -16,6 +17,7 @@ from cumulo.wire.http import Response
 
 PAGE_MAX = 1000
 REPOSITORIES_PAGE = 100
+SORTED_AT_ONCE = 2000  # more tags are sorted outside the event loop
 REFERRERS_BYTES_MAX = 4 * 1024 * 1024  # an index is a manifest
 
 
@@ -29,7 +31,11 @@ class Lists:
         """GET /v2/<name>/tags/list: in lexical order, upper and lower case alike."""
         repository = self._desk.known(visit, name, "ecr:ListImages")
         count = _count(query, PAGE_MAX)
-        tags = sorted(self._desk.catalog.tags(repository), key=_order)
+        tags = self._desk.catalog.tags(repository)
+        if len(tags) <= SORTED_AT_ONCE:
+            tags = sorted(tags, key=_order)
+        else:
+            tags = await asyncio.to_thread(sorted, tags, key=_order)
         last = query.get("last")
         start = bisect_right(tags, _order(last), key=_order) if last else 0
         page = tags[start : start + count]

@@ -1,6 +1,7 @@
 """Pushing blobs: begin, chunks, status, end, cancel; in one piece; mounting from another repository."""
 
 from collections.abc import AsyncIterator, Callable
+from itertools import islice
 
 from cumulo.base.errors import AwsError
 from cumulo.services.ecr.core import Layers, Upload
@@ -13,6 +14,7 @@ from cumulo.services.ecr.registry.routes import Query, is_name
 from cumulo.state.content import is_digest
 from cumulo.wire.http import BodyCutShort, Request, Response
 
+SOURCES_MAX = 100  # looked at when a client does not say where a blob is
 _BEGIN, _PART, _END = "ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload"
 _LOOK = "ecr:BatchCheckLayerAvailability"
 
@@ -127,11 +129,8 @@ class Uploads:
             return self._layers.get(target, digest)
         if self._mounts is not None and not self._mounts(visit.account, visit.region):
             return None
-        names = (
-            [source]
-            if source
-            else [one.repository for one in self._sources(visit.account, visit.region, digest)]
-        )
+        shown = islice(self._sources(visit.account, visit.region, digest), SOURCES_MAX)
+        names = [source] if source else [one.repository for one in shown]
         for name in names:
             found = self._visible(visit, name)
             layer = await self._layers.mount(found, target, digest) if found is not None else None
