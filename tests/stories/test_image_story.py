@@ -52,7 +52,7 @@ def debian(tmp_path_factory):
         pytest.skip(f"debootstrap failed here: {done.stdout[-300:]}{done.stderr[-300:]}")
     archive = folder / "root.tar"
     with tarfile.open(archive, "w") as tar:
-        for top in ("bin", "lib", "lib64", "etc", "usr/bin", "usr/lib"):  # what a Python needs
+        for top in ("bin", "lib", "lib64", "etc", "usr/bin", "usr/lib", "usr/lib64"):  # what a Python needs
             tar.add(root / top, top)
         for left in ("dev", "proc", "sys", "tmp"):
             tar.addfile(_folder(left))

@@ -77,12 +77,14 @@ def test_settings_have_their_values_and_their_effect(tmp_path):
     async def story(it):
         assert (await it.call("GetAccountSetting", name="BLOB_MOUNTING"))["value"] == "DISABLED"
         assert (await it.call("GetAccountSetting", name="REGISTRY_POLICY_SCOPE"))["value"] == "V2"
-        assert not it.rules.blob_mounting(HOME, REGION)
-        answer = await it.call("PutAccountSetting", name="BLOB_MOUNTING", value="ENABLED")
-        assert answer == {"name": "BLOB_MOUNTING", "value": "ENABLED"}
+        assert it.rules.blob_mounting(HOME, REGION), "here, silence is a yes"
+        answer = await it.call("PutAccountSetting", name="BLOB_MOUNTING", value="DISABLED")
+        assert answer == {"name": "BLOB_MOUNTING", "value": "DISABLED"}
         await it.reopen()
+        assert not it.rules.blob_mounting(HOME, REGION)
+        assert it.rules.blob_mounting(HOME, FAR)
+        await it.call("PutAccountSetting", name="BLOB_MOUNTING", value="ENABLED")
         assert it.rules.blob_mounting(HOME, REGION)
-        assert not it.rules.blob_mounting(HOME, FAR)
         await refused("InvalidParameterException", it.call("GetAccountSetting", name="OTHER"))
         bad = it.call("PutAccountSetting", name="BLOB_MOUNTING", value="MAYBE")
         await refused("InvalidParameterException", bad)
@@ -197,7 +199,7 @@ def test_excluded_principals_are_known_by_their_keys(tmp_path):
 
 def test_a_reset_forgets_everything(tmp_path):
     async def story(it):
-        await it.call("PutAccountSetting", name="BLOB_MOUNTING", value="ENABLED")
+        await it.call("PutAccountSetting", name="BLOB_MOUNTING", value="DISABLED")
         await it.call("PutRegistryPolicy", policyText=policy())
         await it.call("CreateRepositoryCreationTemplate", prefix="ROOT", appliedFor=["CREATE_ON_PUSH"])
         await it.call("CreatePullThroughCacheRule", ecrRepositoryPrefix="hub", upstreamRegistryUrl="quay.io")
@@ -210,7 +212,7 @@ def test_a_reset_forgets_everything(tmp_path):
         await it.reopen()
         rows = await it.store.query("SELECT DISTINCT tbl FROM records")
         assert {tbl for (tbl,) in rows} <= {"ecr_layers", "ecr_metered"}
-        assert not it.rules.blob_mounting(HOME, REGION)
+        assert it.rules.blob_mounting(HOME, REGION)
         assert await it.rules.on_push(HOME, REGION, "app") is None
 
     play(tmp_path, story)

@@ -79,6 +79,7 @@ class EcrHouse:
             bus=bus,
             open_source=open_registry,
             principal_of=principal_of,
+            local_upstreams=not place.verify,
         )
         self._meter = StorageMeter(store, clock, usages, self._catalog, self._layers)
         self._catalog.listeners += [self._rules.heard, self._meter.heard]
@@ -105,6 +106,7 @@ class EcrHouse:
             sources=self._layers.sources,
             missing=self._rules.missing,
             on_push=self._rules.on_push,
+            mounts=self._rules.blob_mounting,
         )
         self.resolver = ImageResolver(
             self._catalog,
