@@ -167,25 +167,6 @@ async def test_a_flood_from_one_pod_is_stopped_by_the_kernel_and_others_are_answ
 
 
 @story
-async def test_more_questions_at_once_than_are_forwarded_are_dropped_and_the_server_goes_on() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute:
-        mute.bind(("127.0.0.1", 0))
-        async with instance((("127.0.0.1", mute.getsockname()[1]),)) as mine:
-            pod = await mine.open("a")
-
-            def many() -> int:
-                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-                    client.connect((pod.gateway, 53))
-                    client.settimeout(1)
-                    for number in range(200):
-                        client.send(query("example.org", number=number))
-                    return sum(1 for _ in iter(lambda: _receive(client), b""))
-
-            assert await inside(mine.path("a"), many) == 64
-            assert await _look_up(mine, "a", "a") == [pod.address]
-
-
-@story
 async def test_more_connections_than_are_served_are_closed() -> None:
     async with instance() as mine:
         pod = await mine.open("a")

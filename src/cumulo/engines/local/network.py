@@ -10,9 +10,11 @@ import asyncio
 import contextlib
 import re
 import socket
-from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
+
+import msgspec
 
 from cumulo.base.log import Log
 from cumulo.engines.engine import NAME_PATTERN, EngineError, NetworkMode, NoSuchPod, Port, StartFailed
@@ -167,55 +169,57 @@ class LocalNetwork:
             return self._connection(await self._make(record))
 
     async def _make(self, record: Record) -> Record:
-        if record.mode is not NetworkMode.BRIDGE:
-            if record.ports and record.mode is NetworkMode.NONE:
+        with _as_engine_error(f"the network of pod {record.pod}"):
+            if record.mode is NetworkMode.BRIDGE:
+                made = await self._make_on_bridge(record)
+            elif record.ports and record.mode is NetworkMode.NONE:
                 raise StartFailed("port", f"pod {record.pod} has no network, so no port leads to it")
-            with _as_engine_error(f"the network of pod {record.pod}"):
-                return await self._build(record)
+            else:
+                made = record
+                await self._in_room(lambda: self._build_all(record))
+        self._known[made.pod] = made
+        self._name(made)
+        return made
+
+    async def _make_on_bridge(self, record: Record) -> Record:
         reservations.check(record.ports)
-        serial = -1
+        await self._shared.ready()
+        made = msgspec.structs.replace(record, serial=self._addresses.take(), ports=())
         try:
-            with _as_engine_error(f"the network of pod {record.pod}"):
-                await self._shared.ready()
-                serial = self._addresses.take()
-                record = Record(
-                    pod=record.pod,
-                    mode=record.mode,
-                    serial=serial,
-                    names=record.names,
-                    ports=await self._reserve(record.ports),
-                )
-                return await self._build(record)
-        except EngineError:
-            if serial >= 0:
-                await self._remove(
-                    Record(pod=record.pod, mode=record.mode, serial=serial, ports=record.ports)
-                    if record.serial >= 0
-                    else Record(pod=record.pod, mode=record.mode, serial=serial)
-                )
+            if not record.ports:
+                await self._in_room(lambda: self._build_all(made))
+                return made
+            built, ports = await asyncio.gather(
+                self._in_room(lambda: self._build_links(made)),
+                self._reserve(record.ports),
+                return_exceptions=True,
+            )
+            if isinstance(ports, BaseException):
+                raise ports
+            made = msgspec.structs.replace(made, ports=ports)
+            if built is not None:
+                raise built
+            await self._map(made)
+            return made
+        except Exception:
+            await self._remove(made)
             raise
 
+    async def _map(self, record: Record) -> None:
+        self._mapped[record.pod] = (record.serial, record.ports)
+        await self._shared.ports_changed()
+        await self._forget_flows(record)
+        await asyncio.to_thread(self._records.save, record)
+
     async def _reserve(self, ports: tuple[Port, ...]) -> tuple[Port, ...]:
-        if not ports:
-            return ()
         elsewhere = reservations.parse_maps(
             await self._shared.elsewhere(), addresses.table_name(self._instance)
         )
         return self._reservations.take(ports, elsewhere)
 
-    async def _build(self, record: Record) -> Record:
+    async def _in_room(self, work: Callable[[], None]) -> None:
         async with self._room:
-            if record.serial >= 0 and record.ports:
-                await namespaces.in_thread_async(lambda: self._build_links(record))
-                self._mapped[record.pod] = (record.serial, record.ports)
-                await self._shared.ports_changed()
-                await self._forget_flows(record)
-                await asyncio.to_thread(self._records.save, record)
-            else:
-                await namespaces.in_thread_async(lambda: self._build_all(record))
-        self._known[record.pod] = record
-        self._name(record)
-        return record
+            await namespaces.in_thread_async(work)
 
     async def _forget_flows(self, record: Record) -> None:
         ports = {port.host for port in record.ports if port.protocol == "udp"}
@@ -259,8 +263,7 @@ class LocalNetwork:
         if record.mode is NetworkMode.BRIDGE:
             self._reservations.give_back(record.ports)
         with _as_engine_error(f"removing the network of pod {record.pod}"):
-            async with self._room:
-                await namespaces.in_thread_async(lambda: self._remove_parts(record))
+            await self._in_room(lambda: self._remove_parts(record))
         if clean and record.serial >= 0:
             self._departures.watch(record.serial)
 
@@ -325,7 +328,7 @@ class LocalNetwork:
             self._names.put(record.pod, record.names, address)
 
     def _mapped_at(self, subnet: int) -> Mapping[str, tuple[Port, ...]]:
-        return {addresses.pod_address(subnet, serial): ports for serial, ports in self._mapped.values()}
+        return {addresses.pod_address(subnet, serial): ports for serial, ports in list(self._mapped.values())}
 
     @contextlib.asynccontextmanager
     async def _alone(self, pod: str) -> AsyncIterator[None]:
