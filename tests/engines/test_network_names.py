@@ -172,10 +172,10 @@ async def test_more_connections_than_are_served_are_closed() -> None:
         pod = await mine.open("a")
 
         def many() -> int:
-            clients = [socket.create_connection((pod.gateway, 53), timeout=1) for _ in range(20)]
+            clients = [socket.create_connection((pod.gateway, 53), timeout=PATIENCE) for _ in range(20)]
             closed = 0
             for client in clients:
-                client.settimeout(0.05)
+                client.settimeout(0.2)
                 with contextlib.suppress(TimeoutError):
                     closed += client.recv(1) == b""
                 client.close()

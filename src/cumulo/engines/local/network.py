@@ -114,8 +114,7 @@ class LocalNetwork:
 
     async def sweep(self, keep: Collection[str]) -> None:
         """Remove the networks of all pods but these, and whatever half of one is left of this instance."""
-        for pod in [pod for pod in self._known if pod not in keep]:
-            await self.close(pod)
+        await asyncio.gather(*(self.close(pod) for pod in list(self._known) if pod not in keep))
         await self._remove_strays()
         if not self._known and not self._locks:
             with _as_engine_error("what is left of the pods' network"):
