@@ -115,6 +115,14 @@ async def test_a_port_of_the_host_that_is_allowed_leads_to_its_loopback() -> Non
 
 
 @story
+async def test_what_is_no_port_cannot_be_allowed() -> None:
+    async with instance() as mine:
+        for port in (0, -1, 65536):
+            with pytest.raises(EngineError, match="is no port"):
+                await mine.network.allow_host_port(port)
+
+
+@story
 async def test_loopback_of_the_host_cannot_be_reached_by_a_route_that_a_pod_makes() -> None:
     async with instance() as mine:
         pod = await mine.open("a", Port(container=80))

@@ -20,6 +20,7 @@ from cumulo.base.log import Log
 from cumulo.engines.engine import NAME_PATTERN, EngineError, NetworkMode, NoSuchPod, Port, StartFailed
 from cumulo.engines.local import addresses, bridge, dns, flows, namespaces, reservations, rules
 from cumulo.engines.local.addresses import Addresses
+from cumulo.engines.local.bridge import Bridge
 from cumulo.engines.local.departures import Departures
 from cumulo.engines.local.names import Names
 from cumulo.engines.local.needs import Connection, Wish
@@ -138,6 +139,8 @@ class LocalNetwork:
 
     async def allow_host_port(self, port: int) -> None:
         """Let pods reach a TCP port of the host's loopback, as the same port of their gateway."""
+        if not 1 <= port <= 65535:
+            raise EngineError(f"{port} is no port")
         with _as_engine_error(f"port {port} of the host"):
             await self._shared.allow_host_port(port)
 
@@ -175,21 +178,21 @@ class LocalNetwork:
                 raise StartFailed("port", f"pod {record.pod} has no network, so no port leads to it")
             else:
                 made = record
-                await self._in_room(lambda: self._build_all(record))
+                await self._in_room(lambda: self._build_all(record, None))
         self._known[made.pod] = made
         self._name(made)
         return made
 
     async def _make_on_bridge(self, record: Record) -> Record:
         reservations.check(record.ports)
-        await self._shared.ready()
+        shared = await self._shared.ready()
         made = msgspec.structs.replace(record, serial=self._addresses.take(), ports=())
         try:
             if not record.ports:
-                await self._in_room(lambda: self._build_all(made))
+                await self._in_room(lambda: self._build_all(made, shared))
                 return made
             built, ports = await asyncio.gather(
-                self._in_room(lambda: self._build_links(made)),
+                self._in_room(lambda: self._build_links(made, shared)),
                 self._reserve(record.ports),
                 return_exceptions=True,
             )
@@ -229,16 +232,15 @@ class LocalNetwork:
             except OSError as error:
                 self._log.warning("old flows go on", pod=record.pod, error=str(error))
 
-    def _build_links(self, record: Record) -> None:
+    def _build_links(self, record: Record, shared: Bridge | None) -> None:
         path = self._records.namespace(record.pod)
-        if record.mode is NetworkMode.NONE:
+        if shared is not None:
+            bridge.attach(self._instance, shared, record.serial, path)
+        elif record.mode is NetworkMode.NONE:
             namespaces.make(path)
-        elif record.mode is NetworkMode.BRIDGE:
-            assert self._shared.bridge is not None
-            bridge.attach(self._instance, self._shared.bridge, record.serial, path)
 
-    def _build_all(self, record: Record) -> None:
-        self._build_links(record)
+    def _build_all(self, record: Record, shared: Bridge | None) -> None:
+        self._build_links(record, shared)
         self._records.save(record)
 
     async def _close(self, pod: str) -> None:
@@ -344,7 +346,9 @@ class LocalNetwork:
 
     async def _finished(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Let it come to an end even when nobody waits any more: half of it would be of no use to anybody."""
-        return await asyncio.shield(asyncio.get_running_loop().create_task(work))
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may be left to ask
+        return await asyncio.shield(task)
 
 
 @contextlib.contextmanager
