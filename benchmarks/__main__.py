@@ -8,7 +8,7 @@ import sys
 import time
 from urllib.parse import urlsplit
 
-from benchmarks import tools
+from benchmarks import tools, unpacking
 
 
 class Table:
@@ -123,6 +123,8 @@ def main() -> int:
         warm(table, ours)
         load(table, ours, peer)
         cold(table, ours, peer)
+    for row in unpacking.rows():
+        table.row(*row)
     if table.failed:
         print(f"missed: {', '.join(table.failed)}")
     return 1 if table.failed else 0
