@@ -18,6 +18,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import uvloop
 import zstandard
 
 from cumulo.base.clock import SystemClock
@@ -164,7 +165,8 @@ def with_store(
         async with asyncio.timeout(seconds), open_store(root, **options) as store:
             return await work(store)
 
-    return asyncio.run(main())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # what the server runs on
+        return runner.run(main())
 
 
 def tree(root: Path) -> dict[str, tuple[Any, ...]]:
