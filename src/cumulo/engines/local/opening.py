@@ -35,6 +35,7 @@ async def open_engine(
     network: PodNetwork,
     clock: Clock,
     tools: Tools,
+    instance: str = "",
     run: Path = RUN,
     cgroups: Path = CGROUPS,
     call_seconds_max: float = runtime.CALL_SECONDS_MAX,
@@ -43,9 +44,10 @@ async def open_engine(
 
     data     pods, volumes
     tools    what probe.choose found
+    instance  the name of the data folder on this machine, always the same; empty: made of its path
     run      in memory or on a disk that is emptied at boot: states of the runtime
     """
-    places = await asyncio.to_thread(_places, data, run)
+    places = await asyncio.to_thread(_places, data, run, instance)
     instance = places.run.name
     lock = await asyncio.to_thread(_claim, places.run / "lock")
     hands = Hands()
@@ -85,9 +87,9 @@ def instance_of(data: Path) -> str:
     return hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:12]
 
 
-def _places(data: Path, run: Path) -> Places:
+def _places(data: Path, run: Path, instance: str) -> Places:
     data.mkdir(parents=True, exist_ok=True)
-    places = Places(data.resolve(), run / instance_of(data))
+    places = Places(data.resolve(), run / (instance or instance_of(data)))
     places.make()
     return places
 
