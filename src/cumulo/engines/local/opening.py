@@ -10,7 +10,7 @@ from pathlib import Path
 from cumulo.base.clock import Clock
 from cumulo.engines.engine import EngineError
 from cumulo.engines.images import Images
-from cumulo.engines.local import processes, runtime, sweep
+from cumulo.engines.local import forsaken, processes, runtime, sweep
 from cumulo.engines.local.engine import LocalEngine
 from cumulo.engines.local.execs import Execs
 from cumulo.engines.local.groups import open_groups
@@ -49,9 +49,10 @@ async def open_engine(
     """
     places = await asyncio.to_thread(_places, data, run, instance)
     instance = places.run.name
-    lock = await asyncio.to_thread(_claim, places.run / "lock")
+    lock = await asyncio.to_thread(_claim, places.run / forsaken.LOCK)
     hands = Hands()
     try:
+        await asyncio.to_thread(forsaken.end, run, cgroups)
         groups = await hands.do(lambda: open_groups(cgroups, instance))
         caller = Runtime(tools, places.runtime, places.sockets, call_seconds_max)
         machine = await hands.do(
@@ -91,6 +92,7 @@ def _places(data: Path, run: Path, instance: str) -> Places:
     data.mkdir(parents=True, exist_ok=True)
     places = Places(data.resolve(), run / (instance or instance_of(data)))
     places.make()
+    forsaken.note(places.run, places.data)
     return places
 
 

@@ -59,6 +59,7 @@ class Places:
     """Where everything of one data folder is.  `run` is in memory: it does not outlive the machine."""
 
     def __init__(self, data: Path, run: Path) -> None:
+        self.data = data
         self.pods = data / "pods"
         self.volumes = data / "volumes"
         self.run = run

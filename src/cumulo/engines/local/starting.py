@@ -148,10 +148,18 @@ class Starter:
         self._groups.kill(f"{pod}/{container}")
         self._runtime.clear(run_id(pod, container, number))
 
-    def clear_pod(self, pod: str) -> None:
-        """Nothing of a pod is left but its network.  EngineError; harmless when there is nothing."""
-        for run in [run for run in self._runtime.runs() if run.partition(".")[0] == pod]:
-            self._runtime.clear(run)
+    def clear_pod(self, pod: str, *, settled: bool = False) -> None:
+        """Nothing of a pod is left but its network.  EngineError; harmless when there is nothing.
+
+        settled  all its runs are known, and have ended: no monitor or runtime need be looked for
+        """
+        for run in self._runtime.states() if settled else self._runtime.runs():
+            if run.partition(".")[0] != pod:
+                continue
+            if settled:
+                self._runtime.forget(run)
+            else:
+                self._runtime.clear(run)
         self._groups.kill(pod)
         delete_folder(self._places.pod(pod))
         if not self._groups.remove(pod):
