@@ -270,7 +270,7 @@ class LocalEngine:
         if self._groups.frozen(f"{pod}/{container}"):
             raise Busy(f"{pod}/{container} is paused")
         process = await self._hands.do(lambda: self._exec_process(live, container, run, spec))
-        folder = self._places.container(pod, container) / "execs"
+        folder = self._places.execs(pod, container)
         session = await self._execs.start(run_id(pod, container, run.number), folder, process, spec)
         self._sessions = {one for one in self._sessions if not one.closed} | {session}
         return session
@@ -338,6 +338,8 @@ class LocalEngine:
         for session in self._sessions:
             await session.close()
         await self._network.stop()
+        if not self._keeper.pods:
+            await self._hands.do(self._groups.remove_parent)
         await asyncio.to_thread(self._hands.close)
         self._let_go()
 

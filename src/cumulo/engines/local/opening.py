@@ -47,7 +47,10 @@ async def open_engine(
     instance  the name of the data folder on this machine, always the same; empty: made of its path
     run      in memory or on a disk that is emptied at boot: states of the runtime
     """
-    places = await asyncio.to_thread(_places, data, run, instance)
+    try:
+        places = await asyncio.to_thread(_places, data, run, instance)
+    except OSError as error:
+        raise EngineError(f"the local engine cannot be opened: {error}") from error
     instance = places.run.name
     lock = await asyncio.to_thread(_claim, places.run / forsaken.LOCK)
     hands = Hands()
@@ -76,9 +79,11 @@ async def open_engine(
             let_go=lambda: os.close(lock),
         )
         await engine.adopt(found)
-    except BaseException:
+    except BaseException as error:
         hands.close()
         os.close(lock)
+        if isinstance(error, OSError):
+            raise EngineError(f"the local engine cannot be opened: {error}") from error
         raise
     return engine
 

@@ -81,7 +81,7 @@ class Starter:
                 run,
                 bundle,
                 exit_file=self._places.exit(pod, spec.name, number),
-                log=self._places.log(pod, spec.name) if output is None else None,
+                log=self._places.log_for_monitor(pod, spec.name) if output is None else None,
                 log_bytes_max=spec.log_bytes_max,
                 terminal=spec.terminal,
                 output=output,
@@ -100,6 +100,7 @@ class Starter:
             started_at=self._clock.now(),
         )
         self._places.save_run(pod, spec.name, record_of_run)
+        self._groups.take_monitor(launched.monitor)
         return record_of_run
 
     def is_over(self, run: RunRecord) -> bool:

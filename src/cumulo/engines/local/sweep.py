@@ -75,7 +75,7 @@ def _strangers(found: list[Found], runtime: Runtime, groups: Groups, starter: St
 def _execs(one: Found, places: Places, groups: Groups) -> None:
     """Further processes end with the server that started them."""
     for spec in one.record.spec.containers:
-        folder = places.container(one.record.spec.name, spec.name) / "execs"
+        folder = places.execs(one.record.spec.name, spec.name)
         if not folder.is_dir():
             continue
         _await_starting(folder)
