@@ -17,7 +17,7 @@ from cumulo.base.clock import SystemClock
 from cumulo.engines.engine import ContainerSpec, NetworkMode, PodSpec, Port
 from cumulo.engines.images import Config, Image, Images, Platform
 from cumulo.engines.local.engine import LocalEngine
-from cumulo.engines.local.groups import PREFIX
+from cumulo.engines.local.groups import MONITORS, PREFIX
 from cumulo.engines.local.needs import Connection, Wish
 from cumulo.engines.local.opening import instance_of, open_engine
 from cumulo.engines.local.runtime import Tools
@@ -145,7 +145,7 @@ class Lab:
 
     def __init__(self, base: Path, runtime: str, run: Path | None = None) -> None:
         self.base = base
-        self.data = base / "data"
+        self.data = base / "data, with: colons"
         self.run = run or Path(f"/tmp/lab-{uuid.uuid4().hex[:8]}")
         layer = base / "layer"
         self.images: Any = FakeImages(layer if layer.is_dir() else make_layer(layer))
@@ -192,7 +192,7 @@ class Lab:
                     await self.engine.remove(pod.name)
             finally:
                 await self.engine.close()
-        left = self.leftovers()
+        left = self.leftovers() + [f"group {path}" for path in self.groups()]
         self.tidy()
         assert not left, left
 
@@ -218,7 +218,7 @@ class Lab:
         return found
 
     def _below(self, path: Path) -> bool:
-        return any(entry.is_dir() for entry in path.iterdir())
+        return any(entry.is_dir() and entry.name != MONITORS for entry in path.iterdir())
 
     def groups(self) -> list[Path]:
         name = PREFIX + instance_of(self.data)

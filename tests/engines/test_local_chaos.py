@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from cumulo.engines.engine import ContainerState, EngineError, ExecSpec, StartFailed
+from cumulo.engines.local.processes import born
 from cumulo.engines.local.runtime import Tools
 from tests.engines.local_kit import RUNTIMES, Lab, container, needs_local, pod, script, until_printed
 
@@ -75,12 +77,17 @@ def test_a_monitor_that_is_stopped_does_not_hold_up_the_removal(lab: Lab) -> Non
     lab.tell(story)
 
 
-@pytest.mark.parametrize("when", ["create", "start"])
-@pytest.mark.parametrize("what", ["-KILL $$", "-STOP $$", "-KILL $PPID"])
+@pytest.mark.parametrize(
+    ("when", "what"),
+    [
+        ("create", "-KILL $$"),
+        ("create", "-STOP $$"),
+        ("create", "-KILL $PPID"),
+        ("start", "-KILL $$"),
+        ("start", "-STOP $$"),
+    ],
+)
 def test_a_runtime_that_dies_or_hangs_leaves_nothing(lab: Lab, when: str, what: str) -> None:
-    if when == "start" and "PPID" in what:
-        pytest.skip("the parent is the test")
-
     async def story(engine):
         await engine.close()
         wrapper = lab.base / lab.runtime
@@ -228,5 +235,21 @@ def test_a_caller_that_goes_away_leaves_the_verb_to_its_end(lab: Lab) -> None:
             await start
         await engine.start("p", "main")
         assert (await engine.inspect("p")).containers["main"].state == ContainerState.RUNNING
+
+    lab.tell(story)
+
+
+def test_pods_whose_data_were_deleted_are_ended_by_the_next_engine(lab: Lab, tmp_path: Path) -> None:
+    async def story(engine):
+        await engine.create(pod("p", container("main", "sleep", "1000")))
+        status = await engine.start("p", "main")
+        await engine.close()
+        shutil.rmtree(lab.data)
+        other = Lab(tmp_path / "other", lab.runtime, run=lab.run)
+        await other.open()
+        await other.close()
+        assert born(status.pid) == 0
+        assert lab.processes() == []
+        await lab.open()
 
     lab.tell(story)

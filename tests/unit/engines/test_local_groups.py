@@ -107,3 +107,11 @@ def test_removal_is_from_the_inside_out_and_harmless(root: Path) -> None:
 
 def test_weights() -> None:
     assert [weight(shares) for shares in (0, 2, 1024, 262_144, 10**9)] == [1, 1, 39, 10_000, 10_000]
+
+
+def test_monitors_live_apart_and_are_no_pod(root: Path) -> None:
+    group(root, "_monitors", cgroup_procs="")
+    groups = GroupsV2(root, "x")
+    groups.take_monitor(12)
+    assert (root / "cumulopods-x" / "_monitors" / "cgroup.procs").read_text() == "12"
+    assert groups.names() == set()

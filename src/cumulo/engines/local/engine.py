@@ -7,14 +7,11 @@ remove   pod.json goes first; then processes, network, mounts, folders, groups
 """
 
 import asyncio
-import contextlib
 import os
 import secrets
 import signal as signals
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from typing import Any, TypeVar
-from weakref import WeakValueDictionary
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import msgspec
 
@@ -29,7 +26,6 @@ from cumulo.engines.engine import (
     Exit,
     LogLine,
     MountKind,
-    NoSuchPod,
     PodSpec,
     PodStatus,
     StartFailed,
@@ -42,23 +38,15 @@ from cumulo.engines.local.execs import Execs, Session
 from cumulo.engines.local.groups import Groups
 from cumulo.engines.local.hands import Hands
 from cumulo.engines.local.inside import Inside
+from cumulo.engines.local.keeping import Keeper
 from cumulo.engines.local.live import Live
 from cumulo.engines.local.logs import read_log
 from cumulo.engines.local.needs import Connection, PodNetwork, Wish
 from cumulo.engines.local.places import Places, PodRecord, RunRecord, run_id
 from cumulo.engines.local.preparing import Preparer, find_user, open_binds
-from cumulo.engines.local.processes import is_there, kill, open_process
+from cumulo.engines.local.processes import open_process
 from cumulo.engines.local.starting import Starter
 from cumulo.engines.local.sweep import Found
-from cumulo.engines.local.watching import watch
-
-T = TypeVar("T")
-
-_VERB_SECONDS_MAX = (
-    300.0  # longer than all that a thread may take for it: what is going on is never let go of
-)
-_MONITOR_SECONDS_MAX = 2.0
-_SETTLE_SECONDS_MAX = 30.0
 
 
 class LocalEngine:
@@ -91,12 +79,9 @@ class LocalEngine:
         self._network = network
         self._clock = clock
         self._let_go = let_go
-        self._pods: dict[str, Live] = {}
+        self._keeper = Keeper(hands, starter)
         self._making: dict[str, PodSpec] = {}
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._tasks: set[asyncio.Task[Any]] = set()
         self._sessions: set[Session] = set()
-        self._closed = False
 
     async def adopt(self, found: list[Found]) -> None:
         """Take over what an earlier engine made.  Before anything else."""
@@ -104,14 +89,14 @@ class LocalEngine:
         connections = await self._network.adopt(wishes)
         for one in found:
             name = one.record.spec.name
-            live = self._pods[name] = Live(one.record, one.runs)
+            live = self._keeper.pods[name] = Live(one.record, one.runs)
             connection = connections.get(name)
             live.cut_off = connection is None
             if connection is not None:
                 await self._hands.do(self._connect, live, connection)
             for container, run in live.runs.items():
                 if run.exit is None:
-                    self._watch(live, container, run)
+                    self._keeper.watch_run(live, container, run)
 
     def _connect(self, live: Live, connection: Connection) -> None:
         """The pod has this network from here on."""
@@ -124,11 +109,11 @@ class LocalEngine:
     async def create(self, spec: PodSpec) -> PodStatus:
         """Make a pod, none of its containers started; the one of that name when there is one.  EngineError."""
         check(spec)
-        return await self._alone(spec.name, lambda: self._create(spec))
+        return await self._keeper.alone(spec.name, lambda: self._create(spec))
 
     async def _create(self, spec: PodSpec) -> PodStatus:
-        if spec.name in self._pods:
-            return self._pods[spec.name].status(self._groups.frozen)
+        if spec.name in self._keeper.pods:
+            return self._keeper.pods[spec.name].status(self._groups.frozen)
         images: dict[str, Image] = {}
         for one in spec.containers:
             image = await self.images.get(one.image)
@@ -146,7 +131,7 @@ class LocalEngine:
                 connection=connection,
             )
             await self._hands.do(lambda: self._make(record))
-            live = self._pods[spec.name] = Live(record)
+            live = self._keeper.pods[spec.name] = Live(record)
         except BaseException:
             await self._undo(spec.name)
             raise
@@ -185,13 +170,13 @@ class LocalEngine:
             os.dup(output) if output is not None else None
         )  # the caller may close its own before we come to it
         try:
-            return await self._alone(pod, lambda: self._start(pod, container, own))
+            return await self._keeper.alone(pod, lambda: self._start(pod, container, own))
         finally:
             if own is not None:
-                self._later_close(own)
+                self._keeper.close_later(own)
 
     async def _start(self, pod: str, container: str, output: int | None) -> ContainerStatus:
-        live = self._live(pod)
+        live = self._keeper.live(pod)
         spec = live.spec(container)
         last = live.runs.get(container)
         if last is not None and last.exit is None:
@@ -211,23 +196,23 @@ class LocalEngine:
             for fd in binds.values():
                 os.close(fd)
         live.runs[container] = run
-        self._watch(live, container, run)
+        self._keeper.watch_run(live, container, run)
         return live.container_status(container, self._groups.frozen)
 
     async def pause(self, pod: str, container: str) -> None:
         """Stop its processes from running.  Harmless when paused; Busy when it does not run."""
-        self._live(pod).running(container)
+        self._keeper.live(pod).running(container)
         await self._hands.do(lambda: self._groups.freeze(f"{pod}/{container}"))
 
     async def resume(self, pod: str, container: str) -> None:
         """Let them run on.  Harmless when running."""
-        self._live(pod).running(container)
+        self._keeper.live(pod).running(container)
         await self._hands.do(lambda: self._groups.thaw(f"{pod}/{container}"))
 
     async def signal(self, pod: str, container: str, signal: str) -> None:
         """Send a signal to its main process; SIGKILL ends every process.  Harmless when it has ended."""
         number = _signal_number(signal)
-        live = self._live(pod)
+        live = self._keeper.live(pod)
         live.spec(container)
         run = live.runs.get(container)
         if run is None or run.exit is not None:
@@ -239,7 +224,7 @@ class LocalEngine:
 
     async def wait(self, pod: str, container: str) -> Exit:
         """How it ended, once it has.  Busy when it was never started."""
-        live = self._live(pod)
+        live = self._keeper.live(pod)
         live.spec(container)
         watcher = live.watchers.get(container)
         run = live.runs.get(container)
@@ -254,35 +239,25 @@ class LocalEngine:
 
     async def remove(self, pod: str) -> None:
         """Kill what runs and give everything back but images and volumes.  Harmless when there is none."""
-        await self._alone(pod, lambda: self._remove(pod))
+        await self._keeper.alone(pod, lambda: self._remove(pod))
 
     async def _remove(self, pod: str) -> None:
-        live = self._pods.get(pod)
+        live = self._keeper.pods.get(pod)
         if live is None and not self._places.pod(pod).exists():
             return
         self._places.forget_pod(pod)
         if live is not None:
             await self._hands.do(lambda: self._groups.kill(pod))
-            await self._settled(live)
+            await self._keeper.settled(live)
         await self._network.close(pod)
-        await self._hands.do(lambda: self._starter.clear_pod(pod))
-        self._pods.pop(pod, None)
-
-    async def _settled(self, live: Live) -> None:
-        """Wait for the watchers of a pod that was killed, and end monitors that do not notice."""
-        for seconds_max in (_MONITOR_SECONDS_MAX, _SETTLE_SECONDS_MAX):
-            going = [task for task in live.watchers.values() if not task.done()]
-            if not going:
-                return
-            await asyncio.wait(going, timeout=seconds_max)
-            for run in live.runs.values():
-                if run.exit is None and is_there(run.monitor, run.monitor_born):
-                    kill(run.monitor)
+        settled = live is not None and all(run.exit is not None for run in live.runs.values())
+        await self._hands.do(lambda: self._starter.clear_pod(pod, settled=settled))
+        self._keeper.pods.pop(pod, None)
 
     async def remove_volume(self, name: str) -> None:
         """Delete a volume; Busy while a container has it mounted; harmless when there is none."""
         volumes.check_name(name)
-        for spec in [*(live.record.spec for live in self._pods.values()), *self._making.values()]:
+        for spec in [*(live.record.spec for live in self._keeper.pods.values()), *self._making.values()]:
             for one in spec.containers:
                 if any(m.kind == MountKind.VOLUME and m.source == name for m in one.mounts):
                     raise Busy(f"the volume {name} is mounted by {spec.name}/{one.name}")
@@ -290,12 +265,12 @@ class LocalEngine:
 
     async def exec(self, pod: str, container: str, spec: ExecSpec) -> ExecSession:
         """Start a further process.  Busy when the container does not run, StartFailed for no such command."""
-        live = self._live(pod)
+        live = self._keeper.live(pod)
         run = live.running(container)
         if self._groups.frozen(f"{pod}/{container}"):
             raise Busy(f"{pod}/{container} is paused")
         process = await self._hands.do(lambda: self._exec_process(live, container, run, spec))
-        folder = self._places.container(pod, container) / "execs"
+        folder = self._places.execs(pod, container)
         session = await self._execs.start(run_id(pod, container, run.number), folder, process, spec)
         self._sessions = {one for one in self._sessions if not one.closed} | {session}
         return session
@@ -316,12 +291,12 @@ class LocalEngine:
         self, pod: str, container: str, *, after: str = "", follow: bool = False
     ) -> AsyncIterator[LogLine]:
         """What it printed, after a cursor; with `follow` until it has ended and all is read.  NoSuchPod."""
-        live = self._live(pod)
+        live = self._keeper.live(pod)
         live.spec(container)
 
         def ended() -> bool:
             run = live.runs.get(container)
-            return self._pods.get(pod) is not live or (run is not None and run.exit is not None)
+            return self._keeper.pods.get(pod) is not live or (run is not None and run.exit is not None)
 
         path = self._places.log(pod, container)
         async for line in read_log(self._hands, path, after, ended=ended, follow=follow):
@@ -329,7 +304,7 @@ class LocalEngine:
 
     async def usage(self, pod: str) -> Mapping[str, Usage]:
         """By container; what has ended shows its last figures."""
-        live = self._live(pod)
+        live = self._keeper.live(pod)
         return await self._hands.do(lambda: {name: self._usage(pod, name) for name in list(live.runs)})
 
     def _usage(self, pod: str, container: str) -> Usage:
@@ -339,96 +314,34 @@ class LocalEngine:
 
     async def inspect(self, pod: str) -> PodStatus:
         """What is known of a pod.  NoSuchPod."""
-        return self._live(pod).status(self._groups.frozen)
+        return self._keeper.live(pod).status(self._groups.frozen)
 
     async def pods(self, owner: str = "") -> list[PodStatus]:
         """All pods, or one owner's."""
-        chosen = [live for live in self._pods.values() if owner in {"", live.record.spec.owner}]
+        chosen = [live for live in self._keeper.pods.values() if owner in {"", live.record.spec.owner}]
         return [live.status(self._groups.frozen) for live in chosen]
 
     def images_in_use(self) -> set[str]:
         """Ids of the images that pods have."""
-        specs = [*(live.record.spec for live in self._pods.values()), *self._making.values()]
+        specs = [*(live.record.spec for live in self._keeper.pods.values()), *self._making.values()]
         return {one.image for spec in specs for one in spec.containers}
 
     async def listen_inside(self, pod: str, port: int) -> socket.socket:
         """A listening TCP socket at 127.0.0.1:port inside the pod's network namespace."""
-        self._live(pod)
+        self._keeper.live(pod)
         return await asyncio.to_thread(self._network.listen_inside, pod, port)
 
     async def close(self) -> None:
         """Let go; pods live on, what `exec` started does not."""
-        if self._closed:
+        if not await self._keeper.close():
             return
-        self._closed = True
         for session in self._sessions:
             await session.close()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_VERB_SECONDS_MAX)
-        watchers = [task for live in self._pods.values() for task in live.watchers.values()]
-        for task in watchers:
-            task.cancel()
-        await asyncio.gather(*watchers, return_exceptions=True)
         await self._network.stop()
+        if not self._keeper.pods:
+            await self._hands.do(self._groups.remove_parent)
         await asyncio.to_thread(self._hands.close)
         self._let_go()
-
-    def _live(self, pod: str) -> Live:
-        live = self._pods.get(pod)
-        if live is None:
-            raise NoSuchPod(f"there is no pod {pod}")
-        return live
-
-    def _watch(self, live: Live, container: str, run: RunRecord) -> None:
-        async def kill_all() -> None:
-            with contextlib.suppress(EngineError):  # it does not die now; it will be waited for
-                await self._hands.do(self._starter.kill, live.name, container)
-
-        async def until_settled() -> None:
-            await watch(run, kill_all)
-            settled = await self._hands.do(self._starter.settle, live.name, container, run)
-            live.runs[container] = settled
-
-        task = asyncio.get_running_loop().create_task(until_settled())
-        live.watchers[container] = task
-
-    async def _alone(self, pod: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Do it when nobody else changes the pod, and to its end, also when the caller is cancelled."""
-        if self._closed:
-            raise EngineError("the engine is closed")
-        lock = self._locks.setdefault(pod, asyncio.Lock())
-
-        async def locked() -> T:
-            async with lock, asyncio.timeout(_VERB_SECONDS_MAX):
-                return await work()
-
-        task = asyncio.get_running_loop().create_task(locked())
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-        try:
-            return await asyncio.shield(task)
-        except TimeoutError as error:
-            raise EngineError(f"it took longer than {_VERB_SECONDS_MAX} s") from error
-
-    def _done(self, task: "asyncio.Task[Any]") -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # a caller that was cancelled does not ask
-
-    def _later_close(self, fd: int) -> None:
-        """Close when no verb can be using it any more: at once, unless the caller was cancelled."""
-        busy = list(self._tasks)
-        if not busy:
-            os.close(fd)
-            return
-
-        async def close_after() -> None:
-            await asyncio.wait(busy)
-            os.close(fd)
-
-        task = asyncio.get_running_loop().create_task(close_after())
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
 
 
 def _wish(record: PodRecord) -> Wish:

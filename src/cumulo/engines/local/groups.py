@@ -16,7 +16,9 @@ from cumulo.sandbox.cgroups import counter
 
 PREFIX = "cumulopods-"  # not the one that groups of sandboxes have, whose sweep knows nothing of pods
 _MIB = 1024 * 1024
+MONITORS = "_monitors"  # no name of a pod
 _FREEZE_SECONDS_MAX = 5.0
+_PARENT_SECONDS_MAX = 1.0
 _UNLIMITED_BYTES = 1 << 60  # what the kernel says for no limit is beyond this
 
 
@@ -56,7 +58,7 @@ class _Groups:
 
     def names(self) -> set[str]:
         """The pods that have groups."""
-        return {entry.name for base in self.bases() for entry in _folders(base)}
+        return {entry.name for base in self.bases() for entry in _folders(base)} - {MONITORS}
 
     def containers(self, pod: str) -> set[str]:
         """The containers of a pod that have groups."""
@@ -112,10 +114,26 @@ class _Groups:
             time.sleep(0.002)
         return True
 
+    def _where_monitors_live(self) -> Path | None:
+        raise NotImplementedError
+
+    def take_monitor(self, pid: int) -> None:
+        """Put a monitor where a service manager that stops the server does not stop it, too."""
+        base = self._where_monitors_live()
+        if base is not None:
+            try:
+                (base / MONITORS).mkdir(parents=True, exist_ok=True)
+                _write(base / MONITORS / "cgroup.procs", str(pid))
+            except OSError:
+                return  # it has ended, or this machine does not allow it
+
     def remove_parent(self) -> None:
-        """Remove our parent, when nothing is left in it."""
-        for base in self.bases():
-            _rmdir(base)
+        """Remove our parent, when nothing is left in it; a monitor may take a moment to end."""
+        deadline = time.monotonic() + _PARENT_SECONDS_MAX
+        while [base for base in self.bases() if not (_rmdir(base / MONITORS) and _rmdir(base))]:
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.005)
 
 
 class GroupsV1(_Groups):
@@ -132,6 +150,10 @@ class GroupsV1(_Groups):
     def bases(self) -> list[Path]:
         """Where our parent is, in each hierarchy."""
         return self._bases
+
+    def _where_monitors_live(self) -> Path | None:
+        systemd = self.root / "systemd"
+        return systemd / self.parent if (systemd / "cgroup.procs").exists() else None
 
     def _in(self, kind: str, name: str) -> Path:
         return self.root / kind / self.parent / name
@@ -194,6 +216,9 @@ class GroupsV2(_Groups):
     def bases(self) -> list[Path]:
         """Where our parent is."""
         return [self.root / self.parent]
+
+    def _where_monitors_live(self) -> Path | None:
+        return self.root / self.parent
 
     def make_pod(self, pod: str, limits: Limits) -> None:
         """Make the group of a pod, with limits for the whole of it."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 from cumulo.engines.engine import LogLine
@@ -11,7 +11,7 @@ from cumulo.engines.local.loglines import Assembler, Cursor, parse, parse_cursor
 
 _PIECE_BYTES = 256 * 1024
 _FIRST_LINE_BYTES_MAX = 64
-_LOOK_SECONDS = 0.02
+_LOOK_SECONDS_MIN, _LOOK_SECONDS_MAX = 0.01, 0.2
 
 
 class LogFile:
@@ -34,6 +34,18 @@ class LogFile:
             os.lseek(self.fd, self.assembler.start, os.SEEK_SET)
         return os.read(self.fd, _PIECE_BYTES)
 
+    def take(self, data: bytes) -> Iterator[LogLine]:
+        """The lines that these bytes complete."""
+        return self.assembler.feed(data) if self.assembler is not None else iter(())
+
+    def finish(self) -> Iterator[LogLine]:
+        """What was never ended."""
+        return self.assembler.finish() if self.assembler is not None else iter(())
+
+    def has_more(self) -> bool:
+        """Whether there is something to read, or a newer file.  So quick that the loop may ask."""
+        return os.fstat(self.fd).st_size > os.lseek(self.fd, 0, os.SEEK_CUR) or self.replaced()
+
     def replaced(self) -> bool:
         """Whether there is a newer file of its name."""
         try:
@@ -54,25 +66,29 @@ async def read_log(
     """The lines after a cursor; with `follow` until `ended`, and all is read."""
     file: LogFile | None = None
     cursor = parse_cursor(after)
+    pause = _LOOK_SECONDS_MIN
     try:
         while True:
             over = ended()  # asked before looking: what was printed before the end is in the file by then
             if file is None:
                 file = await hands.do(_open, path, cursor)
-            data = await hands.do(file.read) if file is not None else b""
-            if file is not None and file.assembler is not None and data:
-                for line in file.assembler.feed(data):
+            data = await hands.do(file.read) if file is not None and file.has_more() else b""
+            if file is not None and data:
+                for line in file.take(data):
                     yield line
-            elif file is not None and await hands.do(file.replaced):
+                pause = _LOOK_SECONDS_MIN
+            elif file is not None and file.replaced():
+                for line in file.finish():
+                    yield line
                 file.close()
                 file, cursor = None, Cursor()
             elif over or not follow:
                 break
             else:
-                await asyncio.sleep(_LOOK_SECONDS)
-        if over and file is not None and file.assembler is not None:
-            for line in file.assembler.finish():
-                yield line
+                await asyncio.sleep(pause)
+                pause = min(_LOOK_SECONDS_MAX, pause * 1.5)
+        for line in file.finish() if over and file is not None else ():
+            yield line
     finally:
         if file is not None:
             file.close()

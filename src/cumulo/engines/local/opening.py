@@ -10,7 +10,7 @@ from pathlib import Path
 from cumulo.base.clock import Clock
 from cumulo.engines.engine import EngineError
 from cumulo.engines.images import Images
-from cumulo.engines.local import processes, runtime, sweep
+from cumulo.engines.local import forsaken, processes, runtime, sweep
 from cumulo.engines.local.engine import LocalEngine
 from cumulo.engines.local.execs import Execs
 from cumulo.engines.local.groups import open_groups
@@ -35,6 +35,7 @@ async def open_engine(
     network: PodNetwork,
     clock: Clock,
     tools: Tools,
+    instance: str = "",
     run: Path = RUN,
     cgroups: Path = CGROUPS,
     call_seconds_max: float = runtime.CALL_SECONDS_MAX,
@@ -43,13 +44,18 @@ async def open_engine(
 
     data     pods, volumes
     tools    what probe.choose found
+    instance  the name of the data folder on this machine, always the same; empty: made of its path
     run      in memory or on a disk that is emptied at boot: states of the runtime
     """
-    places = await asyncio.to_thread(_places, data, run)
+    try:
+        places = await asyncio.to_thread(_places, data, run, instance)
+    except OSError as error:
+        raise EngineError(f"the local engine cannot be opened: {error}") from error
     instance = places.run.name
-    lock = await asyncio.to_thread(_claim, places.run / "lock")
+    lock = await asyncio.to_thread(_claim, places.run / forsaken.LOCK)
     hands = Hands()
     try:
+        await asyncio.to_thread(forsaken.end, run, cgroups)
         groups = await hands.do(lambda: open_groups(cgroups, instance))
         caller = Runtime(tools, places.runtime, places.sockets, call_seconds_max)
         machine = await hands.do(
@@ -73,9 +79,11 @@ async def open_engine(
             let_go=lambda: os.close(lock),
         )
         await engine.adopt(found)
-    except BaseException:
+    except BaseException as error:
         hands.close()
         os.close(lock)
+        if isinstance(error, OSError):
+            raise EngineError(f"the local engine cannot be opened: {error}") from error
         raise
     return engine
 
@@ -85,10 +93,11 @@ def instance_of(data: Path) -> str:
     return hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:12]
 
 
-def _places(data: Path, run: Path) -> Places:
+def _places(data: Path, run: Path, instance: str) -> Places:
     data.mkdir(parents=True, exist_ok=True)
-    places = Places(data.resolve(), run / instance_of(data))
+    places = Places(data.resolve(), run / (instance or instance_of(data)))
     places.make()
+    forsaken.note(places.run, places.data)
     return places
 
 

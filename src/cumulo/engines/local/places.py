@@ -59,16 +59,20 @@ class Places:
     """Where everything of one data folder is.  `run` is in memory: it does not outlive the machine."""
 
     def __init__(self, data: Path, run: Path) -> None:
+        self.data = data
         self.pods = data / "pods"
         self.volumes = data / "volumes"
         self.run = run
         self.runtime = run / "runtime"
         self.sockets = run / "sockets"
+        self._link = run / "pods"
 
     def make(self) -> None:
         """Make what all pods share."""
         for folder in (self.pods, self.volumes, self.run, self.runtime, self.sockets):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._link.unlink(missing_ok=True)
+        self._link.symlink_to(self.pods)
 
     def pod(self, pod: str) -> Path:
         """The folder of a pod."""
@@ -81,6 +85,14 @@ class Places:
     def log(self, pod: str, container: str) -> Path:
         """What it printed."""
         return self.container(pod, container) / "log"
+
+    def execs(self, pod: str, container: str) -> Path:
+        """What belongs to further processes; without colons, for runtimes take what is before one for a kind of log."""
+        return self._link / pod / "containers" / container / "execs"
+
+    def log_for_monitor(self, pod: str, container: str) -> Path:
+        """The same by a path without colons: the monitor would cut it off there."""
+        return self._link / pod / "containers" / container / "log"
 
     def exit(self, pod: str, container: str, number: int) -> Path:
         """Where the monitor writes the exit code of a run."""

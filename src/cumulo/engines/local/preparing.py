@@ -59,6 +59,8 @@ class Preparer:
         granted = self._capabilities(spec)
         try:
             rootfs = overlay.mount([self._layers.folder(layer) for layer in image.layers], folder)
+        except KeyError as error:
+            raise StartFailed("engine", f"a layer of the image is gone: {error}") from error
         except OSError as error:
             raise StartFailed("mount", f"the image could not be mounted: {error}") from error
         with Inside(str(rootfs)) as inside:

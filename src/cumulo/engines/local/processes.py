@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -58,12 +57,12 @@ async def ready(fd: int, *, write: bool = False) -> None:
         remove(fd)
 
 
-def mentioning(*words: str) -> Iterator[int]:
+def mentioning(*words: str) -> list[int]:
     """Processes whose command line has all of these words."""
     wanted = {word.encode() for word in words}
-    for name in (entry.name for entry in os.scandir("/proc")):
-        if name.isdecimal() and int(name) != os.getpid() and wanted <= set(_command_line(name)):
-            yield int(name)
+    with os.scandir("/proc") as entries:
+        pids = [entry.name for entry in entries if entry.name.isdecimal() and int(entry.name) != os.getpid()]
+    return [int(pid) for pid in pids if wanted <= set(_command_line(pid))]
 
 
 def command_line(pid: int) -> list[str]:

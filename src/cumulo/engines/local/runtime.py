@@ -18,12 +18,13 @@ from typing import Any
 
 import msgspec
 
-from cumulo.engines.engine import EngineError, StartFailed
+from cumulo.engines.engine import StartFailed
 from cumulo.engines.local import processes
 
 CALL_SECONDS_MAX = 30.0
 _ANSWER_BYTES_MAX = 64 * 1024
 _ROUNDS_MAX = 50
+_RUN_ID = re.compile(r"[a-z0-9-]+\.[a-z0-9-]+\.\d+")
 _NOT_FOUND = (
     "executable file not found", "no such file or directory", "not found in $path", "not a directory",
 )  # fmt: skip
@@ -142,17 +143,19 @@ class Runtime:
             (self._sockets / run).unlink()
         shutil.rmtree(self._sockets / run, ignore_errors=True)
 
+    def states(self) -> set[str]:
+        """The runs that have a state."""
+        try:
+            with os.scandir(self.root) as entries:
+                return {entry.name for entry in entries if _RUN_ID.fullmatch(entry.name)}
+        except FileNotFoundError:
+            return set()
+
     def runs(self) -> set[str]:
-        """The runs that have a state, or a monitor or runtime alive."""
-        found = (
-            {entry.name for entry in self.root.iterdir() if entry.is_dir()} if self.root.is_dir() else set()
-        )
+        """The runs that have a state, or a monitor or runtime alive: this looks at every process of the machine."""
+        found = self.states()
         for pid in processes.mentioning(str(self.root)):
-            found.update(
-                word
-                for word in processes.command_line(pid)
-                if re.fullmatch(r"[a-z0-9-]+\.[a-z0-9-]+\.\d+", word)
-            )
+            found.update(word for word in processes.command_line(pid) if _RUN_ID.fullmatch(word))
         return found
 
     @property
@@ -267,11 +270,6 @@ def read_exit(path: Path) -> tuple[int, float] | None:
         return int(text), path.stat().st_mtime
     except (OSError, ValueError):
         return None
-
-
-def no_exit_file(error: EngineError | None = None) -> str:
-    """Why a code is not known."""
-    return str(error or "its monitor was killed, and the exit code with it")
 
 
 def _number(path: Path) -> int:

@@ -81,7 +81,7 @@ class Starter:
                 run,
                 bundle,
                 exit_file=self._places.exit(pod, spec.name, number),
-                log=self._places.log(pod, spec.name) if output is None else None,
+                log=self._places.log_for_monitor(pod, spec.name) if output is None else None,
                 log_bytes_max=spec.log_bytes_max,
                 terminal=spec.terminal,
                 output=output,
@@ -100,6 +100,7 @@ class Starter:
             started_at=self._clock.now(),
         )
         self._places.save_run(pod, spec.name, record_of_run)
+        self._groups.take_monitor(launched.monitor)
         return record_of_run
 
     def is_over(self, run: RunRecord) -> bool:
@@ -148,10 +149,18 @@ class Starter:
         self._groups.kill(f"{pod}/{container}")
         self._runtime.clear(run_id(pod, container, number))
 
-    def clear_pod(self, pod: str) -> None:
-        """Nothing of a pod is left but its network.  EngineError; harmless when there is nothing."""
-        for run in [run for run in self._runtime.runs() if run.partition(".")[0] == pod]:
-            self._runtime.clear(run)
+    def clear_pod(self, pod: str, *, settled: bool = False) -> None:
+        """Nothing of a pod is left but its network.  EngineError; harmless when there is nothing.
+
+        settled  all its runs are known, and have ended: no monitor or runtime need be looked for
+        """
+        for run in self._runtime.states() if settled else self._runtime.runs():
+            if run.partition(".")[0] != pod:
+                continue
+            if settled:
+                self._runtime.forget(run)
+            else:
+                self._runtime.clear(run)
         self._groups.kill(pod)
         delete_folder(self._places.pod(pod))
         if not self._groups.remove(pod):

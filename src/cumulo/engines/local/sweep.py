@@ -75,7 +75,7 @@ def _strangers(found: list[Found], runtime: Runtime, groups: Groups, starter: St
 def _execs(one: Found, places: Places, groups: Groups) -> None:
     """Further processes end with the server that started them."""
     for spec in one.record.spec.containers:
-        folder = places.container(one.record.spec.name, spec.name) / "execs"
+        folder = places.execs(one.record.spec.name, spec.name)
         if not folder.is_dir():
             continue
         _await_starting(folder)
@@ -94,7 +94,7 @@ def _await_starting(folder: Path) -> None:
     """A runtime that is just starting one says its process id at the end of that; until then nobody else knows it."""
     deadline = time.monotonic() + _EXEC_SECONDS_MAX
     for file in folder.glob("*.json"):
-        while not _number(file.with_suffix(".pid")) and any(processes.mentioning(str(file))):
+        while not _number(file.with_suffix(".pid")) and processes.mentioning(str(file)):
             if time.monotonic() > deadline:
                 return
             time.sleep(0.002)
