@@ -31,6 +31,14 @@ def why_not() -> str:
     return f"not installed: {', '.join(missing)}" if missing else ""
 
 
+def lives(pid: int) -> bool:
+    """Whether a process runs; one that is dead and not reaped yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (OSError, IndexError):
+        return False
+
+
 class Daemon:
     """dockerd as a process that can be killed and started again on the same data."""
 
@@ -40,6 +48,7 @@ class Daemon:
         self.log = folder / "dockerd.log"
         self.options = options
         self.child: subprocess.Popen[bytes] | None = None
+        self._containerd = folder / "exec" / "containerd" / "containerd.pid"
         self.cgroup = f"cumulo-tests-{os.getpid()}"
 
     @property
@@ -59,7 +68,10 @@ class Daemon:
             "--shutdown-timeout=3",
             *self.options,
         ]
-        (self.folder / "pid").unlink(missing_ok=True)
+        for file in (self.folder / "pid", self._containerd):
+            # An init that reaps late keeps the numbers of the dead, and dockerd takes those for the living.
+            if file.exists() and not lives(int(file.read_text() or 0)):
+                file.unlink()
         env = os.environ | {"DOCKER_RAMDISK": "1"}  # no pivot_root, which an initramfs root forbids
         with self.log.open("ab") as log:
             self.child = subprocess.Popen(
@@ -81,13 +93,18 @@ class Daemon:
     def kill(self) -> None:
         """kill -9; its containers run on until it is started again."""
         assert self.child is not None
+        file = self._containerd
+        containerd = int(file.read_text() or 0) if file.exists() else 0
         self.child.send_signal(signal.SIGKILL)
         self.child.wait()
+        until(lambda: not lives(containerd), "its containerd has died with it")
 
     def hang(self) -> None:
         """Neither dead nor answering."""
         assert self.child is not None
         self.child.send_signal(signal.SIGSTOP)
+        stat = Path(f"/proc/{self.child.pid}/stat")
+        until(lambda: stat.read_text().rpartition(")")[2].split()[0] in "Tt", "dockerd has stopped")
 
     def go_on(self) -> None:
         assert self.child is not None
