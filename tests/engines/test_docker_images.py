@@ -1,8 +1,11 @@
 """Images in Docker: given to it from a Source or an OCI archive, and pulled by it."""
 
 import asyncio
+import base64
 import gzip
+import http.server
 import json
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import pytest
 
 from cumulo.engines.docker.building import open_docker
 from cumulo.engines.docker.images import kind_of
-from cumulo.engines.images import Descriptor, Image, Platform, PullError, Reference
+from cumulo.engines.images import Descriptor, Image, Login, Platform, PullError, Reference
 from tests.engines.images import Built, digest, file, folder, write_archive
 
 NAME = "registry.test:4566/team/app:1"
@@ -194,3 +197,70 @@ def test_a_registry_that_is_not_there(images: Images) -> None:
 )  # fmt: skip
 def test_docker_s_words_tell_the_kind(said: str, kind: str) -> None:
     assert kind_of(said, "other") == kind
+
+
+@pytest.fixture
+def registry() -> Iterator[tuple[str, Built]]:
+    """host:port of a registry that wants `user` and `password`, and what it has at team/app:1."""
+    built = tiny("from the registry")
+    said = "Basic " + base64.b64encode(b"user:password").decode()
+
+    class Registry(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            name = self.path.rpartition("/")[2]
+            if self.headers.get("Authorization") != said:
+                error = {"errors": [{"code": "UNAUTHORIZED", "message": "authentication required"}]}
+                self._say(401, json.dumps(error).encode(), "application/json")
+            elif "/manifests/" in self.path and name in {"1", built.digest}:
+                self._say(200, built.manifest, json.loads(built.manifest)["mediaType"])
+            elif "/blobs/" in self.path and name in built.blobs:
+                self._say(200, built.blobs[name], "application/octet-stream")
+            elif self.path == "/v2/":
+                self._say(200, b"{}", "application/json")
+            else:
+                error = {"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]}
+                self._say(404, json.dumps(error).encode(), "application/json")
+
+        do_HEAD = do_GET  # noqa: N815
+
+        def _say(self, status: int, body: bytes, kind: str) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("WWW-Authenticate", 'Basic realm="test"')
+            self.send_header("Docker-Content-Digest", digest(body))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Registry) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}", built
+        server.shutdown()
+        thread.join()
+
+
+def test_the_daemon_pulls_from_a_registry_with_a_password(
+    images: Images, registry: tuple[str, Built]
+) -> None:
+    host, built = registry
+    name = f"{host}/team/app"
+    for login in (None, Login("user", "wrong")):
+        with pytest.raises(PullError) as caught:
+            images.pull(f"{name}:1", login=login)
+        assert caught.value.kind == "unauthorized"
+    login = Login("user", "password")
+    with pytest.raises(PullError) as caught:
+        images.pull(f"{name}:2", login=login)
+    assert caught.value.kind == "not-found"
+    image = images.pull(f"{name}:1", login=login)
+    assert (image.id, image.digest, image.references) == (built.id, built.digest, (f"{name}:1",))
+    assert images.pull(f"{name}:1", only_missing=True) == image
+    assert images.pull(f"{name}@{built.digest}", login=login).id == built.id

@@ -20,6 +20,7 @@ from cumulo.engines.images import Config
 from cumulo.engines.manifests import config_of
 
 _REMOVAL_SECONDS = 60.0
+_LEAVING_SECONDS = 5.0
 _STRAY = re.compile(r"\btask\b.*already exists|id already in use|failed to start shim.*file exists")
 _STRAY_SECONDS = (0.05, 0.3, 0.0)  # pauses between tries; 0 ends them
 
@@ -188,9 +189,8 @@ class Maker:
 
     async def prepare(self) -> None:
         """The network of the instance and the image of its infra containers, once; again when somebody took them."""
+        await self.sweep_doubtful()
         async with self._preparing:
-            if self._doubtful:
-                await self._sweep_doubtful()
             if self._prepared:
                 return
             try:
@@ -217,7 +217,8 @@ class Maker:
         """Look again before the next create: something that was there is not."""
         self._prepared = False
 
-    async def _sweep_doubtful(self) -> None:
+    async def sweep_doubtful(self) -> None:
+        """Away with what broke off when the daemon went away, now that it is back."""
         for pod in tuple(self._doubtful):
             try:
                 await self.find(pod)
@@ -278,6 +279,10 @@ class Maker:
 
     async def leave(self) -> None:
         """Give the network back when nothing is on it."""
-        with contextlib.suppress(DockerError, Unreachable):
-            if not await self._rows(names.filters(self._instance, names.POD)):
-                await self._api.call("DELETE", f"/networks/{names.network(self._instance)}", seconds=5.0)
+        with contextlib.suppress(DockerError, Unreachable, TimeoutError):
+            async with asyncio.timeout(_LEAVING_SECONDS):
+                await self._leave()
+
+    async def _leave(self) -> None:
+        if not await self._rows(names.filters(self._instance, names.POD)):
+            await self._api.call("DELETE", f"/networks/{names.network(self._instance)}")
