@@ -1,0 +1,1 @@
+"""The image store of the local engine: references, registries, archives, and layers unpacked for overlayfs."""
