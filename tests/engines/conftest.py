@@ -37,7 +37,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return True
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # not longer: one daemon at a time, and others want theirs
 def docker_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """DOCKER_HOST where it is set, else a daemon of our own."""
     if os.environ.get("DOCKER_HOST"):
@@ -57,7 +57,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_test_images(tmp_path_factory.mktemp("images"))[0]
 
 
-@pytest.fixture(scope="session", params=KINDS)
+@pytest.fixture(scope="package", params=KINDS)
 def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """One of the engines."""
     kind = request.param

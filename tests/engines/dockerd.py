@@ -7,6 +7,7 @@ with dockerd(tmp) as daemon:
 
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -31,6 +32,14 @@ def why_not() -> str:
     return f"not installed: {', '.join(missing)}" if missing else ""
 
 
+def lives(pid: int) -> bool:
+    """Whether a process runs; one that is dead and not reaped yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (OSError, IndexError):
+        return False
+
+
 class Daemon:
     """dockerd as a process that can be killed and started again on the same data."""
 
@@ -40,6 +49,8 @@ class Daemon:
         self.log = folder / "dockerd.log"
         self.options = options
         self.child: subprocess.Popen[bytes] | None = None
+        self.bridges: set[str] = set()
+        self._containerd = folder / "exec" / "containerd" / "containerd.pid"
         self.cgroup = f"cumulo-tests-{os.getpid()}"
 
     @property
@@ -59,7 +70,10 @@ class Daemon:
             "--shutdown-timeout=3",
             *self.options,
         ]
-        (self.folder / "pid").unlink(missing_ok=True)
+        for file in (self.folder / "pid", self._containerd):
+            # An init that reaps late keeps the numbers of the dead, and dockerd takes those for the living.
+            if file.exists() and not lives(int(file.read_text() or 0)):
+                file.unlink()
         env = os.environ | {"DOCKER_RAMDISK": "1"}  # no pivot_root, which an initramfs root forbids
         with self.log.open("ab") as log:
             self.child = subprocess.Popen(
@@ -81,13 +95,18 @@ class Daemon:
     def kill(self) -> None:
         """kill -9; its containers run on until it is started again."""
         assert self.child is not None
+        file = self._containerd
+        containerd = int(file.read_text() or 0) if file.exists() else 0
         self.child.send_signal(signal.SIGKILL)
         self.child.wait()
+        until(lambda: not lives(containerd), "its containerd has died with it")
 
     def hang(self) -> None:
         """Neither dead nor answering."""
         assert self.child is not None
         self.child.send_signal(signal.SIGSTOP)
+        stat = Path(f"/proc/{self.child.pid}/stat")
+        until(lambda: stat.read_text().rpartition(")")[2].split()[0] in "Tt", "dockerd has stopped")
 
     def go_on(self) -> None:
         assert self.child is not None
@@ -98,6 +117,7 @@ class Daemon:
         if self.child is None or self.child.poll() is not None:
             return
         self.child.send_signal(signal.SIGCONT)
+        self.bridges |= self._bridges()
         self.child.send_signal(signal.SIGTERM)
         try:
             self.child.wait(30)
@@ -109,6 +129,8 @@ class Daemon:
         for process in self._processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
+        for bridge in self.bridges:
+            subprocess.run(["ip", "link", "delete", bridge], check=False, capture_output=True)
         for mount in reversed(self._mounts()):
             subprocess.run(["umount", "-l", mount], check=False, capture_output=True)
         deadline = time.monotonic() + 3
@@ -118,15 +140,27 @@ class Daemon:
                     with contextlib.suppress(OSError):
                         path.rmdir()
 
+    def _bridges(self) -> set[str]:
+        """Links of the networks that are there still; a daemon that stops leaves them."""
+        with contextlib.suppress(OSError, ValueError), socket.socket(socket.AF_UNIX) as link:
+            link.settimeout(5)
+            link.connect(str(self.socket))
+            link.sendall(b"GET /networks HTTP/1.0\r\n\r\n")
+            with link.makefile("rb") as answer:
+                said = json.loads(answer.read().partition(b"\r\n\r\n")[2])
+            return {f"br-{network['Id'][:12]}" for network in said if network["Driver"] == "bridge"}
+        return set()
+
     def _processes(self) -> list[int]:
-        """Processes whose command line has our folder in it: those of this daemon and no other."""
+        """This daemon's and no other's: our folder is in their command line, or our cgroup is theirs."""
         found = []
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError):
-                name = (entry / "comm").read_text() if entry.name.isdigit() else ""
-                if name.startswith(("containerd", "docker")) and str(self.folder) in (
-                    entry / "cmdline"
-                ).read_text(errors="replace"):
+                if not entry.name.isdigit() or not lives(int(entry.name)):
+                    continue
+                daemon = (entry / "comm").read_text().startswith(("containerd", "docker"))
+                words = (entry / "cmdline").read_text(errors="replace")
+                if (daemon and str(self.folder) in words) or self.cgroup in (entry / "cgroup").read_text():
                     found.append(int(entry.name))
         return found
 

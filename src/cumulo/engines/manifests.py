@@ -34,12 +34,12 @@ def parse_reference(text: str) -> Reference:
     host, slash, path = rest.partition("/")
     if not slash or not ("." in host or ":" in host or host == "localhost"):
         host, path = "docker.io", rest
-    repository, _, tag = path.partition(":")
+    repository, colon, tag = path.partition(":")
     if host == "docker.io" and "/" not in repository:
         repository = f"library/{repository}"
-    if not tag and not digest:
+    if not colon and not digest:
         tag = "latest"
-    good = _REPOSITORY.fullmatch(repository) and (not tag or _TAG.fullmatch(tag))
+    good = _REPOSITORY.fullmatch(repository) and (not colon or _TAG.fullmatch(tag))
     if not good or (digest and not _DIGEST.fullmatch(digest)):
         raise PullError("not-found", f"{text!r} is not a reference of an image")
     return Reference(host=host, repository=repository, tag=tag, digest=digest)

@@ -34,7 +34,8 @@ class Unreachable(EngineError):
 class Api:
     """One daemon.  `address` is unix:///path or tcp://host:port."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, answer_seconds: float = ANSWER_SECONDS) -> None:
+        self._answer_seconds = answer_seconds
         self.address = address
         parts = urlsplit(address)
         self._path = parts.path if parts.scheme == "unix" else ""
@@ -70,11 +71,15 @@ class Api:
         path: str,
         body: Any = None,
         *,
-        seconds: float = ANSWER_SECONDS,
+        seconds: float = 0.0,
         **query: Any,
     ) -> Any:
-        """One request; its answer's JSON, None for an empty one.  DockerError, Unreachable."""
-        async with self._gate, self.request(method, path, body, seconds=seconds, **query) as answer:
+        """One request; its answer's JSON, None for an empty one.  DockerError, Unreachable.
+
+        seconds   the deadline; 0 for this daemon's
+        """
+        limit = seconds or self._answer_seconds
+        async with self._gate, self.request(method, path, body, seconds=limit, **query) as answer:
             raw = await self._read(answer)
         return json.loads(raw) if raw.strip() else None
 
@@ -91,7 +96,7 @@ class Api:
         path: str,
         body: Any = None,
         *,
-        seconds: float | None = ANSWER_SECONDS,
+        seconds: float | None,
         headers: Mapping[str, str] | None = None,
         **query: Any,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -142,7 +147,7 @@ class Api:
             f"Content-Type: application/json\r\nContent-Length: {len(raw)}\r\n\r\n"
         )
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(self._answer_seconds):
                 reader, writer = await self._connect()
                 try:
                     writer.write(head.encode() + raw)

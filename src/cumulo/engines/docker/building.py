@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from cumulo.engines.docker import nearby, pause
-from cumulo.engines.docker.api import Api
+from cumulo.engines.docker.api import ANSWER_SECONDS, Api
 from cumulo.engines.docker.engine import DockerEngine
 from cumulo.engines.docker.images import DockerImages
 from cumulo.engines.docker.making import Maker
@@ -17,14 +17,19 @@ PROBE_SECONDS = 5.0
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64", "amd64": "amd64"}
 
 
-async def open_docker(instance: str, address: str = "") -> DockerEngine:
-    """The engine on the daemon at `address`, or at the first usual socket.  EngineError when there is none."""
+async def open_docker(
+    instance: str, address: str = "", *, answer_seconds: float = ANSWER_SECONDS
+) -> DockerEngine:
+    """The engine on the daemon at `address`, or at the first usual socket.  EngineError when there is none.
+
+    answer_seconds   after which a daemon that does not answer a request is given up
+    """
     if not address:
         there = await asyncio.to_thread(lambda: [p for p in usual_sockets() if p.is_socket()])
         if not there:
             raise EngineError("no Docker daemon listens at a usual place, and DOCKER_HOST is not set")
         address = f"unix://{there[0]}"
-    api = Api(address)
+    api = Api(address, answer_seconds=answer_seconds)
     try:
         return await _build(api, instance)
     except BaseException:
@@ -47,7 +52,7 @@ async def _build(api: Api, instance: str) -> DockerEngine:
     drivers = (info.get("Plugins") or {}).get("Log") or ()
     # `local` keeps bytes as they are; json-file makes text of them.
     log_driver = "local" if "local" in drivers else "json-file"
-    maker = Maker(api, instance, log_driver=log_driver, architecture=architecture)
+    maker = Maker(api, instance, log_driver=log_driver, architecture=architecture, near=near)
     await maker.sweep()
     images = DockerImages(api, Platform(architecture=architecture))
     engine = DockerEngine(api, maker, images, instance, near=near)

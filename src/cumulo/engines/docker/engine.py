@@ -284,7 +284,7 @@ class DockerEngine:
 
     async def pods(self, owner: str = "") -> list[PodStatus]:
         """All, or one owner's."""
-        await self._maker.prepare()  # sweeps what broke off when the daemon went away
+        await self._maker.sweep_doubtful()
         found = await asyncio.gather(*(self._find(name) for name in await self._maker.names()))
         return [pod for pod in found if pod is not None and (not owner or pod.owner == owner)]
 

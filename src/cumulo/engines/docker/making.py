@@ -9,22 +9,34 @@ after the daemon is back, and when an engine opens.
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable
 from typing import Any
 
-from cumulo.engines.docker import answers, names, pause, requests
+from cumulo.engines.docker import answers, names, nearby, pause, requests
 from cumulo.engines.docker.api import Api, DockerError, Unreachable
 from cumulo.engines.engine import EngineError, NetworkMode, NoSuchPod, PodSpec, PodStatus, StartFailed
 from cumulo.engines.images import Config
 from cumulo.engines.manifests import config_of
 
 _REMOVAL_SECONDS = 60.0
+_LEAVING_SECONDS = 5.0
+_STRAY = re.compile(r"\btask\b.*already exists|id already in use|failed to start shim.*file exists")
+_STRAY_SECONDS = (0.05, 0.3, 0.0)  # pauses between tries; 0 ends them
+
+
+class _Stray(DockerError):
+    """What is below the daemon holds on to a start that a daemon before it began."""
 
 
 class Maker:
     """Makes and clears pods of one instance."""
 
-    def __init__(self, api: Api, instance: str, *, log_driver: str, architecture: str) -> None:
+    def __init__(self, api: Api, instance: str, *, log_driver: str, architecture: str, near: bool) -> None:
+        self._near = near
+        self._strays: set[str] = (
+            set()
+        )  # ids of containers that a dying daemon may have started without knowing it
         self._api = api
         self._instance = instance
         self._log_driver = log_driver
@@ -79,9 +91,9 @@ class Maker:
         try:
             for body in requests.volumes(self._instance, spec):
                 await self._api.call("POST", "/volumes/create", body)
-            await self._create_containers(spec, configs)
+            infra = await self._create_containers(spec, configs)
             if spec.network is not NetworkMode.HOST:
-                await self.start(names.infra(self._instance, spec.name))
+                await self.start(infra)
             return await self.find(spec.name)
         except BaseException as error:
             self._doubtful.add(spec.name)  # what was asked for may still be on its way
@@ -91,31 +103,80 @@ class Maker:
                     self._doubtful.discard(spec.name)
             raise
 
-    async def _create_containers(self, spec: PodSpec, configs: Iterable[Config]) -> None:
-        infra = requests.infra_body(self._instance, spec, pause.REFERENCE)
-        await self._create(names.infra(self._instance, spec.name), infra)
+    async def _create_containers(self, spec: PodSpec, configs: Iterable[Config]) -> str:
+        """All of them, none started; the id of the infra container."""
+        holder = requests.infra_body(self._instance, spec, pause.REFERENCE)
+        infra = await self._create(names.infra(self._instance, spec.name), holder)
         for container, config in zip(spec.containers, configs, strict=True):
             body = requests.container_body(
                 self._instance, spec, container, config, log_driver=self._log_driver
             )
             await self._create(names.container(self._instance, spec.name, container.name), body)
+        return infra
 
-    async def _create(self, name: str, body: dict[str, Any]) -> None:
+    async def _create(self, name: str, body: dict[str, Any]) -> str:
         try:
-            await self._api.call("POST", "/containers/create", body, name=name)
+            return str((await self._api.call("POST", "/containers/create", body, name=name))["Id"])
         except DockerError as error:
             if answers.fault_of(error.said) == "mount":
                 raise answers.start_failed(error) from error
             raise
 
-    async def start(self, container: str) -> None:
+    async def start(self, container_id: str) -> None:
         """Start one; StartFailed."""
         try:
-            await self._api.call("POST", f"/containers/{container}/start")
+            await self._start(container_id)
+        except _Stray as error:
+            try:
+                await self._start(await self._make_again(container_id))
+            except DockerError:
+                raise StartFailed("engine", str(error)) from error
+        except Unreachable:
+            self._strays.add(container_id)
+            raise
         except DockerError as error:
             if error.status == 404 and "No such container" in error.said:
-                raise NoSuchPod(f"there is no container {container}") from error
+                raise NoSuchPod(f"there is no container {container_id}") from error
             raise answers.start_failed(error) from error
+
+    async def _start(self, container_id: str) -> None:
+        """Start one, and again when a daemon that died had begun to: its processes run, but it does not know them."""
+        for patience in _STRAY_SECONDS:
+            try:
+                await self._api.call("POST", f"/containers/{container_id}/start")
+                return
+            except DockerError as error:
+                if not _STRAY.search(error.said):
+                    raise
+                self._strays.add(container_id)
+                if not (self._near and patience):
+                    raise _Stray(error.status, error.said) from error
+            await self._reap([container_id])
+            await asyncio.sleep(patience)
+
+    async def _make_again(self, container_id: str) -> str:
+        """A container that never ran, in place of one that the daemon cannot start any more; its id."""
+        old = await self.inspect(container_id)
+        if old is None or not old["State"]["StartedAt"].startswith("0001-"):
+            raise EngineError("the daemon died while it started the container, and cannot start it any more")
+        labels = old["Config"]["Labels"]
+        infra = await self.inspect(names.infra(self._instance, labels[names.POD]))
+        if infra is None or names.CONTAINER not in labels:
+            raise EngineError(
+                "the daemon died while it started the pod's network, and cannot start it any more"
+            )
+        spec = answers.spec_of(infra)
+        container = next(c for c in spec.containers if c.name == labels[names.CONTAINER])
+        config = await self._config(container.image)
+        await self._remove(container_id)
+        await self._reap([container_id])
+        body = requests.container_body(self._instance, spec, container, config, log_driver=self._log_driver)
+        return await self._create(names.container(self._instance, spec.name, container.name), body)
+
+    async def _reap(self, container_ids: Collection[str]) -> None:
+        """End processes of containers that do not run as far as the daemon knows."""
+        if self._near and container_ids:
+            await asyncio.to_thread(nearby.kill_all, container_ids)
 
     async def _config(self, image: str) -> Config:
         try:
@@ -128,9 +189,8 @@ class Maker:
 
     async def prepare(self) -> None:
         """The network of the instance and the image of its infra containers, once; again when somebody took them."""
+        await self.sweep_doubtful()
         async with self._preparing:
-            if self._doubtful:
-                await self._sweep_doubtful()
             if self._prepared:
                 return
             try:
@@ -157,7 +217,8 @@ class Maker:
         """Look again before the next create: something that was there is not."""
         self._prepared = False
 
-    async def _sweep_doubtful(self) -> None:
+    async def sweep_doubtful(self) -> None:
+        """Away with what broke off when the daemon went away, now that it is back."""
         for pod in tuple(self._doubtful):
             try:
                 await self.find(pod)
@@ -173,6 +234,9 @@ class Maker:
         others = [row["Id"] for row in rows if names.SPEC not in row["Labels"]]
         await asyncio.gather(*(self._remove(id_) for id_ in others))
         await asyncio.gather(*(self._remove(id_) for id_ in infras))
+        strays = self._strays.intersection((*others, *infras))
+        await self._reap(strays)
+        self._strays -= strays
         await self._remove_folders(names.filters(self._instance, label))
         self._doubtful.discard(pod)
 
@@ -204,6 +268,7 @@ class Maker:
         """When an engine opens: away with what is not whole, whoever left it."""
         rows = await self._rows(names.filters(self._instance, names.POD))
         said = await self._api.call("GET", "/volumes", filters=names.filters(self._instance, names.POD))
+        await self._reap([row["Id"] for row in rows if row["State"] in {"created", "exited", "dead"}])
         found = {row["Labels"][names.POD] for row in rows}
         found |= {volume["Labels"][names.POD] for volume in said.get("Volumes") or ()}
         for pod in sorted(found):
@@ -214,6 +279,10 @@ class Maker:
 
     async def leave(self) -> None:
         """Give the network back when nothing is on it."""
-        with contextlib.suppress(DockerError, Unreachable):
-            if not await self._rows(names.filters(self._instance, names.POD)):
-                await self._api.call("DELETE", f"/networks/{names.network(self._instance)}", seconds=5.0)
+        with contextlib.suppress(DockerError, Unreachable, TimeoutError):
+            async with asyncio.timeout(_LEAVING_SECONDS):
+                await self._leave()
+
+    async def _leave(self) -> None:
+        if not await self._rows(names.filters(self._instance, names.POD)):
+            await self._api.call("DELETE", f"/networks/{names.network(self._instance)}")

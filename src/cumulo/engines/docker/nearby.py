@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +33,26 @@ def belongs(pid: int, container_id: str) -> bool:
     return False
 
 
-def kill(pid: int, container_id: str) -> bool:
-    """SIGKILL to a process of a container and to nothing else, even when the number has been given anew."""
+def _is_shim(pid: int, container_id: str) -> bool:
+    """Whether a process is what containerd runs beside that container (`containerd-shim-runc-v2 ... -id ID ...`)."""
+    with contextlib.suppress(OSError):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        shim = words[0].rpartition(b"/")[2].startswith(b"containerd-shim")
+        return shim and container_id.encode() in words
+    return False
+
+
+def kill(pid: int, container_id: str, *, shim: bool = False) -> bool:
+    """SIGKILL to a process of a container and to nothing else, even when the number has been given anew.
+
+    shim   also when it is the container's shim
+    """
     try:
         held = os.pidfd_open(pid)
     except OSError:
         return False
     try:
-        if not belongs(pid, container_id):
+        if not belongs(pid, container_id) and not (shim and _is_shim(pid, container_id)):
             return False
         signal.pidfd_send_signal(held, signal.SIGKILL)
         return True
@@ -47,6 +60,21 @@ def kill(pid: int, container_id: str) -> bool:
         return False
     finally:
         os.close(held)
+
+
+def kill_all(container_ids: Collection[str]) -> None:
+    """SIGKILL to every process of these containers, and to their shims, whose end makes containerd forget them.
+
+    Blocks; reads all of /proc.
+    """
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if not entry.name.isdigit():
+                continue
+            said = (entry / "cgroup").read_text() + (entry / "cmdline").read_text(errors="replace")
+            for id_ in container_ids:
+                if id_ in said:
+                    kill(int(entry.name), id_, shim=True)
 
 
 def listen_inside(pid: int, container_id: str, port: int) -> socket.socket:

@@ -52,17 +52,18 @@ class DockerExec:
 
     async def started(self) -> None:
         """Wait until it runs; StartFailed with what Docker wrote into the stream when it does not."""
-        pause = 0.002
-        async with asyncio.timeout(START_SECONDS):
-            while True:
-                said = await self._inspect()
-                self._pid = int(said.get("Pid") or 0)
-                if self._pid:
-                    return
-                if not said["Running"] and said.get("ExitCode") is not None:
-                    raise StartFailed("entrypoint", await self._complaint())
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 0.1)
+        pause, loop = 0.002, asyncio.get_running_loop()
+        deadline = loop.time() + START_SECONDS
+        while loop.time() < deadline:
+            said = await self._inspect()
+            self._pid = int(said.get("Pid") or 0)
+            if self._pid:
+                return
+            if not said["Running"] and said.get("ExitCode") is not None:
+                raise StartFailed("entrypoint", await self._complaint())
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 0.1)
+        raise EngineError(f"Docker did not start the command within {START_SECONDS} s")
 
     async def _complaint(self) -> str:
         pieces = []
