@@ -307,6 +307,14 @@ def test_an_image_is_pushed_run_replaced_and_survives_the_server(tmp_path):
         assert call(aws, "f")["cwd"] == "/app"
         assert call(aws, "f:1") == "two"
 
+        aws.update_function_configuration(FunctionName="f", ImageConfig={"Command": ["cloud"]})
+        settled(aws, "f")
+        assert call(aws, "f", "_cumulo/health")["services"][
+            "lambda"
+        ]  # AWS_ENDPOINT_URL leads here from inside
+        aws.update_function_configuration(FunctionName="f", ImageConfig={"Command": ["facts"]})
+        settled(aws, "f")
+
         cloud.kill()
         cloud.start()
         aws = cloud.client("lambda")

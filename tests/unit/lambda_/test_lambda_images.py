@@ -1,5 +1,7 @@
 """Functions whose code is a container image: what clients may ask for, and what they are shown."""
 
+import asyncio
+
 import pytest
 from tests.unit.lambda_.lambda_control_kit import ARN, CALLER, CODE, OTHER_CODE, Cloud, refused, run
 
@@ -517,6 +519,33 @@ def test_a_registry_that_is_away_is_not_the_functions_fault(tmp_path):
             assert (error.code, error.status) == ("ServiceException", 500)
             assert "connection refused" in error.message
             assert (await cloud.config())["State"] == "Active"
+
+    run(main)
+
+
+def test_images_that_take_long_to_pull_do_not_hold_up_zips(tmp_path):
+    async def main():
+        async with ImageCloud(tmp_path / "c") as cloud:
+            gate = asyncio.Event()
+            pull = cloud.engine.pull
+
+            async def slow(reference, **options):
+                await gate.wait()
+                return await pull(reference, **options)
+
+            cloud.engine.pull = slow
+            for number in range(12):
+                await cloud.create(f"image{number}", PackageType="Image")
+            await cloud.create("zip")
+            for _ in range(1000):
+                if (await cloud.config("zip"))["State"] == "Active":
+                    break
+                await asyncio.sleep(0.005)
+            assert (await cloud.config("zip"))["State"] == "Active"
+            assert (await cloud.config("image0"))["State"] == "Pending"
+            gate.set()
+            await cloud.control.settled()
+            assert {(await cloud.config(f"image{n}"))["State"] for n in range(12)} == {"Active"}
 
     run(main)
 

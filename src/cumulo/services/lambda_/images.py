@@ -75,6 +75,8 @@ class FunctionImages:
             found = await self._registry.resolve(caller, uri)
         except AwsError as error:
             raise _refusal(uri, error) from error
+        if not found.digest.startswith("sha256:"):
+            raise errors.invalid(f"Source image {uri} is not valid. Provide a valid source image.")
         known = found.media_type in _MANIFESTS or (found.media_type in _INDEXES and not found.ours)
         if found.media_type and not known:
             raise errors.invalid(

@@ -24,7 +24,7 @@ from cumulo.services.lambda_.registry import Registry
 from cumulo.services.lambda_.states import Outcome
 from cumulo.state.store import StoreError
 
-TRANSITIONS_MAX = 8  # functions at work at the same time
+TRANSITIONS_MAX = 64  # functions at work at the same time; how many are prepared is `Preparation`'s to say
 TIDY_SECONDS = 5.0
 REFUSED_SECONDS = 1.0  # until a transition that the disk refused is tried again
 
@@ -97,8 +97,9 @@ class Transitions:
 
     def release_code(self, version: Version) -> None:
         """A version has other code now, or is gone: let its code go if nothing else refers to it."""
-        self.release({version.code_sha256})
-        if self._images is not None:
+        if not version.from_image:
+            self.release({version.code_sha256})
+        elif self._images is not None:
             self._images.let_go(version, self._clock.monotonic())
 
     def release(self, digests: set[str]) -> None:

@@ -179,6 +179,8 @@ class Lambda:
         """Remove every function of every account."""
         await self.close()
         functions = [function.latest for function in self._registry.everything()]
+        for latest in functions:
+            self._transitions.release_code(latest)
         self._registry.clear()
         self._policies.clear()
         await self._registry.commit()
