@@ -23,7 +23,7 @@ from cumulo.sandbox.contract import ImageRoot, RuntimeHost
 from cumulo.services.lambda_.environment_states import Phase
 from cumulo.services.lambda_.model import IMAGE
 
-ENGINES = os.environ.get("CUMULO_TEST_ENGINES", "local").split(",")
+ENGINES = ["local", *(["docker"] if os.environ.get("DOCKER_HOST") else [])]
 pytestmark = [
     pytest.mark.root,
     pytest.mark.skipif(os.geteuid() != 0, reason="the local engine needs root on Linux"),
