@@ -8,7 +8,7 @@ import sys
 import time
 from urllib.parse import urlsplit
 
-from benchmarks import tools
+from benchmarks import registry, tools
 
 
 class Table:
@@ -113,6 +113,21 @@ def started(argv: list[str], port_variable: str | None, rounds: int = 5) -> tupl
     return sorted(times)[rounds // 2], sorted(sizes)[rounds // 2]
 
 
+def layers(table: Table, ours: str) -> None:
+    """Push and pull of a large layer."""
+    if not registry.available():
+        raise SystemExit("the registry benchmark needs docker-registry: apt-get install docker-registry")
+    tools.client("ecr", ours).create_repository(repositoryName="bench/layers")
+    with registry.peer() as port:
+        mine, theirs = registry.Side(port_of(ours), "bench/layers"), registry.Side(port, "bench/layers")
+        push, their_push, pull, their_pull = registry.compare(mine, theirs)
+    size = registry.LAYER_MB
+    table.row(f"push of {size} MB", f"{push:.2f} s", f"docker-registry {their_push:.2f} s", their_push / push, 1.5,
+              at_least=True)  # fmt: skip
+    table.row(f"pull of {size} MB", f"{pull:.2f} s", f"docker-registry {their_pull:.2f} s", their_pull / pull, 0.9,
+              at_least=True)  # fmt: skip
+
+
 def main() -> int:
     table = Table()
     start(table)
@@ -123,6 +138,7 @@ def main() -> int:
         warm(table, ours)
         load(table, ours, peer)
         cold(table, ours, peer)
+        layers(table, ours)
     if table.failed:
         print(f"missed: {', '.join(table.failed)}")
     return 1 if table.failed else 0

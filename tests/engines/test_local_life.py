@@ -1,13 +1,24 @@
 """Containers on the local engine, for real: their life from created to removed."""
 
 import asyncio
+import json
 import os
 from pathlib import Path
 
 import pytest
 
-from cumulo.engines.engine import Busy, ContainerState, EngineError, ExecSpec, NoSuchPod, StartFailed
+from cumulo.engines.engine import (
+    Busy,
+    ContainerState,
+    EngineError,
+    ExecSpec,
+    Mount,
+    MountKind,
+    NoSuchPod,
+    StartFailed,
+)
 from tests.engines.local_kit import (
+    BUSYBOX,
     RUNTIMES,
     Lab,
     container,
@@ -266,5 +277,65 @@ def test_remove_ends_everything(lab: Lab) -> None:
         assert await engine.pods() == []
         assert lab.leftovers() == []
         await engine.remove("p")
+
+    lab.tell(story)
+
+
+def test_a_log_is_bounded_and_its_reader_misses_nothing(lab: Lab) -> None:
+    async def story(engine):
+        text = "i=0; while [ $i -lt 400 ]; do echo line $i 0123456789012345678901234567890123456789; i=$((i+1)); done"
+        await engine.create(pod("p", script(f"sleep 0.1; {text}; sleep 0.1; {text}", log_bytes_max=40_000)))
+        await engine.start("p", "main")
+        read = [line.text async for line in engine.logs("p", "main", follow=True)]
+        assert len(read) >= 400
+        assert read[-1].startswith(b"line 399 ")
+        assert lab.data.joinpath("pods/p/containers/main/log").stat().st_size <= 40_000 + 200
+        assert (await engine.wait("p", "main")).code == 0
+
+    lab.tell(story)
+
+
+def test_long_and_unended_lines(lab: Lab) -> None:
+    async def story(engine):
+        await engine.create(pod("p", script("head -c 40000 /dev/zero | tr '\\0' x; echo; printf end")))
+        await engine.start("p", "main")
+        await engine.wait("p", "main")
+        lines = [line async for line in engine.logs("p", "main")]
+        assert b"".join(line.text for line in lines) == b"x" * 40_000 + b"end"
+        assert [line.partial for line in lines][-2:] == [False, False]
+        assert max(len(line.text) for line in lines) <= 16 * 1024
+
+    lab.tell(story)
+
+
+def test_after_the_machine_was_restarted_containers_have_ended_and_start_again(lab: Lab) -> None:
+    async def story(engine):
+        await engine.create(pod("p", script("echo run >> /count; cat /count")))
+        await engine.start("p", "main")
+        await engine.wait("p", "main")
+        await engine.close()
+        record = lab.data / "pods/p/containers/main/run.json"
+        run = json.loads(record.read_text())
+        record.write_text(
+            json.dumps(run | {"boot": "an earlier one", "exit": None, "pid": os.getpid(), "born": 1})
+        )
+        (lab.data / "pods/p/containers/main/exits/p.main.1").unlink()
+        engine = await lab.open()
+        end = await engine.wait("p", "main")
+        assert "restarted" in end.error
+        await engine.start("p", "main")
+        assert (await engine.wait("p", "main")).code == 0
+        assert (await output(engine, "p")).split() == ["run", "run", "run"]
+
+    lab.tell(story)
+
+
+def test_nothing_is_mounted_where_the_machine_sees_it(lab: Lab, tmp_path: Path) -> None:
+    async def story(engine):
+        mount = Mount(target="/in", kind=MountKind.BIND, source=str(tmp_path))
+        await engine.create(pod("p", container("main", "sleep", "100", mounts=(mount,))))
+        await engine.start("p", "main")
+        assert str(lab.data) not in Path("/proc/self/mountinfo").read_text()
+        assert engine.images_in_use() == {BUSYBOX}
 
     lab.tell(story)

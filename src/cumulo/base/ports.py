@@ -1,7 +1,7 @@
 """What services need of one another, each as a small Protocol; `app.py` hands the real ones over."""
 
-from collections.abc import Sequence
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -60,6 +60,35 @@ class ObjectReader(Protocol):
         self, caller: Caller, bucket: str, key: str, version: str | None, *, bytes_max: int
     ) -> bytes:
         """The object's bytes.  AwsError NoSuchBucket, NoSuchKey, NoSuchVersion, or EntityTooLarge."""
+        ...
+
+
+class Secrets(Protocol):
+    """Reads secrets of Secrets Manager, wherever its companion lives."""
+
+    async def secret(self, account: str, region: str, secret: str) -> str:
+        """The text of a secret (name or ARN).  AwsError as Secrets Manager says it."""
+        ...
+
+
+class EventBus(Protocol):
+    """The default event bus of EventBridge, wherever its companion lives."""
+
+    async def put(
+        self,
+        account: str,
+        region: str,
+        source: str,
+        detail_type: str,
+        detail: Mapping[str, Any],
+        resources: Sequence[str] = (),
+        *,
+        at: float | None = None,
+    ) -> None:
+        """Deliver one event, which happened at `at` (seconds since the epoch).
+
+        AwsError: with a status of 500 or more it may be tried again, otherwise the event is refused.
+        """
         ...
 
 

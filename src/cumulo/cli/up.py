@@ -98,8 +98,6 @@ def command(*, detach: bool, **options: Any) -> None:
     Each option may also be given as a variable: --data is CUMULO_DATA, and so on.
     """
     settings = Settings(**options)
-    if settings.engine in ("local", "docker"):
-        raise click.UsageError(f"the {settings.engine} engine is not part of this version; use --engine none")
     if settings.data is None and not settings.ephemeral:
         settings = Settings(**{**options, "data": default_data()})
     if detach:
@@ -107,6 +105,7 @@ def command(*, detach: bool, **options: Any) -> None:
         return
     from cumulo.app import serve
     from cumulo.base.lock import Locked
+    from cumulo.engines.engine import EngineError
     from cumulo.sandbox.opening import InstanceRuns
     from cumulo.state.store import StoreError
 
@@ -115,7 +114,7 @@ def command(*, detach: bool, **options: Any) -> None:
         code = serve(settings, lambda cloud: announced.append(announce(cloud)))
     except Locked as error:
         raise click.ClickException(f"{error}: stop it with `cumulo down`, or name another --data") from error
-    except (InstanceRuns, StoreError) as error:
+    except (InstanceRuns, StoreError, EngineError) as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         raise click.ClickException(_why_not(error, settings)) from error

@@ -17,6 +17,7 @@ from cumulo.wire.http import BytesBody, Headers, Request, Response
 
 SMALL_BODY_BYTES_MAX: Final = 64 * 1024
 JOURNAL: Final = "companions.jsonl"
+JOURNAL_FIRST_LINE_BYTES: Final = 64  # its salt
 
 _ACCOUNT: Final = re.compile(r"[0-9]{12}")
 _HEADER_KEY: Final = re.compile(r"Credential=([^/,\s]+)/|AWS ([^:\s]+):")
@@ -54,6 +55,20 @@ class Companions:
     def started(self) -> bool:
         """Whether moto runs."""
         return self._process.running
+
+    def knows(self, service: str) -> bool:
+        """Whether a service may know anything: a real endpoint; or moto, which runs, or once was told something.
+
+        Who only tells it something asks this first, so as not to start moto for nothing.
+        """
+        if service in self._endpoints or self._process.running:
+            return True
+        # A journal that holds more than its first line: moto was told something before the last restart.
+        return (
+            self._journal is not None
+            and self._journal.exists()
+            and self._journal.stat().st_size > JOURNAL_FIRST_LINE_BYTES
+        )
 
     @property
     def pid(self) -> int | None:

@@ -46,7 +46,15 @@ _BY_SERVICE: Mapping[str, Words] = {
     "apigateway": Words(validation="BadRequestException"),
     "apigatewayv2": Words(validation="BadRequestException", malformed="BadRequestException"),
     "batch": Words(validation="ClientException", malformed="ClientException"),
-    "ecr": Words(validation="InvalidParameterException"),
+    "ecr": Words(
+        validation="InvalidParameterException",
+        own={
+            ("repositoryName", r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*"): (
+                "Invalid parameter at 'repositoryName' failed to satisfy constraint: 'must satisfy regular expression "
+                r"'[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*''"
+            )
+        },
+    ),
     "ecs": Words(validation="InvalidParameterException"),
     "lambda": Words(unparsable="InvalidRequestContentException"),
     "lightsail": Words(validation="InvalidInputException"),

@@ -9,6 +9,7 @@ from cumulo.base.errors import AwsError
 from cumulo.wire.answers import BadAnswer, failure, length_said
 from cumulo.wire.body import StreamBody
 from cumulo.wire.http import BodyCutShort, Request, Response
+from cumulo.wire.sendfile import FileBody, Stalled, send_file
 
 if TYPE_CHECKING:
     from cumulo.wire.turns import Turns
@@ -89,7 +90,10 @@ class Exchange:
             self.reply(response)
             return
         try:
-            await self._stream(response, body)
+            if isinstance(body, FileBody):
+                await self._file(response, body)
+            else:
+                await self._stream(response, body)
         except BadAnswer:
             _log.exception("an answer cannot be written", extra={"path": self.request.path})
             if self.sent:
@@ -100,6 +104,8 @@ class Exchange:
             if self.connection.exchange is self:
                 self.connection.abort()
             raise
+        except Stalled:
+            self.connection.abort()
         except Exception:  # noqa: BLE001 - whatever a handler does, the server goes on
             _log.exception("an answer broke off", extra={"path": self.request.path})
             self.connection.abort()
@@ -122,6 +128,29 @@ class Exchange:
         except Exception:  # noqa: BLE001 - whatever a handler does, the server goes on
             _log.exception("a handler failed", extra={"path": self.request.path})
         return failure(500, "InternalFailure", "Internal server error")
+
+    async def _file(self, response: Response, body: FileBody) -> None:
+        connection = self.connection
+        keep_alive = self._stays()
+        head = connection.server.answers.head(response, body.count, self._connection_line(keep_alive))
+        if connection.exchange is not self:
+            return
+        connection.transport.write(head)
+        self.sent = True
+        if body.count and not self.head_only and response.status not in {204, 304}:
+            await connection.emptied()
+            whole = connection.exchange is self and await send_file(
+                connection.transport,
+                body,
+                threads=connection.server.threads,
+                wanted=lambda: connection.exchange is self,
+                stall_seconds_max=connection.server.limits.body_stall_seconds_max,
+            )
+            if not whole:
+                if connection.exchange is self:
+                    connection.abort()
+                return
+        connection.finish(self, response.status, keep_alive)
 
     async def _stream(self, response: Response, pieces: AsyncIterator[bytes]) -> None:
         connection = self.connection

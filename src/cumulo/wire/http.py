@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Protocol
 
+from cumulo.wire.sendfile import FileBody
+
 HeaderList = list[tuple[bytes, bytes]]
 
 
@@ -110,7 +112,7 @@ class Request:
 
 
 class Response:
-    """One HTTP answer: bytes, or an iterator that the server streams.
+    """One HTTP answer: bytes, a part of a file, or an iterator that the server streams.
 
     The server adds Content-Length (or chunked framing), Date and Connection.
     """
@@ -121,7 +123,7 @@ class Response:
         self,
         status: int = 200,
         headers: Iterable[tuple[str, str]] = (),
-        body: bytes | AsyncIterator[bytes] = b"",
+        body: bytes | AsyncIterator[bytes] | FileBody = b"",
     ) -> None:
         self.status = status
         self.headers = list(headers)

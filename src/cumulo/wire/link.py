@@ -91,6 +91,13 @@ class Link(asyncio.Protocol):
             finally:
                 self._drain = None
 
+    async def emptied(self) -> None:
+        """Wait until everything that was written has left."""
+        self.transport.set_write_buffer_limits(high=0)
+        await self.drained()
+        if not self.transport.is_closing():
+            self.transport.set_write_buffer_limits()
+
     def pause_body(self) -> None:
         """Stop reading from the client."""
         if not self._read_paused and not self.ended and self._phase < LINGER:

@@ -11,12 +11,14 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import msgspec
 
 from cumulo.base import limits as house
 from cumulo.base.clock import Clock
+from cumulo.base.threads import surely
 from cumulo.wire.answers import Answers
 from cumulo.wire.body import Budget
 from cumulo.wire.connection import Connection
@@ -24,6 +26,7 @@ from cumulo.wire.head import HeadReader
 from cumulo.wire.http import Handler, Lane, Request
 
 BACKLOG: Final = 2048
+FILE_THREADS: Final = 8  # that send files
 CUT_SECONDS_MAX: Final = 2.0  # what cancelled handlers get to end
 
 OnDone = Callable[[Request, int, float], None]
@@ -105,6 +108,7 @@ class Server:
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
         self._quiet: asyncio.Event | None = None
+        self._pool: ThreadPoolExecutor | None = None
 
     async def listen(self, host: str, port: int) -> int:
         """Serve an address; gives the port, which the system chooses when `port` is 0."""
@@ -155,6 +159,9 @@ class Server:
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
+        if self._pool is not None:
+            self._pool.shutdown(wait=False)
+            self._pool = None
 
     # The connections' side
 
@@ -189,6 +196,13 @@ class Server:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    async def threads(self, work: Callable[[], bool], /) -> bool:
+        """Do something that may block, in a thread.  Who is cancelled meanwhile waits for the thread first."""
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(FILE_THREADS, thread_name_prefix="files")
+        future = asyncio.get_running_loop().run_in_executor(self._pool, work)
+        return await surely(future)
 
     def _set_time(self) -> None:
         self.tick = self.clock.monotonic()

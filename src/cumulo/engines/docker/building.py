@@ -1,8 +1,6 @@
 """Finds the daemon, and builds the engine on it."""
 
 import asyncio
-import os
-from pathlib import Path
 from typing import Any
 
 from cumulo.engines.docker import nearby, pause
@@ -10,26 +8,13 @@ from cumulo.engines.docker.api import Api
 from cumulo.engines.docker.engine import DockerEngine
 from cumulo.engines.docker.images import DockerImages
 from cumulo.engines.docker.making import Maker
+from cumulo.engines.docker.sockets import usual_sockets
 from cumulo.engines.docker.streams import kill_leftover_execs
 from cumulo.engines.engine import ContainerState, EngineError
 from cumulo.engines.images import Platform
 
 PROBE_SECONDS = 5.0
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64", "amd64": "amd64"}
-
-
-def usual_sockets() -> list[Path]:
-    """Where Docker, Podman, Docker Desktop and Colima listen, most usual first."""
-    home = Path.home()
-    runtime = Path(os.environ.get("XDG_RUNTIME_DIR", "/nowhere"))
-    return [
-        Path("/var/run/docker.sock"),
-        runtime / "docker.sock",
-        home / ".docker/run/docker.sock",
-        home / ".colima/default/docker.sock",
-        Path("/run/podman/podman.sock"),
-        runtime / "podman/podman.sock",
-    ]
 
 
 async def open_docker(instance: str, address: str = "") -> DockerEngine:

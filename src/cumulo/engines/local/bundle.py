@@ -55,6 +55,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     architecture  of the image, in OCI's words
     init       path of a small init on the host, when one is wanted
     swap       whether the kernel can bound swap
+    unified    control groups are of version 2: the container sees its own as the root, as with Docker
     pod        limits of the pod as a whole
     """
 
@@ -70,6 +71,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     devices: tuple[Device, ...] = ()
     init: str = ""
     swap: bool = True
+    unified: bool = False
     pod: Limits = Limits()
 
 
@@ -104,7 +106,7 @@ def config(spec: ContainerSpec, around: Surroundings) -> dict[str, Any]:
     """The whole config.json."""
     linux: dict[str, Any] = {
         "cgroupsPath": around.cgroup,
-        "namespaces": _namespaces(around.namespace),
+        "namespaces": _namespaces(around.namespace, unified=around.unified),
         "resources": _resources(spec, around),
         "devices": [_node(device) for device in around.devices],
         "sysctl": dict(spec.sysctls),
@@ -175,9 +177,10 @@ def _sets(capabilities: Collection[str]) -> dict[str, list[str]]:
     return {"bounding": names, "effective": names, "permitted": names}
 
 
-def _namespaces(network: str) -> list[dict[str, str]]:
-    kinds: list[dict[str, str]] = [{"type": kind} for kind in ("pid", "ipc", "uts", "mount")]
-    return [*kinds, {"type": "network", "path": network}] if network else kinds
+def _namespaces(network: str, *, unified: bool) -> list[dict[str, str]]:
+    kinds = [{"type": kind} for kind in ("pid", "ipc", "uts", "mount")]
+    kinds += [{"type": "network", "path": network}] if network else []
+    return [*kinds, {"type": "cgroup"}] if unified else kinds
 
 
 def _system_mounts(spec: ContainerSpec) -> list[dict[str, Any]]:

@@ -45,16 +45,18 @@ from cumulo.engines.local.inside import Inside
 from cumulo.engines.local.live import Live
 from cumulo.engines.local.logs import read_log
 from cumulo.engines.local.needs import Connection, PodNetwork, Wish
+from cumulo.engines.local.places import Places, PodRecord, RunRecord, run_id
 from cumulo.engines.local.preparing import Preparer, find_user, open_binds
 from cumulo.engines.local.processes import is_there, kill, open_process
-from cumulo.engines.local.records import Places, PodRecord, RunRecord, run_id
 from cumulo.engines.local.starting import Starter
 from cumulo.engines.local.sweep import Found
 from cumulo.engines.local.watching import watch
 
 T = TypeVar("T")
 
-_VERB_SECONDS_MAX = 120.0  # of everything that a verb does to a pod
+_VERB_SECONDS_MAX = (
+    300.0  # longer than all that a thread may take for it: what is going on is never let go of
+)
 _MONITOR_SECONDS_MAX = 2.0
 _SETTLE_SECONDS_MAX = 30.0
 
@@ -102,16 +104,22 @@ class LocalEngine:
         connections = await self._network.adopt(wishes)
         for one in found:
             name = one.record.spec.name
-            connection = connections.get(name, Connection())
-            record = one.record
-            if connection != record.connection:
-                record = msgspec.structs.replace(record, connection=connection)
-                hostfiles.write(self._places.pod(name), record.spec, connection)
-                self._places.save_pod(record)
-            live = self._pods[name] = Live(record, one.runs)
+            live = self._pods[name] = Live(one.record, one.runs)
+            connection = connections.get(name)
+            live.cut_off = connection is None
+            if connection is not None:
+                await self._hands.do(self._connect, live, connection)
             for container, run in live.runs.items():
                 if run.exit is None:
                     self._watch(live, container, run)
+
+    def _connect(self, live: Live, connection: Connection) -> None:
+        """The pod has this network from here on."""
+        if connection != live.record.connection:
+            live.record = msgspec.structs.replace(live.record, connection=connection)
+            hostfiles.write(self._places.pod(live.name), live.record.spec, connection)
+            self._places.save_pod(live.record)
+        live.cut_off = False
 
     async def create(self, spec: PodSpec) -> PodStatus:
         """Make a pod, none of its containers started; the one of that name when there is one.  EngineError."""
@@ -129,13 +137,7 @@ class LocalEngine:
             images[one.image] = image
         self._making[spec.name] = spec
         try:
-            connection = await self._network.open(
-                spec.name,
-                spec.network,
-                hostname=hostfiles.hostname(spec),
-                names=spec.names,
-                ports=spec.ports,
-            )
+            connection = await self._open_network(spec)
             record = PodRecord(
                 spec=spec,
                 created_at=self._clock.now(),
@@ -151,6 +153,12 @@ class LocalEngine:
         finally:
             del self._making[spec.name]
         return live.status(self._groups.frozen)
+
+    async def _open_network(self, spec: PodSpec) -> Connection:
+        name = hostfiles.hostname(spec)
+        return await self._network.open(
+            spec.name, spec.network, hostname=name, names=spec.names, ports=spec.ports
+        )
 
     def _make(self, record: PodRecord) -> None:
         spec = record.spec
@@ -188,6 +196,8 @@ class LocalEngine:
         last = live.runs.get(container)
         if last is not None and last.exit is None:
             return live.container_status(container, self._groups.frozen)
+        if live.cut_off:
+            await self._hands.do(self._connect, live, await self._open_network(live.record.spec))
         number = last.number + 1 if last is not None else 1
         binds: dict[str, int] = {}
         try:

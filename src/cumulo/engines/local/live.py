@@ -11,15 +11,20 @@ from cumulo.engines.engine import (
     NoSuchPod,
     PodStatus,
 )
-from cumulo.engines.local.records import PodRecord, RunRecord
+from cumulo.engines.local.places import PodRecord, RunRecord
 
 
 class Live:
-    """A pod that exists.  `watchers` end when the run that they watch has been settled."""
+    """A pod that exists.
+
+    watchers  end when the run that they watch has been settled
+    cut_off   its network could not be had again after a restart
+    """
 
     def __init__(self, record: PodRecord, runs: dict[str, RunRecord] | None = None) -> None:
         self.record = record
         self.runs: dict[str, RunRecord] = dict(runs or {})
+        self.cut_off = False
         self.watchers: dict[str, asyncio.Task[None]] = {}
 
     @property

@@ -16,8 +16,8 @@ from cumulo.engines.local.execs import Execs
 from cumulo.engines.local.groups import open_groups
 from cumulo.engines.local.hands import Hands
 from cumulo.engines.local.needs import LayerStore, PodNetwork
+from cumulo.engines.local.places import Places
 from cumulo.engines.local.preparing import Preparer, machine_of
-from cumulo.engines.local.records import Places
 from cumulo.engines.local.runtime import Runtime, Tools
 from cumulo.engines.local.starting import Starter
 
@@ -52,7 +52,9 @@ async def open_engine(
     try:
         groups = await hands.do(lambda: open_groups(cgroups, instance))
         caller = Runtime(tools, places.runtime, places.sockets, call_seconds_max)
-        machine = await hands.do(lambda: machine_of(_STATUS.read_text(), tools.init, swap=groups.swap))
+        machine = await hands.do(
+            lambda: machine_of(_STATUS.read_text(), tools.init, swap=groups.swap, unified=groups.version == 2)
+        )
         preparer = Preparer(places, layers, machine)
         boot = processes.boot_id()
         starter = Starter(places, caller, groups, preparer, clock, boot)

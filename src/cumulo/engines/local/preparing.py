@@ -16,7 +16,7 @@ from cumulo.engines.local.bundle import Bound, Device, Surroundings
 from cumulo.engines.local.files import write_whole
 from cumulo.engines.local.inside import Inside
 from cumulo.engines.local.needs import LayerStore
-from cumulo.engines.local.records import Places, PodRecord
+from cumulo.engines.local.places import Places, PodRecord
 from cumulo.sandbox import kernel
 
 _DEVICES_MAX = 4096
@@ -28,11 +28,13 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     held  capabilities that root has here
     init  path of a small init that needs no libraries; empty when there is none
     swap  whether the kernel can bound swap
+    unified  control groups are of version 2
     """
 
     held: frozenset[str]
     init: str = ""
     swap: bool = True
+    unified: bool = False
 
 
 class Preparer:
@@ -75,6 +77,7 @@ class Preparer:
             devices=tuple(_devices(spec)),
             init=self._init(spec),
             swap=self._machine.swap,
+            unified=self._machine.unified,
             pod=record.spec.limits,
         )
         write_whole(folder / "config.json", msgspec.json.encode(bundle.config(spec, around)))
@@ -172,11 +175,11 @@ def open_binds(mounts: Sequence[Mount]) -> dict[str, int]:
     return found
 
 
-def machine_of(status: str, init: str, *, swap: bool) -> Machine:
+def machine_of(status: str, init: str, *, swap: bool, unified: bool = False) -> Machine:
     """From the text of /proc/self/status."""
     masks = dict(line.split(":\t", 1) for line in status.splitlines() if line.startswith("Cap"))
     held = int(masks.get("CapBnd", "0"), 16) & int(masks.get("CapEff", "0"), 16)
-    return Machine(held=capabilities.names_of(held), init=init, swap=swap)
+    return Machine(held=capabilities.names_of(held), init=init, swap=swap, unified=unified)
 
 
 def _stage(folder: Path, binds: Mapping[str, int]) -> dict[str, str]:

@@ -31,6 +31,7 @@ class Seen(msgspec.Struct, frozen=True):
 
     probe: Probe
     tools: Tools | None
+    nft: str = ""
 
 
 def look(data: Path, *, cgroups: Path = CGROUPS, search: str = _SEARCH) -> Seen:
@@ -62,9 +63,8 @@ def look(data: Path, *, cgroups: Path = CGROUPS, search: str = _SEARCH) -> Seen:
     )
     detail = init or "containers that want an init cannot be started"
     findings.append(Finding("init", ok=bool(init), detail=detail, fix="" if init else "apt-get install tini"))
-    return Seen(
-        Probe(usable=usable, findings=tuple(findings)), Tools(runtime, conmon, init) if usable else None
-    )
+    tools = Tools(runtime, conmon, init) if usable else None
+    return Seen(Probe(usable=usable, findings=tuple(findings)), tools, nft)
 
 
 def is_static(path: Path) -> bool:
@@ -164,6 +164,7 @@ def trial(runtime: str, data: Path, cgroups: Path = CGROUPS) -> str:
                 if Path(path).is_dir()
             ),
             swap=groups.swap,
+            unified=groups.version == 2,
         )
         (folder / "config.json").write_bytes(msgspec.json.encode(bundle.config(spec, around)))
         argv = [runtime, "--root", str(folder / "states"), "run", "--bundle", str(folder), "trial"]

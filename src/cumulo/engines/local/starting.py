@@ -12,8 +12,8 @@ from cumulo.engines.local import processes
 from cumulo.engines.local.files import delete_folder
 from cumulo.engines.local.groups import Groups
 from cumulo.engines.local.hands import unmount_below
+from cumulo.engines.local.places import Places, PodRecord, RunRecord, run_id
 from cumulo.engines.local.preparing import Preparer
-from cumulo.engines.local.records import Places, PodRecord, RunRecord, run_id
 from cumulo.engines.local.runtime import Runtime, exit_code, read_exit
 
 _UNKNOWN_CODE = 137

@@ -10,7 +10,7 @@ from cumulo.engines.engine import EngineError
 from cumulo.engines.local import processes, volumes
 from cumulo.engines.local.files import delete_folder
 from cumulo.engines.local.groups import Groups
-from cumulo.engines.local.records import Places, PodRecord, RunRecord, run_id
+from cumulo.engines.local.places import Places, PodRecord, RunRecord, run_id
 from cumulo.engines.local.runtime import Runtime
 from cumulo.engines.local.starting import Starter
 

@@ -27,7 +27,8 @@ def look_up(wanted: str, passwd: str, group: str) -> User:
     user = _user(name or "0", passwd)
     if group_name:
         return User(user.uid, _group(group_name, group), (), user.home)
-    names = {fields[0] for fields in _rows(passwd, 7) if _number(fields[2]) == user.uid} | {name}
+    names = {fields[0] for fields in _rows(passwd, 7) if _number(fields[2]) == user.uid}
+    names = (names | {name}) - {""}
     further = sorted(
         {
             gid

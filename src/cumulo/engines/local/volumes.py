@@ -16,7 +16,7 @@ from cumulo.engines.local.inside import Inside
 MAKING = ".new-"
 GONE = ".gone-"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
-_COPY_SECONDS_MAX = 600.0
+_COPY_SECONDS_MAX = 100.0
 
 
 def check_name(name: str) -> None:
@@ -40,7 +40,7 @@ def ensure(folder: Path, inside: Inside, target: str) -> Path:
             finally:
                 os.close(source)
         making.rename(folder)
-    except OSError as error:
+    except (OSError, subprocess.TimeoutExpired) as error:
         delete_folder(making)
         if not folder.is_dir():  # another was quicker
             raise EngineError(f"the volume {folder.name} could not be made: {error}") from error

@@ -5,7 +5,7 @@ import os
 from collections.abc import Awaitable, Callable, Coroutine
 
 from cumulo.engines.local import processes
-from cumulo.engines.local.records import RunRecord
+from cumulo.engines.local.places import RunRecord
 
 _MONITOR_SECONDS_MAX = 15.0
 

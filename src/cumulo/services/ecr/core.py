@@ -73,6 +73,14 @@ class Layers(Protocol):
         """Keep a file (moved, its digest checked) as a layer: for pull-through and imports."""
         ...
 
+    async def remove(self, repository: Repository, digest: str) -> bool:
+        """Show a blob no longer; False when the repository did not.  The caller has checked that no image needs it."""
+        ...
+
+    def forget(self, repository: Repository) -> None:
+        """Drop all layers and uploads of a repository that goes; the caller commits."""
+        ...
+
 
 class Catalog(Protocol):
     """Repositories, images and tags: the one place that changes them.  What is committed when it returns is durable."""

@@ -5,7 +5,8 @@
                                 │              └─ upload: a layer that is still arriving
                                 └─ rules: policies, replication, pull-through cache, templates, settings
 
-Blobs and manifests themselves are files of the content store (`state/content.py`), by digest, shared by all.
+Blobs themselves are files of the content store (`state/content.py`), by digest, shared by all; manifests are rows of
+a table (`manifest_store.py`), written together with their image.
 """
 
 from collections.abc import Mapping
@@ -70,11 +71,11 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Image(msgspec.Struct, frozen=True, kw_only=True):
+class Image(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A manifest (of an image, an index, or an artifact) in a repository.
 
-    digest        of the manifest, which lies in the content store
-    size_bytes    what AWS shows: the compressed layers and the configuration; of an index, its own manifest
+    digest        of the manifest
+    size_bytes    what AWS shows: the compressed layers and the configuration; of an index, its largest image's
     config        digest of the configuration; layers: digests of the layers; children: digests of an index's manifests
     subject       digest of the image that this artifact is about; empty for ordinary images
     artifact_type what kind of artifact; for referrers
@@ -97,7 +98,8 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     annotations: Mapping[str, str] = {}
     pushed_at: float
     pulled_at: float = 0.0
-    archived_at: float = 0.0
+    archived_at: float = 0.0  # when it last was moved to the archive
+    activated_at: float = 0.0  # when it last came back
     status: str = "ACTIVE"  # ARCHIVED, ACTIVATING
 
     @property
@@ -106,7 +108,7 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
         return join_key(self.account, self.region, self.repository, self.digest)
 
 
-class Tag(msgspec.Struct, frozen=True, kw_only=True):
+class Tag(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A name for an image: the store has it by (account, region, repository, tag)."""
 
     tag: str
@@ -114,7 +116,7 @@ class Tag(msgspec.Struct, frozen=True, kw_only=True):
     tagged_at: float
 
 
-class Layer(msgspec.Struct, frozen=True, kw_only=True):
+class Layer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A blob that a repository may show: the store has it by (account, region, repository, digest)."""
 
     account: str

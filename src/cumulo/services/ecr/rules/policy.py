@@ -1,0 +1,214 @@
+"""Registry and repository policies: whether a text is one, and what it allows.  Pure.
+
+Only as much of the policy language as permissions of other accounts need: Effect, Principal, Action, Resource
+(each also with Not), and the conditions on strings and ARNs.  A condition that is not known never grants and
+never stops a denial from counting.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from cumulo.services.ecr.rules.plan import wild
+
+V1_ACTIONS = frozenset({"ecr:ReplicateImage", "ecr:BatchImportUpstreamImage", "ecr:CreateRepository"})
+# An ARN, an account, or the id that stays when a user or role has been deleted.
+_PRINCIPAL = re.compile(r"\*|arn:[^*?]{1,2048}|[0-9]{12}|A(?:ID|RO|GP|NP)A[A-Z0-9]{12,124}")
+_VERSIONS = ("2012-10-17", "2008-10-17")
+_STATEMENT = frozenset(
+    {
+        "Sid",
+        "Effect",
+        "Principal",
+        "NotPrincipal",
+        "Action",
+        "NotAction",
+        "Resource",
+        "NotResource",
+        "Condition",
+    }
+)
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """Who wants to do what to which resource; `context` has the values of condition keys by lower-case name."""
+
+    account: str
+    action: str
+    resource: str
+    principal: str = ""
+    context: Mapping[str, str] = {}
+
+
+def fault(text: str, *, scope: str = "V2", resources: bool = True) -> str:
+    """What is wrong with a policy's text; empty when nothing is.
+
+    `scope` V1 allows only what AWS's first registry policies allowed; `resources`: statements must name some.
+    """
+    try:
+        policy = json.loads(text)
+    except (ValueError, RecursionError):
+        return "it is not JSON"
+    if not isinstance(policy, dict) or not set(policy) <= {"Version", "Id", "Statement"}:
+        return "it is not a policy document"
+    if policy.get("Version", _VERSIONS[0]) not in _VERSIONS:
+        return "its Version is not known"
+    statements = _list(policy.get("Statement"))
+    if not statements:
+        return "it has no Statement"
+    sids = [s["Sid"] for s in statements if isinstance(s, dict) and s.get("Sid")]
+    if len(set(map(str, sids))) != len(sids):
+        return "statement ids must be unique"
+    return next((why for s in statements if (why := _statement_fault(s, scope, resources))), "")
+
+
+def _statement_fault(statement: Any, scope: str, resources: bool) -> str:
+    if not isinstance(statement, dict) or not set(statement) <= _STATEMENT:
+        return "a statement has members that are not known"
+    if statement.get("Effect") not in ("Allow", "Deny"):
+        return "an Effect must be Allow or Deny"
+    if ("Principal" in statement) == ("NotPrincipal" in statement):
+        return "a statement needs a Principal or a NotPrincipal"
+    if ("Resource" in statement) + ("NotResource" in statement) != (1 if resources else 0):
+        return "a statement needs a Resource" if resources else "a repository policy names no Resource"
+    if _principals(statement.get("Principal", statement.get("NotPrincipal"))) is None:
+        return "a principal is not valid"
+    names = _list(statement.get("Resource", statement.get("NotResource", "*")))
+    if not names or not all(isinstance(name, str) and _is_resource(name) for name in names):
+        return "a resource is not valid"
+    conditions = statement.get("Condition", {})
+    if not isinstance(conditions, dict) or not all(isinstance(c, dict) for c in conditions.values()):
+        return "a condition is not valid"
+    return _action_fault(statement, scope)
+
+
+def _action_fault(statement: Mapping[str, Any], scope: str) -> str:
+    if ("Action" in statement) == ("NotAction" in statement):
+        return "a statement needs an Action or a NotAction"
+    actions = _list(statement.get("Action", statement.get("NotAction")))
+    if not actions or not all(isinstance(a, str) and _is_action(a) for a in actions):
+        return "an action is not one of ECR"
+    if scope == "V1" and ("NotAction" in statement or not V1_ACTIONS.issuperset(actions)):
+        return "only the actions of the registry policy scope V1 are allowed"
+    return ""
+
+
+def _is_action(text: str) -> bool:
+    return text == "*" or (text.lower().startswith("ecr:") and len(text) > 4)
+
+
+def _is_resource(text: str) -> bool:
+    return text == "*" or (text.startswith("arn:") and text.count(":") >= 5)
+
+
+def allows(text: str, question: Question) -> bool:
+    """Whether a policy allows what is asked: some statement allows it, and none denies it.
+
+    A text that is no policy allows nothing.
+    """
+    if not text or (fault(text) and fault(text, resources=False)):
+        return False
+    allowed = False
+    for statement in _list(json.loads(text)["Statement"]):
+        if not (_concerns(statement, question) and _conditions_hold(statement, question)):
+            continue
+        if statement["Effect"] == "Deny":
+            return False
+        allowed = True
+    return allowed
+
+
+def _concerns(statement: Mapping[str, Any], question: Question) -> bool:
+    wanted = question.action.lower()
+    actions = _list(statement.get("Action", statement.get("NotAction")))
+    hit = any(_like(str(action).lower(), wanted) for action in actions)
+    if hit == ("NotAction" in statement):
+        return False
+    names = _list(statement.get("Resource", statement.get("NotResource", "*")))
+    hit = any(_like(str(name), question.resource) for name in names)
+    if hit == ("NotResource" in statement):
+        return False
+    principals = _principals(statement.get("Principal", statement.get("NotPrincipal"))) or []
+    hit = any(_is_principal(principal, question) for principal in principals)
+    return hit != ("NotPrincipal" in statement)
+
+
+def _is_principal(principal: str, question: Question) -> bool:
+    """An account's root stands for everybody in the account."""
+    if principal in ("*", question.account) or (question.principal and principal == question.principal):
+        return True
+    parts = principal.split(":")
+    return len(parts) == 6 and parts[4] == question.account and parts[5] == "root"
+
+
+def _principals(value: Any) -> list[str] | None:
+    """The AWS principals of a statement (others are never an account); None when it is none."""
+    if value == "*":
+        return ["*"]
+    if not isinstance(value, dict) or not value:
+        return None
+    if not set(value) <= {"AWS", "Service", "Federated", "CanonicalUser"}:
+        return None
+    for names in value.values():
+        if not _list(names) or not all(isinstance(name, str) and name for name in _list(names)):
+            return None
+    found = _list(value.get("AWS", []))
+    return found if all(_PRINCIPAL.fullmatch(name) for name in found) else None
+
+
+def _conditions_hold(statement: Mapping[str, Any], question: Question) -> bool:
+    denies = statement["Effect"] == "Deny"
+    for operator, wanted in statement.get("Condition", {}).items():
+        for key, values in wanted.items():
+            held = _holds(operator, question.context.get(key.lower()), [str(v) for v in _list(values)])
+            if not (denies if held is None else held):
+                return False
+    return True
+
+
+def _holds(operator: str, value: str | None, wanted: list[str]) -> bool | None:
+    """Whether one condition holds; None when the operator is not known."""
+    name = operator.removesuffix("IfExists")
+    if name == "Null":
+        return (value is None) == (wanted[:1] == ["true"])
+    if name not in _OPERATORS:
+        return None
+    if value is None:
+        return operator != name or "Not" in name
+    hit = any(_OPERATORS[name](pattern, value) for pattern in wanted)
+    return hit != ("Not" in name)
+
+
+def _same(pattern: str, value: str) -> bool:
+    return pattern == value
+
+
+def _same_but_case(pattern: str, value: str) -> bool:
+    return pattern.lower() == value.lower()
+
+
+def _like(pattern: str, value: str) -> bool:
+    return wild(pattern, value, one="?")
+
+
+_OPERATORS = {
+    "StringEquals": _same,
+    "StringNotEquals": _same,
+    "StringEqualsIgnoreCase": _same_but_case,
+    "StringNotEqualsIgnoreCase": _same_but_case,
+    "StringLike": _like,
+    "StringNotLike": _like,
+    "ArnEquals": _like,
+    "ArnLike": _like,
+    "ArnNotEquals": _like,
+    "ArnNotLike": _like,
+}
+
+
+def _list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
