@@ -523,6 +523,31 @@ def test_a_registry_that_is_away_is_not_the_functions_fault(tmp_path):
     run(main)
 
 
+def test_an_engine_that_cannot_be_asked_is_told_and_asked_again(tmp_path):
+    async def main():
+        async with ImageCloud(tmp_path / "c") as cloud:
+            get = cloud.engine.get
+
+            async def broken(name):
+                raise EngineError("the daemon is gone")
+
+            cloud.engine.get = broken
+            shown = await cloud.active_image()
+            assert (shown["State"], shown["StateReasonCode"]) == ("Failed", "InternalError")
+            assert shown["StateReason"] == "The engine cannot be asked for images: the daemon is gone"
+            cloud.engine.get = get
+            await cloud.active_image("g")
+            version = cloud.control.resolve(CALLER, "g", None).version
+            cloud.engine.get = broken
+            error = await refused(cloud.control.ready(version))
+            assert (error.code, error.status) == ("ServiceException", 500)
+            cloud.engine.get = get
+            assert (await cloud.control.ready(version)).argv == ("/run", "app.handler")
+            assert (await cloud.config("g"))["State"] == "Active"
+
+    run(main)
+
+
 def test_images_that_take_long_to_pull_do_not_hold_up_zips(tmp_path):
     async def main():
         async with ImageCloud(tmp_path / "c") as cloud:
