@@ -548,6 +548,54 @@ def test_an_engine_that_cannot_be_asked_is_told_and_asked_again(tmp_path):
     run(main)
 
 
+def test_an_image_that_arrives_after_its_function_was_deleted_goes_too(tmp_path):
+    async def main():
+        async with ImageCloud(tmp_path / "c") as cloud:
+            gate = asyncio.Event()
+            pull = cloud.engine.pull
+
+            async def slow(reference, **options):
+                await gate.wait()
+                return await pull(reference, **options)
+
+            cloud.engine.pull = slow
+            await cloud.create(PackageType="Image")
+            await asyncio.sleep(0.01)
+            await cloud.call("DeleteFunction", FunctionName="f")
+            cloud.clock.advance(60)
+            await cloud.control._transitions.remove_unused_images()
+            gate.set()
+            await cloud.control.settled()
+            assert len(cloud.engine.here) == 1
+            cloud.clock.advance(60)
+            assert await cloud.control._transitions.remove_unused_images() == 1
+            assert cloud.engine.here == {}
+
+    run(main)
+
+
+def test_a_pull_that_a_restart_interrupted_is_done_again(tmp_path):
+    async def main():
+        async with ImageCloud(tmp_path / "c") as cloud:
+
+            async def never(reference, **options):
+                await asyncio.Event().wait()
+
+            cloud.engine.pull = never
+            await cloud.create(PackageType="Image")
+            await asyncio.sleep(0.01)
+            assert (await cloud.config())["State"] == "Pending"
+        async with ImageCloud(tmp_path / "c") as cloud:
+            cloud.registry.tags[APP] = "e" * 64  # the tag has moved meanwhile; the digest counts
+            cloud.registry.tags["old"] = "a" * 64
+            await cloud.control.settled()
+            shown = await cloud.config()
+            assert (shown["State"], shown["CodeSha256"]) == ("Active", "a" * 64)
+            assert [reference for reference, _ in cloud.engine.pulled] == [f"{HOST}/app@sha256:{'a' * 64}"]
+
+    run(main)
+
+
 def test_images_that_take_long_to_pull_do_not_hold_up_zips(tmp_path):
     async def main():
         async with ImageCloud(tmp_path / "c") as cloud:

@@ -176,6 +176,8 @@ class Transitions:
             outcome = await self._prepared(version)
             self._settle(target, version, outcome)
             await self._registry.commit()
+            if not self._lives(target, version):  # deleted or overtaken: what was made for it may go
+                self.drop(version)
 
     async def _prepared(self, version: Version) -> Outcome:
         try:
@@ -186,6 +188,13 @@ class Transitions:
             log.exception("a preparation failed", function=version.name)
             return Outcome(reason=f"The function could not be prepared: {error}", reason_code="InternalError")
         return Outcome(version_arn=host.version_arn.replace("{region}", version.region))
+
+    def _lives(self, target: Target, version: Version) -> bool:
+        function = self._registry.find(target)
+        if function is None:
+            return False
+        versions = [function.latest, function.serving, self._registry.find_version(target, version.version)]
+        return any(one is not None and one.generation == version.generation for one in versions)
 
     def _settle(self, target: Target, version: Version, outcome: Outcome) -> None:
         """Save what became of a version, unless it was deleted or overtaken meanwhile."""
