@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.image_kit import BUSYBOX, function_image, push, save
-from tests.support import ROLE, Process, call, until
+from tests.support import ROLE, Process, call, create, deploy, until
 from tests.unit.lambda_dp.dp_cloud import DataPlane
 
 from cumulo.engines.engine import ContainerState, EngineError
@@ -23,7 +23,7 @@ from cumulo.sandbox.contract import ImageRoot, RuntimeHost
 from cumulo.services.lambda_.environment_states import Phase
 from cumulo.services.lambda_.model import IMAGE
 
-ENGINES = os.environ.get("CUMULO_TEST_ENGINES", "local").split(",")
+ENGINES = ["local", *(["docker"] if os.environ.get("DOCKER_HOST") else [])]
 pytestmark = [
     pytest.mark.root,
     pytest.mark.skipif(os.geteuid() != 0, reason="the local engine needs root on Linux"),
@@ -244,8 +244,8 @@ def test_what_a_killed_server_left_is_gone_after_the_next_start(kind, tmp_path):
 
 
 @contextlib.contextmanager
-def a_cloud(folder: Path) -> Iterator[Process]:
-    cloud = Process(folder / "data", "--engine", "local")
+def a_cloud(folder: Path, *options: str) -> Iterator[Process]:
+    cloud = Process(folder / "data", "--engine", "local", *options)
     try:
         try:
             cloud.start()
@@ -307,6 +307,14 @@ def test_an_image_is_pushed_run_replaced_and_survives_the_server(tmp_path):
         assert call(aws, "f")["cwd"] == "/app"
         assert call(aws, "f:1") == "two"
 
+        aws.update_function_configuration(FunctionName="f", ImageConfig={"Command": ["cloud"]})
+        settled(aws, "f")
+        assert call(aws, "f", "_cumulo/health")["services"][
+            "lambda"
+        ]  # AWS_ENDPOINT_URL leads here from inside
+        aws.update_function_configuration(FunctionName="f", ImageConfig={"Command": ["facts"]})
+        settled(aws, "f")
+
         cloud.kill()
         cloud.start()
         aws = cloud.client("lambda")
@@ -319,6 +327,20 @@ def test_an_image_is_pushed_run_replaced_and_survives_the_server(tmp_path):
         assert "event null" in text
         assert "REPORT RequestId" in text
         aws.delete_function(FunctionName="f")
+
+
+def test_a_runtime_that_the_machine_lacks_is_an_image_that_was_configured(tmp_path):
+    image = "000000000000.dkr.ecr.us-east-1.localhost/app:ruby"
+    with a_cloud(tmp_path, "--runtime-images", f"ruby3.3={image}") as cloud:
+        aws = cloud.client("lambda")
+        settings: dict[str, Any] = {"Runtime": "ruby3.3", "Handler": "task"}
+        create(aws, "early", {"app.txt": "x"}, **settings)
+        shown = settled(aws, "early")["Configuration"]
+        assert (shown["State"], shown["StateReasonCode"]) == ("Failed", "InvalidRuntime")
+        assert image in shown["StateReason"]
+        pushed(cloud, "ruby", function_image(cwd="/var/task"))
+        deploy(aws, "ruby", {"app.txt": "from the zip"}, **settings)
+        assert call(aws, "ruby") == ["from the zip", "/var/task", "/var/task", "no"]
 
 
 def test_an_image_that_is_not_there_is_refused_at_once(tmp_path):

@@ -652,3 +652,73 @@ def test_many_calls_at_once_get_a_container_each(tmp_path):
         assert [json.loads(answer.payload)["event"] for answer in answers] == list(range(8))
 
     with_images(tmp_path, story)
+
+
+# -- engines that fail -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["create", "listen_inside", "start"])
+@pytest.mark.parametrize("after", [False, True])
+def test_an_engine_that_fails_half_way_leaves_nothing(tmp_path, verb, after):
+    async def story(lab):
+        real = getattr(lab.engine, verb)
+
+        async def broken(*arguments, **options):
+            if after:  # it did what it was asked for, and could not say so
+                left = await real(*arguments, **options)
+                if verb == "listen_inside":
+                    left.close()
+            raise EngineError("the daemon is gone")
+
+        before = fds()
+        setattr(lab.engine, verb, broken)
+        with pytest.raises(StartError, match="the daemon is gone") as caught:
+            await lab.launcher.start(lab.spec("hang"))
+        assert caught.value.kind == "Sandbox.Failed"
+        assert await lab.pods() == {}
+        assert fds() == before
+        setattr(lab.engine, verb, real)
+        sandbox = await lab.launcher.start(lab.spec("exits", "0"))  # and goes on when the engine does
+        assert await sandbox.wait() == Exit()
+
+    in_lab(tmp_path, story)
+
+
+def test_an_engine_that_does_not_tell_how_a_container_ended_has_killed_it(tmp_path):
+    async def story(lab):
+        async def lost(pod, container):
+            await asyncio.sleep(0)
+            raise EngineError("the daemon is gone")
+
+        lab.engine.wait = lost
+        sandbox = await lab.launcher.start(lab.spec("hang"))
+        assert (await asyncio.wait_for(sandbox.wait(), 5)).signal == 9
+        await sandbox.close()
+
+    in_lab(tmp_path, story)
+
+
+def test_a_closed_launcher_starts_nothing(tmp_path):
+    async def story(lab):
+        await lab.launcher.start(lab.spec("hang"))
+        await lab.launcher.close()
+        assert await lab.pods() == {}
+        with pytest.raises(StartError, match="closed"):
+            await lab.launcher.start(lab.spec("hang", name="fn-2"))
+
+    in_lab(tmp_path, story)
+
+
+def test_what_a_container_printed_before_it_failed_explains_why(tmp_path):
+    async def main():
+        spec = Lab(tmp_path).spec("/nothing")
+        printed = "executable file `/nothing` not found in $PATH: No such file or directory\n"
+        told = explain(spec, StartFailed("engine", "the monitor said nothing"), printed)
+        assert (told.kind, str(told)) == (
+            "Runtime.InvalidEntrypoint",
+            "fork/exec /nothing: no such file or directory",
+        )
+        told = explain(spec, StartFailed("engine", "no monitor"), "something else\n")
+        assert (told.kind, str(told)) == ("Sandbox.Failed", "no monitor: something else")
+
+    asyncio.run(main())

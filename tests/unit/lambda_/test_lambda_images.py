@@ -1,5 +1,7 @@
 """Functions whose code is a container image: what clients may ask for, and what they are shown."""
 
+import asyncio
+
 import pytest
 from tests.unit.lambda_.lambda_control_kit import ARN, CALLER, CODE, OTHER_CODE, Cloud, refused, run
 
@@ -517,6 +519,106 @@ def test_a_registry_that_is_away_is_not_the_functions_fault(tmp_path):
             assert (error.code, error.status) == ("ServiceException", 500)
             assert "connection refused" in error.message
             assert (await cloud.config())["State"] == "Active"
+
+    run(main)
+
+
+def test_an_engine_that_cannot_be_asked_is_told_and_asked_again(tmp_path):
+    async def main():
+        async with ImageCloud(tmp_path / "c") as cloud:
+            get = cloud.engine.get
+
+            async def broken(name):
+                raise EngineError("the daemon is gone")
+
+            cloud.engine.get = broken
+            shown = await cloud.active_image()
+            assert (shown["State"], shown["StateReasonCode"]) == ("Failed", "InternalError")
+            assert shown["StateReason"] == "The engine cannot be asked for images: the daemon is gone"
+            cloud.engine.get = get
+            await cloud.active_image("g")
+            version = cloud.control.resolve(CALLER, "g", None).version
+            cloud.engine.get = broken
+            error = await refused(cloud.control.ready(version))
+            assert (error.code, error.status) == ("ServiceException", 500)
+            cloud.engine.get = get
+            assert (await cloud.control.ready(version)).argv == ("/run", "app.handler")
+            assert (await cloud.config("g"))["State"] == "Active"
+
+    run(main)
+
+
+def test_an_image_that_arrives_after_its_function_was_deleted_goes_too(tmp_path):
+    async def main():
+        async with ImageCloud(tmp_path / "c") as cloud:
+            gate = asyncio.Event()
+            pull = cloud.engine.pull
+
+            async def slow(reference, **options):
+                await gate.wait()
+                return await pull(reference, **options)
+
+            cloud.engine.pull = slow
+            await cloud.create(PackageType="Image")
+            await asyncio.sleep(0.01)
+            await cloud.call("DeleteFunction", FunctionName="f")
+            cloud.clock.advance(60)
+            await cloud.control._transitions.remove_unused_images()
+            gate.set()
+            await cloud.control.settled()
+            assert len(cloud.engine.here) == 1
+            cloud.clock.advance(60)
+            assert await cloud.control._transitions.remove_unused_images() == 1
+            assert cloud.engine.here == {}
+
+    run(main)
+
+
+def test_a_pull_that_a_restart_interrupted_is_done_again(tmp_path):
+    async def main():
+        async with ImageCloud(tmp_path / "c") as cloud:
+
+            async def never(reference, **options):
+                await asyncio.Event().wait()
+
+            cloud.engine.pull = never
+            await cloud.create(PackageType="Image")
+            await asyncio.sleep(0.01)
+            assert (await cloud.config())["State"] == "Pending"
+        async with ImageCloud(tmp_path / "c") as cloud:
+            cloud.registry.tags[APP] = "e" * 64  # the tag has moved meanwhile; the digest counts
+            cloud.registry.tags["old"] = "a" * 64
+            await cloud.control.settled()
+            shown = await cloud.config()
+            assert (shown["State"], shown["CodeSha256"]) == ("Active", "a" * 64)
+            assert [reference for reference, _ in cloud.engine.pulled] == [f"{HOST}/app@sha256:{'a' * 64}"]
+
+    run(main)
+
+
+def test_images_that_take_long_to_pull_do_not_hold_up_zips(tmp_path):
+    async def main():
+        async with ImageCloud(tmp_path / "c") as cloud:
+            gate = asyncio.Event()
+            pull = cloud.engine.pull
+
+            async def slow(reference, **options):
+                await gate.wait()
+                return await pull(reference, **options)
+
+            cloud.engine.pull = slow
+            for number in range(12):
+                await cloud.create(f"image{number}", PackageType="Image")
+            await cloud.create("zip")
+            for _ in range(1000):
+                if (await cloud.config("zip"))["State"] == "Active":
+                    break
+                await asyncio.sleep(0.005)
+            assert (await cloud.config("zip"))["State"] == "Active"
+            assert (await cloud.config("image0"))["State"] == "Pending"
+            gate.set()
+            await cloud.control.settled()
+            assert {(await cloud.config(f"image{n}"))["State"] for n in range(12)} == {"Active"}
 
     run(main)
 

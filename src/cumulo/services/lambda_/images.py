@@ -75,6 +75,8 @@ class FunctionImages:
             found = await self._registry.resolve(caller, uri)
         except AwsError as error:
             raise _refusal(uri, error) from error
+        if not found.digest.startswith("sha256:"):
+            raise errors.invalid(f"Source image {uri} is not valid. Provide a valid source image.")
         known = found.media_type in _MANIFESTS or (found.media_type in _INDEXES and not found.ours)
         if found.media_type and not known:
             raise errors.invalid(
@@ -93,7 +95,7 @@ class FunctionImages:
         code = version.image
         assert code is not None, "a function from an image has one"
         wanted = Platform(code.architecture or _OCI.get(version.architecture, version.architecture))
-        image = await self._images.get(code.reference)
+        image = await self._known(code.reference)
         if image is None:
             caller = Caller(account=version.account, region=version.region)
             found = await self._again(caller, code.resolved_uri)
@@ -119,7 +121,10 @@ class FunctionImages:
 
     async def has(self, image: str) -> bool:
         """Whether the engine still has an image, by id."""
-        return await self._images.get(image) is not None
+        try:
+            return await self._images.get(image) is not None
+        except EngineError:
+            return False  # whoever asks for it again will hear why
 
     def has_runtime(self, runtime: str) -> bool:
         """Whether an image is configured for this runtime."""
@@ -135,7 +140,7 @@ class FunctionImages:
             found = await self._registry.resolve(caller, uri)
             image = await self._pull(found.reference, wanted, found.source)
         except (AwsError, ImageUnusable) as error:
-            image = await self._images.get(uri)  # without its registry, what was pulled before still serves
+            image = await self._known(uri)  # without its registry, what was pulled before still serves
             if image is None:
                 said = error.message if isinstance(error, AwsError) else error.reason
                 raise ImageUnusable(
@@ -191,6 +196,12 @@ class FunctionImages:
             raise ImageUnusable(
                 "InternalError", f"The image {uri} could not be found: {error.message}"
             ) from error
+
+    async def _known(self, reference: str) -> Image | None:
+        try:
+            return await self._images.get(reference)
+        except EngineError as error:
+            raise ImageUnusable("InternalError", f"The engine cannot be asked for images: {error}") from error
 
     async def _pull(self, reference: str, platform: Platform, source: Source | None) -> Image:
         try:

@@ -17,6 +17,7 @@ from cumulo.services.lambda_.quotas import UNZIPPED_BYTES_MAX, ZIP_BYTES_MAX
 from cumulo.services.lambda_.run import Transitions
 from cumulo.wire.service import Values
 
+NO_ENGINE = "container images need an engine, and none runs here (`cumulo doctor` names what to install)"
 _OBJECT = ("S3Bucket", "S3Key", "S3ObjectVersion")
 
 
@@ -36,20 +37,18 @@ class Intake:
         objects: ObjectReader,
         transitions: Transitions,
         images: FunctionImages | None = None,
+        why_no_images: str = NO_ENGINE,
     ) -> None:
         self._code = code
         self._objects = objects
         self._transitions = transitions
         self._images = images
+        self._why_no_images = why_no_images
 
     def check(self, operation: str, package_type: str) -> None:
         """Say what is missing when images cannot be run here."""
         if package_type == IMAGE and self._images is None:
-            raise not_implemented(
-                "lambda",
-                f"{operation} with PackageType Image",
-                "container images need an engine, and none runs here (`cumulo doctor` names what to install)",
-            )
+            raise not_implemented("lambda", f"{operation} with PackageType Image", self._why_no_images)
 
     @asynccontextmanager
     async def take(

@@ -16,6 +16,7 @@ from cumulo.services.lambda_.sandbox_env import early
 from cumulo.services.lambda_.zips import ZipRefused
 
 PREPARATIONS_MAX = 4  # at the same time; each may install packages
+PULLS_MAX = 4  # of images, which may take minutes: nobody else waits for them
 REMEMBERED_MAX = 10_000
 _ARM_MACHINES = frozenset({"aarch64", "arm64"})
 
@@ -53,6 +54,7 @@ class Preparation:
         self._hosts: dict[str, RuntimeHost] = {}
         self._running: dict[str, asyncio.Task[RuntimeHost]] = {}
         self._slots = asyncio.Semaphore(PREPARATIONS_MAX)
+        self._pulls = asyncio.Semaphore(PULLS_MAX)
 
     def host_of(self, version: Version) -> RuntimeHost | None:
         """How this machine runs the version, when that is known already."""
@@ -118,7 +120,7 @@ class Preparation:
             task.exception()  # looked at, in case nobody waits for it any more
 
     async def _prepare(self, version: Version) -> RuntimeHost:
-        async with self._slots:
+        async with self._pulls if version.from_image else self._slots:
             try:
                 host = await self._found(version)
             except ImageUnusable as error:

@@ -24,7 +24,7 @@ from cumulo.services.lambda_.registry import Registry
 from cumulo.services.lambda_.states import Outcome
 from cumulo.state.store import StoreError
 
-TRANSITIONS_MAX = 8  # functions at work at the same time
+TRANSITIONS_MAX = 64  # functions at work at the same time; how many are prepared is `Preparation`'s to say
 TIDY_SECONDS = 5.0
 REFUSED_SECONDS = 1.0  # until a transition that the disk refused is tried again
 
@@ -97,8 +97,9 @@ class Transitions:
 
     def release_code(self, version: Version) -> None:
         """A version has other code now, or is gone: let its code go if nothing else refers to it."""
-        self.release({version.code_sha256})
-        if self._images is not None:
+        if not version.from_image:
+            self.release({version.code_sha256})
+        elif self._images is not None:
             self._images.let_go(version, self._clock.monotonic())
 
     def release(self, digests: set[str]) -> None:
@@ -175,6 +176,8 @@ class Transitions:
             outcome = await self._prepared(version)
             self._settle(target, version, outcome)
             await self._registry.commit()
+            if not self._lives(target, version):  # deleted or overtaken: what was made for it may go
+                self.drop(version)
 
     async def _prepared(self, version: Version) -> Outcome:
         try:
@@ -185,6 +188,13 @@ class Transitions:
             log.exception("a preparation failed", function=version.name)
             return Outcome(reason=f"The function could not be prepared: {error}", reason_code="InternalError")
         return Outcome(version_arn=host.version_arn.replace("{region}", version.region))
+
+    def _lives(self, target: Target, version: Version) -> bool:
+        function = self._registry.find(target)
+        if function is None:
+            return False
+        versions = [function.latest, function.serving, self._registry.find_version(target, version.version)]
+        return any(one is not None and one.generation == version.generation for one in versions)
 
     def _settle(self, target: Target, version: Version, outcome: Outcome) -> None:
         """Save what became of a version, unless it was deleted or overtaken meanwhile."""
