@@ -16,6 +16,7 @@ demo: setup  ## start a cloud, deploy an application, call it, show its logs and
 	$(BIN)/python scripts/demo.py
 
 test: setup check  ## everything that this machine can run
+	scripts/test-tools
 	$(BIN)/python -m pytest
 
 check: setup  ## style, types, import rules
@@ -25,6 +26,7 @@ check: setup  ## style, types, import rules
 	$(BIN)/lint-imports
 
 bench: setup  ## the budgets, each measured against a floor or a peer in the same run
+	scripts/test-tools
 	$(BIN)/python -m benchmarks
 
 up: setup

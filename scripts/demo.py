@@ -1,11 +1,13 @@
 """`make demo`: a cloud on a free port, a small application deployed, called, its logs read and its bill shown."""
 
+import hashlib
 import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 import zipfile
@@ -15,7 +17,9 @@ import boto3
 
 ROOT = Path(__file__).resolve().parent.parent
 SHOP = ROOT / "examples" / "shop"
+BUSYBOX = next((path for path in map(Path, ("/bin/busybox", "/usr/bin/busybox")) if path.exists()), None)
 CUMULO = Path(sys.executable).parent / "cumulo"
+MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 ROLE = "arn:aws:iam::000000000000:role/shop"
 
 
@@ -96,6 +100,54 @@ def tour(endpoint: str) -> None:
         say(f"  {event['message'].rstrip()}")
 
 
+def image(path: Path) -> None:
+    """Write the smallest image there is: a busybox from scratch, as `docker save` would."""
+    layer, config = io.BytesIO(), {"architecture": MACHINES[os.uname().machine], "os": "linux"}
+    with tarfile.open(fileobj=layer, mode="w") as tar:
+        tar.add(BUSYBOX, "bin/busybox")
+        for word in ("sh", "ls", "id", "uname", "cat"):
+            link = tarfile.TarInfo(f"bin/{word}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            tar.addfile(link)
+    diff_id = f"sha256:{hashlib.sha256(layer.getvalue()).hexdigest()}"
+    config |= {
+        "rootfs": {"type": "layers", "diff_ids": [diff_id]},
+        "config": {"Cmd": ["sh"], "Env": ["PATH=/bin"]},
+    }
+    manifest = [{"Config": "config.json", "RepoTags": ["tools/busybox:1"], "Layers": ["layer.tar"]}]
+    parts = {"layer.tar": layer.getvalue(), "config.json": config, "manifest.json": manifest}
+    with tarfile.open(path, "w") as archive:
+        for name, part in parts.items():
+            data = part if isinstance(part, bytes) else json.dumps(part).encode()
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+
+
+def containers(endpoint: str, folder: Path) -> None:
+    """Put an image into ECR, and run it with a limit; its exit code is ours."""
+    say("\nA container (cumulo image import, list, run)")
+    if BUSYBOX is None or os.uname().machine not in MACHINES:
+        say("  left out (there is no static busybox on this machine)")
+        return
+    image(folder / "busybox.tar")
+
+    def cumulo(*words: str, code: int = 0) -> None:
+        env = {**os.environ, "CUMULO_ENDPOINT": endpoint}
+        began = time.perf_counter()
+        done = subprocess.run([CUMULO, "image", *words], env=env, capture_output=True, text=True, check=False)
+        took = (time.perf_counter() - began) * 1000
+        say(f"  $ cumulo image {' '.join(words[:2])} ... {took:.0f} ms, exit code {done.returncode}")
+        for line in (done.stdout + done.stderr).splitlines():
+            say(f"    {line}")
+        if "runs no containers" not in done.stderr:
+            assert done.returncode == code, f"cumulo image {' '.join(words)}"
+
+    cumulo("import", str(folder / "busybox.tar"))
+    cumulo("list")
+    cumulo("run", "--memory", "64", "tools/busybox:1", "sh", "-c", "id; uname -sm; exit 7", code=7)
+
+
 def main() -> None:
     """Start, tour, bill, stop."""
     with tempfile.TemporaryDirectory(prefix="cumulo-demo-") as folder:
@@ -116,6 +168,7 @@ def main() -> None:
                 sys.exit(f"the cloud did not start:\n{log.read_text()}")
             say(f"A cloud at {endpoint}, ready in {time.perf_counter() - began:.2f} s")
             tour(endpoint)
+            containers(endpoint, Path(folder))
             say("\nWhat AWS would charge (cumulo bill --explain)")
             subprocess.run(
                 [CUMULO, "bill", "--explain", "--endpoint", endpoint], check=True, env={**os.environ}

@@ -21,7 +21,9 @@ from typing import Any
 import zstandard
 
 from cumulo.base.clock import SystemClock
+from cumulo.engines.oci.refusals import Bounds
 from cumulo.engines.oci.store import ImageStore
+from cumulo.engines.oci.unpacking import Unpacked, unpack
 from tests.support import until
 
 PASSWORD_LINE = "user:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n"  # of "secret"
@@ -50,9 +52,9 @@ def hard_link(name: str, target: str) -> Member:
     return member(name, type=tarfile.LNKTYPE, linkname=target)
 
 
-def tarred(*members: Member, format: int = tarfile.PAX_FORMAT) -> bytes:
+def tarred(*members: Member, kind: int = tarfile.PAX_FORMAT) -> bytes:
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=format) as archive:
+    with tarfile.open(fileobj=buffer, mode="w", format=kind) as archive:
         for info, content in members:
             archive.addfile(info, io.BytesIO(content))
     return buffer.getvalue()
@@ -240,3 +242,31 @@ def skopeo(*arguments: str) -> None:
         ["skopeo", "--insecure-policy", *arguments], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def unpacked(target: Path, layer: bytes, *, packing: str = "", bounds: Bounds | None = None) -> Unpacked:
+    """Unpack a layer into a new folder, by the process that does it in earnest."""
+    target.mkdir(mode=0o755)
+    packed = PACKERS[packing](layer)
+    return unpacked_bytes(target, packed, diff_id=digest_of(layer), bounds=bounds)
+
+
+def unpacked_bytes(
+    target: Path, packed: bytes, *, diff_id: str, digest: str = "", bounds: Bounds | None = None
+) -> Unpacked:
+    """Unpack what is claimed to be a layer, as a stream of pieces."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for at in range(0, len(packed), 65536):
+            yield packed[at : at + 65536]
+
+    return asyncio.run(
+        unpack(
+            target,
+            diff_id,
+            pieces(),
+            bounds or Bounds(),
+            digest=digest or digest_of(packed),
+            packed_size=len(packed),
+        )
+    )

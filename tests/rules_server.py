@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
+
 from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError
 from cumulo.base.ids import Ids
@@ -19,6 +21,7 @@ from cumulo.engines.oci.registry import Registry as OtherRegistry
 from cumulo.services.ecr.layer_upkeep import needed_by
 from cumulo.services.ecr.registry.access import Access, anybody
 from cumulo.services.ecr.registry.registry import Registry
+from cumulo.services.ecr.rules.model import Cached
 from cumulo.services.ecr.rules.service import Rules
 from tests.registry_kit import ACCOUNT, REGION, App, RegistryProcess
 
@@ -61,7 +64,15 @@ class RulesApp(App):
             sources=self.layers.sources,
             missing=self.rules.missing,
             on_push=self.rules.on_push,
+            mounts=self.rules.blob_mounting,
         )
+
+    async def age(self):
+        """Let a day pass since the cache last compared its tags."""
+        cached = self.store.table("ecr_cached", Cached)
+        for key, found in cached.items():
+            cached.put(key, msgspec.structs.replace(found, checked_at=found.checked_at - 90_000))
+        return len(cached)
 
     async def call(self, operation: str, values: str = "{}", account: str = ACCOUNT, region: str = REGION):
         caller = Caller(account=account, region=region)

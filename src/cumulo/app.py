@@ -27,7 +27,16 @@ from cumulo.base.lock import FolderLock
 from cumulo.base.log import Log
 from cumulo.companions.companions import Companions
 from cumulo.companions.ec2 import SubnetReader
+from cumulo.companions.events import EventBridge
 from cumulo.companions.s3 import S3Reader
+from cumulo.companions.secrets import SecretReader
+from cumulo.containers import Containers
+from cumulo.engines.engine import EngineError
+from cumulo.engines.functions.launcher import RoutingLauncher
+from cumulo.engines.images import Image
+from cumulo.engines.one_shot import OneShots
+from cumulo.engines.opening import open_and_explain
+from cumulo.engines.slot import EngineSlot, LateImages, LateLauncher, plausible
 from cumulo.meter.meter import Meter
 from cumulo.meter.pricebook import PriceBooks
 from cumulo.meter.views import BillPage
@@ -35,9 +44,11 @@ from cumulo.pages import Counters, Pages, answer
 from cumulo.sandbox.contract import Launcher
 from cumulo.sandbox.opening import open_launcher
 from cumulo.sandbox.runtimes.host import HostRuntimes
+from cumulo.services.ecr.house import EcrHouse, Place
 from cumulo.services.lambda_.endings import Endings
 from cumulo.services.lambda_.events import EventQueue
 from cumulo.services.lambda_.fleet import EnvironmentFleet, FleetLimits
+from cumulo.services.lambda_.images import FunctionImages
 from cumulo.services.lambda_.invoke import FunctionCaller, Invoke, Tracer
 from cumulo.services.lambda_.lane import InvokeLane
 from cumulo.services.lambda_.service import Lambda
@@ -87,11 +98,16 @@ class Cloud:
         self.endpoint = f"http://{_spelled(self.settings.host)}:{self.port}"
         self._launcher = await self._open_launcher()
         self._build_services()
+        if self.settings.engine in ("local", "docker"):
+            await self._slot.get()  # who names one wants to hear now that it cannot run
         replayed = self.journal.replay()
         await self.journal.fold()
+        await self.ecr.start()
         await self.lambda_.start()
         self._own("journal", self.journal.run())
         self._own("logs", self.logs.run())
+        self._own("ecr", self.ecr.run())
+        self._own("engine", self._take_up())
         self._own("fleet", self.fleet.run())
         self._own("events", self.events.run())
         self._server.handler = self.pages
@@ -111,9 +127,13 @@ class Cloud:
             last.push_async_callback(self.journal.close)
             last.push_async_callback(self._cancel, "journal")
             last.push_async_callback(self._cancel, "logs")
+            last.push_async_callback(self.ecr.close)
+            last.push_async_callback(self._cancel, "ecr")
             last.push_async_callback(self.companions.close)
             last.push_async_callback(self.lambda_.close)
+            last.push_async_callback(self._slot.close)
             last.push_async_callback(self._launcher.close)
+            last.push_async_callback(self._cancel, "engine")
             last.push_async_callback(self._cancel, "fleet")
             last.push_async_callback(self.fleet.close)
             last.push_async_callback(self._cancel, "events")
@@ -128,6 +148,7 @@ class Cloud:
         await self._cancel("events")
         try:
             await self.lambda_.reset()
+            await self.ecr.reset()
             await self.logs.reset()
             await self.journal.fold()
             await self.meter.reset()
@@ -153,18 +174,29 @@ class Cloud:
                 f"anybody who reaches {self.settings.host} may do anything here: local mode accepts any key "
                 "(--mode shared verifies signatures)"
             )
-        launcher = await open_launcher(
+        cells = await open_launcher(
             data=self.data,
             instance=instance_of(self.data),
             cloud_port=self.port,
             kind=self.settings.sandbox,
         )
-        self.isolation = str(launcher.isolation)
+        self.isolation = str(cells.isolation)
         if self.isolation == "none":
             self.notes.append("functions run as plain processes, without isolation (cumulo doctor says why)")
         elif self.isolation != "full":
             self.notes.append("sandboxes are weaker than they could be (cumulo doctor says why)")
-        return launcher
+        self._slot = EngineSlot(
+            partial(
+                open_and_explain,
+                self.settings.engine,
+                data=self.data / "engine",
+                instance=instance_of(self.data),
+            )
+        )
+        self._containers = LateLauncher(
+            self._slot, folder=self.data / "engine" / "scratch", cloud_port=CLOUD_PORT_INSIDE
+        )
+        return RoutingLauncher(cells, self._containers)
 
     def _build_services(self) -> None:
         shared = self.settings.mode == "shared"
@@ -178,8 +210,10 @@ class Cloud:
             service_of=self._service_of,
             account_of=self._account_of,
         )
+        self._build_ecr()
         self._build_lambda()
         services = {
+            "ecr": gated(self.ecr.service(), self.store.ready),
             "lambda": gated(self.lambda_.service(self._invoke), self.store.ready),
             "logs": gated(Service("logs", self.logs.operations()), self.store.ready),
         }
@@ -215,7 +249,29 @@ class Cloud:
             token=admin_token(self.data),
             shared=shared,
             reset=None if shared else self.reset,
+            containers=Containers(self._shots).handle,
+            registry=self.ecr.registry,
+            layers=self.ecr.downloads,
         )
+
+    def _build_ecr(self) -> None:
+        self.ecr = EcrHouse(
+            Place(
+                data=self.data / "ecr",
+                port=self.port,
+                account=self.settings.account,
+                region=self.settings.region,
+                verify=self.settings.mode == "shared",
+            ),
+            store=self.store,
+            clock=self.clock,
+            ids=self.ids,
+            usages=self.meter,
+            secrets=SecretReader(self.companions),
+            bus=EventBridge(self.companions),
+            principal_of=self._principal_of,
+        )
+        self._shots = OneShots(self._slot.get, self._pull, self.ids)
 
     def _build_lambda(self) -> None:
         self._tracer = Tracer(self.clock)
@@ -250,6 +306,14 @@ class Cloud:
             machine=platform.machine(),
             code_in_use=self.fleet.looks_at,
             expect=self._launcher.expect,
+            images=FunctionImages(
+                self.ecr.resolver,
+                LateImages(self._slot),
+                machine=platform.machine(),
+                runtime_images=self.settings.runtime_images,
+            )
+            if plausible(self.settings.engine)
+            else None,
         )
         functions = FunctionCaller(resolver=self.lambda_, fleet=self.fleet, ids=self.ids, tracer=self._tracer)
         self.events = EventQueue(
@@ -264,11 +328,34 @@ class Cloud:
             resolver=self.lambda_, functions=functions, events=self.events, ids=self.ids
         ).operations()
 
+    # -- containers --------------------------------------------------------------------------------------
+
+    async def _take_up(self) -> None:
+        """Adopt the containers of an earlier process, and end those that should not have outlived it."""
+        if not any((self.data / "engine").glob("pods/*")):
+            return
+        try:
+            await self._containers.open()
+            await self._shots.reap()
+        except EngineError as error:
+            _log.warning("containers of an earlier process are out of reach", error=str(error))
+
+    async def _pull(self, uri: str) -> Image:
+        """The image that somebody at this machine names: `app` and `app:1` are ours when there is such a repository."""
+        caller = Caller(account=self.settings.account, region=self.settings.region)
+        found = await self.ecr.resolver.resolve(caller, self.ecr.spelled(caller, uri))
+        engine = await self._slot.get()
+        return await engine.images.pull(found.reference, source=found.source, only_missing=True)
+
     # -- small things ------------------------------------------------------------------------------------
 
     def _service_of(self, request: Request) -> str:
         scope = self.door.authenticate.scope(request)
         return scope.service if scope else ""
+
+    def _principal_of(self, access_key: str) -> str:
+        key = self.keys.find(access_key)
+        return f"arn:aws:iam::{key.account}:user/{key.name}" if key and key.name else ""
 
     def _account_of(self, access_key: str) -> str | None:
         key = self.keys.find(access_key)
@@ -281,6 +368,7 @@ class Cloud:
         """What /metrics and `cumulo status` show of the state of things."""
         return {f"environments_{name}": float(count) for name, count in self.fleet.counts().items()} | {
             "functions": float(self.lambda_.count()),
+            "repositories": float(self.ecr.count()),
             "queued_events": float(len(self.events)),
             "companions_started": float(self.companions.started),
         }
@@ -305,6 +393,7 @@ class Cloud:
             await task
 
 
+CLOUD_PORT_INSIDE = 4566  # where a function in a container finds the cloud
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LENIENT = (
     ("lambda", "CreateFunction", "Runtime"),  # Lambda has a sentence of its own for these

@@ -16,6 +16,7 @@ from cumulo.wire.keys import Keys
 
 TOKEN_HEADER = "x-cumulo-token"  # noqa: S105 - a name
 NOT_BUILT = 501
+LAYERS = "/_cumulo/ecr/layers/"
 JSON = ("content-type", "application/json")
 
 
@@ -62,6 +63,9 @@ class Pages:
         token: str,
         shared: bool,
         reset: Callable[[], Awaitable[None]] | None,
+        containers: Handler,
+        registry: Handler,
+        layers: Handler,
     ) -> None:
         self._door = door
         self._clock = clock
@@ -82,13 +86,18 @@ class Pages:
             "/_cumulo/bill": self._guarded(bill),
             "/_cumulo/reset": self.reset,
             "/_cumulo/keys": self._guarded(self.keys, always=True),
+            "/_cumulo/containers": self._guarded(containers, always=True),
         }
         self._code = code
+        self._registry = registry
+        self._layers = layers
         self.is_ready = False
 
     async def __call__(self, request: Request) -> Response:
         """Answer a request, or hand it to the door."""
         path = request.path
+        if path.startswith("/v2") and _is_registry(request):
+            return await self._registry(request)
         if not path.startswith(("/_", "/metrics")) or "authorization" in request.headers:
             return await self._door(request)  # a signed GET /metrics is about a bucket of that name
         page = self._pages.get(path)
@@ -96,6 +105,8 @@ class Pages:
             return await page(request)
         if path.startswith("/_cumulo/lambda/code/"):
             return await self._code(request)
+        if path.startswith(LAYERS):
+            return await self._layers(request)
         if path.startswith("/_cumulo/"):
             return answer(404, {"message": f"there is no page {path}"})
         return await self._door(request)
@@ -162,6 +173,12 @@ class Pages:
             return answer(405, {"message": "use POST"})
         await self._reset()
         return answer(200, {"reset": True})
+
+
+def _is_registry(request: Request) -> bool:
+    """Whether /v2/... is Docker's: API Gateway has such paths too, but nobody asks it for them unsigned."""
+    signed = request.headers.get("authorization").startswith("AWS4-") or "X-Amz-Signature=" in request.query
+    return not signed and (request.path == "/v2" or request.path.startswith("/v2/"))
 
 
 def answer(status: int, value: Any) -> Response:

@@ -25,4 +25,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     companions: dict[
         str, str
     ] = {}  # endpoints for services that are not ours, instead of moto: {"s3": "http://..."}
+    runtime_images: dict[
+        str, str
+    ] = {}  # images for runtimes this machine lacks: {"ruby3.3": "registry/image:tag"}
     log_level: str = "info"  # of the server's own log

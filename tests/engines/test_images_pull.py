@@ -6,6 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+
+from cumulo.engines.engine import Busy
+from cumulo.engines.images import Login, Platform, PullError
+from cumulo.engines.oci.store import ImageStore
 from tests.oci_kit import (
     Layout,
     digest_of,
@@ -17,10 +21,6 @@ from tests.oci_kit import (
     tarred,
     with_store,
 )
-
-from cumulo.engines.engine import Busy
-from cumulo.engines.images import Login, Platform, PullError
-from cumulo.engines.oci.store import ImageStore
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="unpacking layers needs root"),

@@ -9,14 +9,16 @@ import os
 import shutil
 import threading
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from tests.oci_kit import Layout, folder, member, registry_process, skopeo, tarred
-from tests.registry_kit import manifest_of
+from tests.registry_kit import Client, manifest_of
 from tests.rules_server import RulesProcess, copy
 from tests.support import until
 
 FAR = "eu-west-1"
+OCI = "application/vnd.oci.image.manifest.v1+json"
 FAR_HOST = f"000000000000.dkr.ecr.{FAR}.localhost"
 
 real_tools = pytest.mark.skipif(
@@ -102,6 +104,44 @@ def test_a_push_that_was_answered_is_replicated_whenever_the_server_is_killed(cl
             path = f"/v2/app/manifests/v{number}"
             until(lambda path=path: far.ask("HEAD", path).status == 200, f"{path} is there")
             assert far.ask("HEAD", path).headers["docker-content-digest"] == digest
+
+
+@real_tools
+def test_a_tag_that_moved_upstream_moves_here_a_day_later(tmp_path, cloud):
+    path = "/v2/hub/app/manifests/latest"
+    with registry_process(tmp_path / "upstream") as host, cloud.client() as ours:
+        cloud.call("CreatePullThroughCacheRule", ecrRepositoryPrefix="hub", upstreamRegistryUrl=host)
+        with Client(int(host.rpartition(":")[2])) as upstream:
+            push(upstream, "app", "latest", b"old")
+            old = ours.ask("GET", path)
+            assert old.status == 200
+            push(upstream, "app", "latest", b"new")
+            assert ours.ask("GET", path).body == old.body
+            assert cloud.do("age") == 1
+            new = ours.ask("GET", path)
+            assert new.body == upstream.ask("GET", "/v2/app/manifests/latest", headers={"Accept": OCI}).body
+            assert new.body != old.body
+
+
+def push(client, name, tag, layer):
+    """Push to a registry that gives whole URLs."""
+    config = b'{"architecture":"amd64","os":"linux"}'
+    for data in (config, layer):
+        place = urlsplit(client.ask("POST", f"/v2/{name}/blobs/uploads/", b"").headers["location"])
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        answer = client.ask("PUT", f"{place.path}?{place.query}&digest={digest}", data)
+        assert answer.status == 201, answer.body
+    client.push_manifest(name, tag, manifest_of(config, layer))
+
+
+def test_layers_are_mounted_where_the_account_wants_it(cloud):
+    cloud.call("CreateRepositoryCreationTemplate", prefix="ROOT", appliedFor=["CREATE_ON_PUSH"])
+    with cloud.client() as client:
+        digest = client.push_blob("one", b"layer")
+        wish = f"/v2/two/blobs/uploads/?mount={digest}&from=one"
+        assert client.ask("POST", wish, b"").status == 202
+        cloud.call("PutAccountSetting", name="BLOB_MOUNTING", value="ENABLED")
+        assert client.ask("POST", wish, b"").status == 201
 
 
 class Slow(http.server.BaseHTTPRequestHandler):

@@ -67,6 +67,15 @@ def test_companions_are_read_as_services_and_addresses():
         up.make_context("up", ["--companions", "s3"])
 
 
+def test_runtime_images_are_read_as_runtimes_and_images():
+    given = up.make_context("up", ["--runtime-images", "ruby3.3=registry.example/ruby:3.3"]).params
+    assert given["runtime_images"] == {"ruby3.3": "registry.example/ruby:3.3"}
+    with pytest.raises(click.BadParameter, match=r"ruby3.3=registry"):
+        up.make_context("up", ["--runtime-images", "ruby3.3"])
+    with pytest.raises(click.BadParameter, match="not a runtime"):
+        up.make_context("up", ["--runtime-images", "cobol=x"])
+
+
 @pytest.mark.parametrize("word", WORDS)
 def test_every_word_is_in_the_readme(word):
     assert f"cumulo {word}" in (ROOT / "README.md").read_text()

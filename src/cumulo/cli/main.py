@@ -23,6 +23,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "invoke": "Call a function.",
         "bill": "Show what AWS would charge for what was run.",
         "env": "Print the variables that point AWS tools here.",
+        "image": "Import, build, list, remove and run container images.",
         "aws": "Run the AWS CLI against the cloud.",
         "keys": "Make and revoke access keys.",
         "version": "Print the version.",

@@ -40,6 +40,23 @@ def _endpoints(_context: click.Context, _option: click.Parameter, given: Sequenc
     return found
 
 
+def _runtime_images(
+    _context: click.Context, _option: click.Parameter, given: Sequence[str]
+) -> dict[str, str]:
+    """Read RUNTIME=IMAGE, as often as it was given."""
+    from cumulo.sandbox.runtimes import catalog
+
+    found: dict[str, str] = {}
+    for text in given:
+        runtime, separator, image = text.partition("=")
+        if not (runtime and separator and image):
+            raise click.BadParameter(f"{text!r} is not of the form ruby3.3=registry.example/lambda-ruby:3.3")
+        if catalog.find(runtime) is None:
+            raise click.BadParameter(f"{runtime!r} is not a runtime of AWS Lambda")
+        found[runtime] = image
+    return found
+
+
 def _options(function: Callable[..., Any]) -> Callable[..., Any]:
     for name, settings in reversed(list(OPTIONS.items())):
         flag = f"--{name.replace('_', '-')}"
@@ -66,6 +83,8 @@ OPTIONS: Mapping[str, dict[str, Any]] = {
     "prices": {"type": PATH, "help": "A price file, or a folder of them, instead of the one that is shipped."},
     "companions": {"multiple": True, "callback": _endpoints, "metavar": "SERVICE=URL",
                    "help": "A real endpoint for a service that is not ours, instead of moto."},
+    "runtime_images": {"multiple": True, "callback": _runtime_images, "metavar": "RUNTIME=IMAGE",
+                       "help": "The image that runs functions of a runtime which this machine lacks."},
     "log_level": _choice("info", "debug", "warning", "error") | {"help": "Of the server's own log (on stderr)."},
 }  # fmt: skip
 
@@ -79,8 +98,6 @@ def command(*, detach: bool, **options: Any) -> None:
     Each option may also be given as a variable: --data is CUMULO_DATA, and so on.
     """
     settings = Settings(**options)
-    if settings.engine in ("local", "docker"):
-        raise click.UsageError(f"the {settings.engine} engine is not part of this version; use --engine none")
     if settings.data is None and not settings.ephemeral:
         settings = Settings(**{**options, "data": default_data()})
     if detach:
@@ -88,6 +105,7 @@ def command(*, detach: bool, **options: Any) -> None:
         return
     from cumulo.app import serve
     from cumulo.base.lock import Locked
+    from cumulo.engines.engine import EngineError
     from cumulo.sandbox.opening import InstanceRuns
     from cumulo.state.store import StoreError
 
@@ -96,7 +114,7 @@ def command(*, detach: bool, **options: Any) -> None:
         code = serve(settings, lambda cloud: announced.append(announce(cloud)))
     except Locked as error:
         raise click.ClickException(f"{error}: stop it with `cumulo down`, or name another --data") from error
-    except (InstanceRuns, StoreError) as error:
+    except (InstanceRuns, StoreError, EngineError) as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         raise click.ClickException(_why_not(error, settings)) from error

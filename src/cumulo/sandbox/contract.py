@@ -40,6 +40,21 @@ class Early(msgspec.Struct, frozen=True, kw_only=True):
     binds: tuple[Bind, ...] = ()
 
 
+class ImageRoot(msgspec.Struct, frozen=True, kw_only=True):
+    """The file system of an engine's image, which a sandbox has in place of the machine's.
+
+    id      of the image, as the engine knows it
+    cwd     the working directory
+    code    whether the folder of code is at /var/task (the image of a runtime), or the code is in the image itself
+    unfit   why nothing in it can be executed here, in the kernel's words; empty when it can
+    """
+
+    id: str
+    cwd: str = "/"
+    code: bool = False
+    unfit: str = ""
+
+
 class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What to start.
 
@@ -55,6 +70,8 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     tmp_name    the volume at /tmp: the same name gives the same files, until `drop_tmp`
     tmp_mib     its size
     early       what may have been started beforehand in its place; None when it must be started as it is
+    image       what it sees instead of the machine's file system; its env is added to the image's, and there is no
+                telemetry pipe.  Layers, binds and early are then empty
     """
 
     name: str
@@ -70,6 +87,7 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     pids_max: int = 1024
     files_max: int = FILES_MAX
     early: Early | None = None
+    image: ImageRoot | None = None
 
 
 class Exit(msgspec.Struct, frozen=True):
@@ -160,12 +178,13 @@ class RuntimeHost(msgspec.Struct, frozen=True, kw_only=True):
 
     argv, env, binds   go into the SandboxSpec; env has what belongs to the runtime (PATH, LANG, TZ, PYTHONPATH,
                        LD_LIBRARY_PATH, LAMBDA_RUNTIME_DIR, AWS_EXECUTION_ENV), not what belongs to the function
-    version            for the INIT_START line, like `python:3.12.v18`
+    version            for the INIT_START line, like `python:3.12.v18`; empty for what is no runtime of AWS's
     version_arn        `arn:aws:lambda:<region>::runtime:<64 hex>` with `{region}` left in
     warning            why this is not quite the runtime that was asked for; empty when it is
     early_unless       for runtimes that can be started before their function is known: the variables that count
                        when the process starts, so that the function must leave them as they are in `env`; a
                        trailing * stands for any ending.  Empty: the runtime cannot be started early
+    image              the image that it runs in; None: this machine's own file system
     """
 
     runtime: str
@@ -176,6 +195,7 @@ class RuntimeHost(msgspec.Struct, frozen=True, kw_only=True):
     version_arn: str
     warning: str = ""
     early_unless: tuple[str, ...] = ()
+    image: ImageRoot | None = None
 
 
 class RuntimeMissing(Exception):

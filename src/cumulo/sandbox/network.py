@@ -186,7 +186,7 @@ def forward_blocker(nft: str) -> str:
     done = subprocess.run(
         [nft, "list", "chain", "ip", "filter", "FORWARD"], capture_output=True, text=True, check=False
     )
-    if "policy drop" not in done.stdout or '"cu' in done.stdout:
+    if "policy drop" not in done.stdout or '"cu*"' in done.stdout:
         return ""
     return "DOCKER-USER" if "DOCKER-USER" in done.stdout else "FORWARD"
 

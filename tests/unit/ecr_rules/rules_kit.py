@@ -149,9 +149,17 @@ class Sink:
 
     def __init__(self):
         self.records = []
+        self.came = asyncio.Event()
 
     def record(self, *records):
         self.records += records
+        self.came.set()
+
+    async def wait(self, count):
+        """Wait until so many records have come."""
+        while len(self.records) < count:
+            self.came.clear()
+            await self.came.wait()
 
 
 class World:
@@ -162,6 +170,7 @@ class World:
         self.clock = VirtualClock()
         self.bus, self.secrets, self.upstream, self.sink = Bus(), SecretBox(), Upstream(), Sink()
         self.principals = {}
+        self.local_upstreams = True
 
     async def open(self):
         self.store = Store(self.folder / "db", synchronous="OFF")
@@ -177,6 +186,7 @@ class World:
             secrets=self.secrets,
             bus=self.bus,
             open_source=self.upstream.open,
+            local_upstreams=self.local_upstreams,
             principal_of=lambda key: self.principals.get(key, ""),
         )
         self.meter = StorageMeter(self.store, self.clock, self.sink, self.catalog, self.layers)

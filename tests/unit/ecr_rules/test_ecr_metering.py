@@ -1,5 +1,6 @@
 """Storage is metered by unique bytes and time."""
 
+import asyncio
 from collections import Counter
 from itertools import pairwise
 
@@ -15,6 +16,7 @@ from cumulo.meter.pricebook import PriceBooks
 from cumulo.meter.records import Use, by_hour, counted
 from cumulo.meter.units import UNITS
 from cumulo.meter.views import bill_json, parse_query
+from cumulo.services.ecr import metering
 from cumulo.services.ecr.metering import (
     ARCHIVE,
     GIB,
@@ -183,5 +185,30 @@ def test_the_bill_shows_and_explains_what_ecr_stores(tmp_path):
         assert "GB-months x $0.10 = $" in lines["storage", "one"]["explain"]
         assert "GB x $0.03 = $" in lines["archive_restore", "one"]["explain"]
         await journal.close()
+
+    play(tmp_path, story)
+
+
+def test_running_records_after_every_change_and_at_the_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(metering, "SETTLE_SECONDS", 0.0)
+
+    async def story(it):
+        repository = await it.create()
+        await it.push(repository, "v1")
+        await it.meter.start()
+        running = asyncio.ensure_future(it.meter.run())
+        await asyncio.sleep(0)
+        for number in range(1, 4):
+            it.clock.advance(DAY)
+            await it.push(repository, f"v{number + 1}", seed=b"%d" % number)
+            await it.sink.wait(number)
+        it.clock.advance(DAY)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        moments = [(record.start_ms, record.end_ms) for record in it.sink.records]
+        assert [end - start for start, end in moments] == [DAY * 1000] * 4
+        assert [first[1] for first in moments[:-1]] == [later[0] for later in moments[1:]]
+        sizes = [record.quantity for record in it.sink.records]
+        assert sizes == sorted(sizes), "more is held from day to day"
 
     play(tmp_path, story)

@@ -298,6 +298,34 @@ def test_another_registry_of_this_cloud_is_an_upstream_when_it_allows_it(tmp_pat
     play(tmp_path, story)
 
 
+def test_in_shared_mode_what_listens_on_this_machine_is_no_upstream(tmp_path):
+    async def story(it):
+        await rule(it)
+        it.upstream.add("app", "1")
+        it.local_upstreams = False
+        await it.reopen()
+        assert not await pull(it, "hub/app", "1")
+        assert not (await it.call("ValidatePullThroughCacheRule", ecrRepositoryPrefix="hub"))["isValid"]
+        for url in ("localhost:5000", "http://127.0.0.1:80", "[::1]:5000", "localhost"):
+            await refused("UnsupportedUpstreamRegistryException", rule(it, "other", url))
+            await refused(
+                "UnsupportedUpstreamRegistryException", rule(it, "other", url, upstreamRegistry="quay")
+            )
+        assert it.upstream.asked == []
+
+    play(tmp_path, story)
+
+
+@pytest.mark.parametrize("reference", ["sha512:" + "a" * 128, "no tag", "", "../x", "sha256:short"])
+def test_what_is_no_reference_is_not_asked_for(tmp_path, reference):
+    async def story(it):
+        await rule(it)
+        assert not await pull(it, "hub/app", reference)
+        assert it.upstream.asked == []
+
+    play(tmp_path, story)
+
+
 def test_a_tag_that_somebody_pushed_is_never_asked_for(tmp_path):
     async def story(it):
         await rule(it)

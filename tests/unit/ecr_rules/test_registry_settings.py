@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.unit.ecr_rules.rules_kit import FAR, HOME, OTHER, REGION, play, refused
 
 from cumulo.base.caller import Caller
@@ -75,12 +77,14 @@ def test_settings_have_their_values_and_their_effect(tmp_path):
     async def story(it):
         assert (await it.call("GetAccountSetting", name="BLOB_MOUNTING"))["value"] == "DISABLED"
         assert (await it.call("GetAccountSetting", name="REGISTRY_POLICY_SCOPE"))["value"] == "V2"
-        assert not it.rules.blob_mounting(HOME, REGION)
-        answer = await it.call("PutAccountSetting", name="BLOB_MOUNTING", value="ENABLED")
-        assert answer == {"name": "BLOB_MOUNTING", "value": "ENABLED"}
+        assert it.rules.blob_mounting(HOME, REGION), "here, silence is a yes"
+        answer = await it.call("PutAccountSetting", name="BLOB_MOUNTING", value="DISABLED")
+        assert answer == {"name": "BLOB_MOUNTING", "value": "DISABLED"}
         await it.reopen()
+        assert not it.rules.blob_mounting(HOME, REGION)
+        assert it.rules.blob_mounting(HOME, FAR)
+        await it.call("PutAccountSetting", name="BLOB_MOUNTING", value="ENABLED")
         assert it.rules.blob_mounting(HOME, REGION)
-        assert not it.rules.blob_mounting(HOME, FAR)
         await refused("InvalidParameterException", it.call("GetAccountSetting", name="OTHER"))
         bad = it.call("PutAccountSetting", name="BLOB_MOUNTING", value="MAYBE")
         await refused("InvalidParameterException", bad)
@@ -193,6 +197,27 @@ def test_excluded_principals_are_known_by_their_keys(tmp_path):
     play(tmp_path, story)
 
 
+def test_a_reset_forgets_everything(tmp_path):
+    async def story(it):
+        await it.call("PutAccountSetting", name="BLOB_MOUNTING", value="DISABLED")
+        await it.call("PutRegistryPolicy", policyText=policy())
+        await it.call("CreateRepositoryCreationTemplate", prefix="ROOT", appliedFor=["CREATE_ON_PUSH"])
+        await it.call("CreatePullThroughCacheRule", ecrRepositoryPrefix="hub", upstreamRegistryUrl="quay.io")
+        configuration = {"rules": [{"destinations": [{"region": FAR, "registryId": HOME}]}]}
+        await it.call("PutReplicationConfiguration", replicationConfiguration=configuration)
+        await it.push(await it.create(), "v1")
+        assert await it.rules.replicator.work()
+        await it.catalog.clear()
+        await it.rules.reset()
+        await it.reopen()
+        rows = await it.store.query("SELECT DISTINCT tbl FROM records")
+        assert {tbl for (tbl,) in rows} <= {"ecr_layers", "ecr_metered"}
+        assert it.rules.blob_mounting(HOME, REGION)
+        assert await it.rules.on_push(HOME, REGION, "app") is None
+
+    play(tmp_path, story)
+
+
 ARN = f"arn:aws:ecr:us-east-1:{HOME}:repository/prod/app"
 ASKED = Question(
     account=OTHER,
@@ -230,6 +255,47 @@ ASKED = Question(
 )
 def test_a_policy_allows_what_it_says(changes, allowed):
     assert allows(policy(**changes), ASKED) == allowed
+
+
+WORDS = st.sampled_from(
+    [
+        "Version",
+        "2012-10-17",
+        "Statement",
+        "Effect",
+        "Allow",
+        "Deny",
+        "Principal",
+        "AWS",
+        "*",
+        "Action",
+        "ecr:*",
+        "Resource",
+        "Condition",
+        "StringLike",
+        "aws:PrincipalAccount",
+        OTHER,
+        "Sid",
+        "NotAction",
+        "NotPrincipal",
+    ]
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | WORDS | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(JSON, st.dictionaries(WORDS, JSON, max_size=5))
+def test_whatever_is_put_as_a_policy_is_judged(document, changes):
+    statement = json.loads(policy())["Statement"][0] | changes
+    for wanted in (document, {"Statement": document}, {"Statement": [statement]}):
+        text = json.dumps(wanted)
+        for resources in (True, False):
+            if fault(text, resources=resources) and fault(text, resources=not resources):
+                assert not allows(text, ASKED)
+        allows(text, ASKED)
 
 
 def test_a_denial_wins_also_when_its_condition_is_not_known():

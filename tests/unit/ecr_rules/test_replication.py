@@ -6,6 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.ecr_rules.rules_kit import FAR, HOME, OTHER, REGION, index_of, play, refused
 
+from cumulo.services.ecr.model import Image, Tag
+from cumulo.services.ecr.rules.forgotten import forgotten
 from cumulo.services.ecr.rules.model import Destination, ReplicationRule
 from cumulo.services.ecr.rules.plan import destinations
 
@@ -134,10 +136,13 @@ def test_a_replication_sets_out_no_other(tmp_path):
             "PutReplicationConfiguration", region=FAR, replicationConfiguration=rules((HOME, "us-west-2"))
         )
         it.clock.advance(1)
-        await it.push(await it.create(), "v1")
+        image = await it.push(await it.create(), "v1")
         for _ in range(2):
             assert await it.rules.replicator.work()
             await it.reopen()
+        await it.catalog.delete([image])
+        await it.reopen()
+        assert await it.rules.replicator.work()
         assert it.has("app", "v1", region=FAR)
         assert it.catalog.find(HOME, "us-west-2", "app") is None
 
@@ -241,3 +246,49 @@ def test_a_destination_is_one_of_a_rule_that_fits_once_and_never_home(found, nam
         for to in rule.destinations
     }
     assert set(chosen) == fitting - {Destination(HOME, REGION)}
+
+
+MOMENTS = st.integers(0, 6).map(float)
+
+
+def an_image(digest, pushed_at):
+    return Image(
+        account=HOME,
+        region=REGION,
+        repository="app",
+        digest=digest,
+        media_type="m",
+        manifest_bytes=1,
+        size_bytes=1,
+        pushed_at=pushed_at,
+    )
+
+
+@given(
+    st.dictionaries(st.sampled_from("abc"), MOMENTS),
+    st.dictionaries(st.sampled_from("xyz"), st.tuples(st.sampled_from("abc"), MOMENTS)),
+    st.dictionaries(st.sampled_from("abc"), MOMENTS),
+    st.sets(st.sampled_from("abc")),
+    MOMENTS,
+)
+def test_what_was_pushed_after_the_rules_and_never_noted_is_recalled_and_nothing_else(
+    pushed, tagged, noted, arrived, since
+):
+    images = [an_image(digest, at) for digest, at in pushed.items()]
+    tags = [Tag(tag=name, digest=digest, tagged_at=at) for name, (digest, at) in tagged.items()]
+    lost = list(forgotten(images, tags, since=since, noted=noted, arrived=arrived))
+    assert len({(found.image.digest, found.tag) for found in lost}) == len(lost)
+    for found in lost:
+        digest = found.image.digest
+        assert digest not in arrived
+        moment = tagged[found.tag][1] if found.tag else pushed[digest]
+        assert moment > since
+        assert noted.get(digest, -1.0) < moment
+    again = {found.image.digest: 9.0 for found in lost}
+    assert not list(forgotten(images, tags, since=since, noted=noted | again, arrived=arrived))
+    silent = [
+        name
+        for name, (digest, at) in tagged.items()
+        if digest in pushed and digest not in arrived and at > max(since, noted.get(digest, 0.0))
+    ]
+    assert {found.tag for found in lost if found.tag} == set(silent)

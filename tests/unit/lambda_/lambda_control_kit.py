@@ -99,7 +99,15 @@ class Cloud:
     """A control plane on a folder; another one on the same folder is a restart."""
 
     def __init__(
-        self, folder: Path, *, clock=None, runtimes=None, concurrency=1000, code_in_use=None, seed=1
+        self,
+        folder: Path,
+        *,
+        clock=None,
+        runtimes=None,
+        concurrency=1000,
+        code_in_use=None,
+        seed=1,
+        images=None,
     ):
         folder.mkdir(exist_ok=True)
         self.folder = folder
@@ -120,6 +128,7 @@ class Cloud:
             concurrency=concurrency,
             machine="x86_64",
             code_in_use=code_in_use,
+            images=images,
         )
 
     async def __aenter__(self):

@@ -124,6 +124,7 @@ class Inflated:
         )  # the first bytes are read here: what decompresses them can still be imported
         self._ready: SimpleQueue[bytes | BaseException] = SimpleQueue()
         self._room: SimpleQueue[None] = SimpleQueue()
+        self._ended = False
         for _ in range(_AHEAD):
             self._room.put(None)
         threading.Thread(target=self._run, daemon=True).start()
@@ -140,9 +141,13 @@ class Inflated:
 
     def next(self) -> bytes:
         """The next piece; empty at the end.  Refusal."""
+        if self._ended:
+            return b""
         piece = self._ready.get()
         if isinstance(piece, BaseException):
+            self._ended = True
             raise piece
+        self._ended = not piece
         self._room.put(None)
         return piece
 

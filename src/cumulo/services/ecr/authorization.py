@@ -1,4 +1,4 @@
-"""GetAuthorizationToken: what `aws ecr get-login-password` gives to `docker login`."""
+"""GetAuthorizationToken: the password for `docker login`."""
 
 from cumulo.base.caller import Caller
 from cumulo.services.ecr.model import registry_host
@@ -7,22 +7,22 @@ from cumulo.wire.service import Values
 
 
 class Authorization:
-    """The operation.  A token stands for who asked for it; what it may do is the registry's business."""
+    """The operation."""
 
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
 
-    async def get(self, caller: Caller, values: Values) -> Values:
-        """GetAuthorizationToken: a token for each registry that is named, or for the caller's own."""
+    async def get(self, caller: Caller, values: Values) -> Values | None:
+        """GetAuthorizationToken: it lets the caller in, at its own registry and at those that are named."""
+        token, expires_at = await self._tokens.issue(caller.account, caller.region, caller.access_key)
         scheme = caller.endpoint.partition("://")[0] or "http"
-        data = []
-        for account in dict.fromkeys(values.get("registryIds") or [caller.account]):
-            token, expires_at = await self._tokens.issue(caller.account, caller.region, caller.access_key)
-            data.append(
+        return {
+            "authorizationData": [
                 {
                     "authorizationToken": token,
                     "expiresAt": expires_at,
                     "proxyEndpoint": f"{scheme}://{registry_host(account, caller.region, caller.endpoint)}",
                 }
-            )
-        return {"authorizationData": data}
+                for account in dict.fromkeys(values.get("registryIds") or [caller.account])
+            ]
+        }

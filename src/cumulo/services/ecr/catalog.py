@@ -159,6 +159,7 @@ class StoredCatalog:
             self._leaving.discard(repository.key)
         await self._store.commit()
         self._tell(Change(kind="removed", repository=repository))
+        await self._store.commit()
 
     async def _drop_records(self, repository: Repository, shelf: Shelf) -> None:
         dropped = 0
@@ -257,6 +258,7 @@ class StoredCatalog:
         await self._store.commit()
         self._manifests.written(image.key)
         self._tell(Change(kind="pushed", repository=repository, image=image, tags=(tag,) if tag else ()))
+        await self._store.commit()  # what the listeners noted is safe before the push is acknowledged
         return image
 
     # -- deleting ----------------------------------------------------------------------------------------
@@ -272,6 +274,7 @@ class StoredCatalog:
         await self._store.commit()
         for change in changes:
             self._tell(change)
+        await self._store.commit()
 
     def _delete(self, images: Sequence[Image]) -> list[Change]:
         found = [(image, shelf) for image in images if (shelf := self._shelf_of(image)) is not None]

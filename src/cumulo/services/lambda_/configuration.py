@@ -14,10 +14,11 @@ import msgspec
 from cumulo.base.errors import AwsError, not_implemented
 from cumulo.sandbox.runtimes import catalog
 from cumulo.services.lambda_ import errors
-from cumulo.services.lambda_.model import Logging, Version
+from cumulo.services.lambda_.model import IMAGE, ZIP, ImageConfig, Logging, Version
 from cumulo.services.lambda_.quotas import (
     ENVIRONMENT_BYTES_MAX,
     ENVIRONMENT_RESERVED,
+    IMAGE_CONFIG_BYTES_MAX,
     LAYERS_MAX,
     MEMORY_MIB_MAX,
     RUNTIMES,
@@ -32,7 +33,6 @@ Fields = dict[str, Any]
 ARM = "arm64"
 
 _REFUSED = {
-    "ImageConfig": "functions from container images need an engine",
     "TenancyConfig": "tenant isolation is not built yet",
     "CapacityProviderConfig": "Lambda Managed Instances are not built yet",
     "DurableConfig": "durable functions are not built yet",
@@ -56,6 +56,7 @@ _NOT_COMPARED = frozenset(
         "last_update_reason_code",
         "generation",
         "fingerprint",
+        "image",  # its digest is compared, not what it was called
     }
 )
 
@@ -65,11 +66,9 @@ def refuse_unbuilt(operation: str, values: Values) -> None:
     for member, why in _REFUSED.items():
         if values.get(member) not in (None, {}, [], ""):
             raise not_implemented("lambda", f"{operation} with {member}", why)
-    if values.get("PackageType") == "Image":
-        raise not_implemented(
-            "lambda", f"{operation} with PackageType Image", "container images need an engine"
-        )
     if arn := values.get("CodeSigningConfigArn"):
+        if values.get("PackageType") == IMAGE:
+            raise errors.invalid(errors.NO_CODE_SIGNING)
         raise AwsError(
             "CodeSigningConfigNotFoundException",
             "The code signing configuration cannot be found. Check that the provided configuration is not"
@@ -81,6 +80,8 @@ def refuse_unbuilt(operation: str, values: Values) -> None:
 
 def changes(values: Values, before: Version | None, region: str) -> Fields:
     """The fields of Version that the request sets."""
+    package_type = before.package_type if before else values.get("PackageType", ZIP)
+    check_package(values, package_type, creating=before is None)
     found: Fields = {}
     for member, read in _READERS.items():
         if member in values:
@@ -95,17 +96,40 @@ def changes(values: Values, before: Version | None, region: str) -> Fields:
     shown = {name: _shown(name, values[name]) for name in _SHOWN if name in values}
     if shown:
         found["extra"] = _without_nothing((dict(before.extra) if before else {}) | shown)
+    runtime = found.get("runtime", before.runtime if before else "")
     _check_snap_start(
         found.get("snap_start", before.snap_start if before else "None"),
-        found.get("runtime", before.runtime if before else ""),
+        "ContainerImage" if package_type == IMAGE else runtime,
     )
     return found
+
+
+def check_package(values: Values, package_type: str, *, creating: bool) -> None:
+    """A function from an image has no runtime, handler and layers; one from a zip must have the first two."""
+    if package_type == IMAGE:
+        if values.get("Runtime") or values.get("Handler"):
+            raise errors.invalid(
+                "Please don't provide Handler or Runtime or Layer when the intended function PackageType is"
+                " Image."
+            )
+        if values.get("Layers"):
+            raise errors.invalid(
+                "Lambda layers are not supported for functions created with container images."
+            )
+    elif creating and not (values.get("Runtime") and values.get("Handler")):
+        raise errors.invalid(
+            "Runtime and Handler are mandatory parameters for functions created with deployment packages."
+        )
+    elif values.get("ImageConfig"):
+        raise errors.invalid(
+            "Please don't provide ImageConfig when the intended function PackageType is Zip."
+        )
 
 
 def fingerprint(version: Version) -> str:
     """A digest of what a version would be if it were published now."""
     built = msgspec.to_builtins(version)
-    compared = {name: value for name, value in built.items() if name not in _NOT_COMPARED}
+    compared = {n: value for n, value in built.items() if n not in _NOT_COMPARED and value is not None}
     return hashlib.sha256(json.dumps(compared, sort_keys=True).encode()).hexdigest()
 
 
@@ -211,6 +235,21 @@ def _check_snap_start(apply_on: str, runtime: str) -> None:
         raise errors.invalid(f"{runtime} is not supported for SnapStart enabled functions.")
 
 
+def _image_config(given: Values) -> Fields:
+    if len(json.dumps(given, separators=(",", ":"), ensure_ascii=False).encode()) > IMAGE_CONFIG_BYTES_MAX:
+        raise errors.invalid(
+            "Lambda was unable to configure your container image settings because the settings you have"
+            " provided exceeded the 16KB limit."
+        )
+    entry_point, command = given.get("EntryPoint"), given.get("Command")
+    config = ImageConfig(
+        entry_point=None if entry_point is None else tuple(entry_point),
+        command=None if command is None else tuple(command),
+        working_directory=given.get("WorkingDirectory"),
+    )
+    return {"image_config": None if config == ImageConfig() else config}
+
+
 def _shown(member: str, value: Any) -> Any:
     if member != "VpcConfig":
         return value
@@ -242,4 +281,5 @@ _READERS: Mapping[str, Callable[[Any], Fields]] = {
     "TracingConfig": lambda value: {"tracing": value.get("Mode", "PassThrough")},
     "DeadLetterConfig": lambda value: {"dead_letter": value.get("TargetArn", "")},
     "SnapStart": lambda value: {"snap_start": value.get("ApplyOn", "None")},
+    "ImageConfig": _image_config,
 }

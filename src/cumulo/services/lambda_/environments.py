@@ -308,7 +308,7 @@ class Environment:
             self._book.flush()
             return
         self._book.start(call.request_id, keep_tail=call.want_log)
-        if fault.kind == "Runtime.InvalidEntrypoint":
+        if fault.kind.startswith("Runtime.Invalid"):
             self._book.not_startable(call.request_id, fault)
         self._fail_call(fault)
 

@@ -9,6 +9,7 @@ UNQUALIFIED_ONLY = (
 )
 BAD_ZIP = "Could not unzip uploaded file. Please check your file, then try to upload again."
 EMPTY_ZIP = "Uploaded file must be a non-empty zip"
+NO_CODE_SIGNING = "Code signing is not supported for functions created with container images."
 STALE_REVISION = (
     "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to"
     " retrieve the latest Revision Id"

@@ -16,10 +16,9 @@ from cumulo.base.pages import page
 from cumulo.base.ports import Networks
 from cumulo.services.lambda_ import configuration, errors, states, views
 from cumulo.services.lambda_.account import Account
-from cumulo.services.lambda_.code import Kept
-from cumulo.services.lambda_.intake import Intake
+from cumulo.services.lambda_.intake import Intake, Taken
 from cumulo.services.lambda_.links import Links
-from cumulo.services.lambda_.model import LATEST, Fleet, Function, State, UpdateStatus, Version
+from cumulo.services.lambda_.model import LATEST, ZIP, Fleet, Function, State, UpdateStatus, Version
 from cumulo.services.lambda_.names import Target, target, unqualified
 from cumulo.services.lambda_.placing import network_of, placed
 from cumulo.services.lambda_.policies import Policies
@@ -82,18 +81,16 @@ class Functions:
         """Make a function; it is Pending until its runtime is found."""
         wanted = unqualified(caller, values["FunctionName"], operation="CreateFunction")
         configuration.refuse_unbuilt("CreateFunction", values)
-        if not values.get("Runtime") or not values.get("Handler"):
-            raise errors.invalid(
-                "Runtime and Handler are mandatory parameters for functions created with deployment packages."
-            )
+        package_type = values.get("PackageType", ZIP)
+        self._intake.check("CreateFunction", package_type)
         fields = configuration.changes(values, None, caller.region)
         tags = checked(values.get("Tags", {}))
         self._refuse_taken(wanted)
-        async with self._intake.take(caller, values["Code"], "CreateFunction") as kept:
+        async with self._intake.take(caller, values["Code"], "CreateFunction", package_type) as taken:
             fields = placed(fields, values, await network_of(self._networks, caller, values))
             self._refuse_taken(wanted)  # another request may have come first meanwhile
-            self._check_room(caller, kept)
-            latest = self._new_latest(wanted, fields, kept, values["Code"])
+            self._check_room(caller, taken)
+            latest = self._new_latest(wanted, fields | taken.fields, values["Code"])
             function = Function(latest=latest, tags=tags)
             self._registry.put(function)
             published = self._versions.publish(function) if values.get("Publish") else None
@@ -105,16 +102,18 @@ class Functions:
         """Give `$LATEST` other code; the old one serves until the new one is ready."""
         wanted = unqualified(caller, values["FunctionName"], operation="UpdateFunctionCode")
         configuration.refuse_unbuilt("UpdateFunctionCode", values)
-        self._updatable(wanted, values)
-        async with self._intake.take(caller, values, "UpdateFunctionCode") as kept:
+        package_type = self._updatable(wanted, values).latest.package_type
+        async with self._intake.take(caller, values, "UpdateFunctionCode", package_type) as taken:
             function = self._updatable(wanted, values)  # again: the unpacking took its time
-            fields: dict[str, Any] = {"code_sha256": kept.digest, "code_size": kept.size}
+            if function.latest.package_type != package_type:  # deleted and made anew meanwhile
+                raise errors.update_in_progress(function.latest.function_arn)
+            fields: dict[str, Any] = dict(taken.fields)
             if "Architectures" in values:
                 fields["architecture"] = values["Architectures"][0]
             fields["extra"] = _with_key(function.latest.extra, values)
             if values.get("DryRun"):
                 return views.configuration(msgspec.structs.replace(function.latest, **fields))
-            self._check_room(caller, kept)
+            self._check_room(caller, taken)
             updated = self._update(function, fields)
             published = self._versions.publish(updated) if values.get("Publish") else None
             self._transitions.want(wanted)  # first: a refused commit is carried out once there is space
@@ -162,15 +161,10 @@ class Functions:
         """Show a function with its tags, its reservation and where its code can be fetched."""
         wanted, version = self._read(caller, values, "GetFunction")
         function = self._registry.get(wanted)
-        location = self._links.address(caller.endpoint, version.code_sha256)
         reserved = function.reserved_concurrency
         return {
             "Configuration": views.configuration(version, qualifier=wanted.qualifier),
-            "Code": {
-                "RepositoryType": "S3",
-                "Location": location,
-                "SourceKMSKeyArn": version.extra.get("SourceKMSKeyArn"),
-            },
+            "Code": self._code_of(caller, version),
             "Tags": dict(function.tags) or None,
             "Concurrency": None if reserved is None else {"ReservedConcurrentExecutions": reserved},
         }
@@ -208,24 +202,36 @@ class Functions:
         wanted = target(caller, values["FunctionName"], values.get("Qualifier"), operation=operation)
         return wanted, self._registry.version(wanted)
 
+    def _code_of(self, caller: Caller, version: Version) -> Values:
+        """Where the code can be fetched."""
+        if version.image is not None:
+            return {
+                "RepositoryType": "ECR",
+                "ImageUri": version.image.uri,
+                "ResolvedImageUri": version.image.resolved_uri,
+            }
+        return {
+            "RepositoryType": "S3",
+            "Location": self._links.address(caller.endpoint, version.code_sha256),
+            "SourceKMSKeyArn": version.extra.get("SourceKMSKeyArn"),
+        }
+
     def _refuse_taken(self, wanted: Target) -> None:
         if self._registry.find(wanted) is not None:
             raise errors.already_exists(wanted.name)
 
-    def _check_room(self, caller: Caller, kept: Kept) -> None:
-        if self._account.code_bytes(caller) + kept.size > CODE_BYTES_TOTAL_MAX:
+    def _check_room(self, caller: Caller, taken: Taken) -> None:
+        if self._account.code_bytes(caller) + taken.size > CODE_BYTES_TOTAL_MAX:
             raise AwsError(
                 "CodeStorageExceededException", "Code storage limit exceeded.", fields={"Type": "User"}
             )
 
-    def _new_latest(self, wanted: Target, fields: dict[str, Any], kept: Kept, source: Values) -> Version:
+    def _new_latest(self, wanted: Target, fields: dict[str, Any], source: Values) -> Version:
         extra = _with_key(fields.pop("extra", {}), source)
         return Version(
             account=wanted.account,
             region=wanted.region,
             name=wanted.name,
-            code_sha256=kept.digest,
-            code_size=kept.size,
             last_modified=self._clock.now(),
             revision_id=self._ids.uuid(),
             generation=self._ids.hex(GENERATION_DIGITS),
@@ -259,7 +265,7 @@ class Functions:
         )
         updated = msgspec.structs.replace(function, latest=latest)
         self._registry.put(updated)
-        self._transitions.release({before.code_sha256})
+        self._transitions.release_code(before)
         return updated
 
 

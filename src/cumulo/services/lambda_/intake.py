@@ -2,12 +2,17 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
 
 from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError, not_implemented
 from cumulo.base.ports import ObjectReader
 from cumulo.services.lambda_ import errors
-from cumulo.services.lambda_.code import CodeStore, Kept
+from cumulo.services.lambda_.code import CodeStore
+from cumulo.services.lambda_.images import FunctionImages
+from cumulo.services.lambda_.model import IMAGE
 from cumulo.services.lambda_.quotas import UNZIPPED_BYTES_MAX, ZIP_BYTES_MAX
 from cumulo.services.lambda_.run import Transitions
 from cumulo.wire.service import Values
@@ -15,23 +20,62 @@ from cumulo.wire.service import Values
 _OBJECT = ("S3Bucket", "S3Key", "S3ObjectVersion")
 
 
-class Intake:
-    """From `Code` (or UpdateFunctionCode's members) to a zip that is safe."""
+class Taken(msgspec.Struct, frozen=True):
+    """Code that is safe: the fields of Version that say which, and its bytes of AWS's storage for code."""
 
-    def __init__(self, code: CodeStore, objects: ObjectReader, transitions: Transitions) -> None:
+    fields: dict[str, Any]
+    size: int
+
+
+class Intake:
+    """From `Code` (or UpdateFunctionCode's members) to a zip that is safe, or to an image that is pinned."""
+
+    def __init__(
+        self,
+        code: CodeStore,
+        objects: ObjectReader,
+        transitions: Transitions,
+        images: FunctionImages | None = None,
+    ) -> None:
         self._code = code
         self._objects = objects
         self._transitions = transitions
+        self._images = images
+
+    def check(self, operation: str, package_type: str) -> None:
+        """Say what is missing when images cannot be run here."""
+        if package_type == IMAGE and self._images is None:
+            raise not_implemented(
+                "lambda",
+                f"{operation} with PackageType Image",
+                "container images need an engine, and none runs here (`cumulo doctor` names what to install)",
+            )
 
     @asynccontextmanager
-    async def take(self, caller: Caller, source: Values, operation: str) -> AsyncIterator[Kept]:
+    async def take(
+        self, caller: Caller, source: Values, operation: str, package_type: str
+    ) -> AsyncIterator[Taken]:
         """Keep the code while the block runs, and afterwards if something refers to it by then."""
+        if package_type == IMAGE:
+            yield await self._image(caller, source, operation)
+            return
         _check_source(source, operation)
         async with self._code.keep(await self._bytes(caller, source)) as kept:
             try:
-                yield kept
+                yield Taken({"code_sha256": kept.digest, "code_size": kept.size}, kept.size)
             finally:
                 self._transitions.release({kept.digest})
+
+    async def _image(self, caller: Caller, source: Values, operation: str) -> Taken:
+        self.check(operation, IMAGE)
+        assert self._images is not None, "checked"
+        uri: str = source.get("ImageUri") or ""
+        if not uri or any(source.get(name) for name in ("ZipFile", *_OBJECT)):
+            raise errors.invalid(
+                f"Please provide ImageUri when {_verb(operation)} a function with packageType Image."
+            )
+        image, digest = await self._images.resolve(caller, uri)
+        return Taken({"code_sha256": digest, "code_size": 0, "package_type": IMAGE, "image": image}, 0)
 
     async def _bytes(self, caller: Caller, source: Values) -> bytes:
         zipped: bytes | None = source.get("ZipFile")
@@ -58,11 +102,16 @@ class Intake:
             ) from error
 
 
+def _verb(operation: str) -> str:
+    return "creating" if operation == "CreateFunction" else "updating"
+
+
 def _check_source(source: Values, operation: str) -> None:
     given = [name for name in _OBJECT if source.get(name)]
     if "ImageUri" in source:
-        verb = "creating" if operation == "CreateFunction" else "updating"
-        raise errors.invalid(f"Please don't provide ImageUri when {verb} a function with packageType Zip.")
+        raise errors.invalid(
+            f"Please don't provide ImageUri when {_verb(operation)} a function with packageType Zip."
+        )
     if source.get("S3ObjectStorageMode") == "REFERENCE":
         raise not_implemented("lambda", f"{operation} with S3ObjectStorageMode REFERENCE")
     if "ZipFile" in source:

@@ -13,6 +13,8 @@ import msgspec
 from cumulo.base.caller import Caller
 
 LATEST = "$LATEST"
+ZIP = "Zip"
+IMAGE = "Image"
 
 
 class State(StrEnum):
@@ -41,19 +43,43 @@ class Logging(msgspec.Struct, frozen=True, kw_only=True):
     system_level: str = ""
 
 
+class ImageCode(msgspec.Struct, frozen=True, kw_only=True):
+    """The image that a function's code is: a tag that moves later does not change it.
+
+    uri           as it was given
+    resolved_uri  with the digest, as it is shown
+    reference     the same as an engine pulls it
+    architecture  what it is for, in OCI's words; empty when that follows the function
+    """
+
+    uri: str
+    resolved_uri: str
+    reference: str
+    architecture: str = ""
+
+
+class ImageConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What a function says instead of its image; None or empty: what the image says."""
+
+    entry_point: tuple[str, ...] | None = None
+    command: tuple[str, ...] | None = None
+    working_directory: str | None = None
+
+
 class Version(msgspec.Struct, frozen=True, kw_only=True):
     """One configuration of a function with its code: `$LATEST` or a published version.
 
-    `code_sha256` is the digest of the zip in hexadecimal (AWS shows it as base64).  `extra` keeps members that
-    are shown but do not act here (VpcConfig, KMSKeyArn, FileSystemConfigs, ...), in AWS's shapes.
+    `code_sha256` is the digest of the zip (AWS shows it as base64) or of the image's manifest, in hexadecimal.
+    `extra` keeps members that are shown but do not act here (VpcConfig, KMSKeyArn, FileSystemConfigs, ...), in AWS's
+    shapes.  Functions from images have no runtime, handler and layers.
     """
 
     account: str
     region: str
     name: str
     version: str = LATEST
-    runtime: str
-    handler: str
+    runtime: str = ""
+    handler: str = ""
     role: str
     description: str = ""
     timeout_s: int = 3
@@ -65,6 +91,8 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     code_size: int
     architecture: str = "x86_64"
     package_type: str = "Zip"
+    image: ImageCode | None = None
+    image_config: ImageConfig | None = None
     layers: tuple[str, ...] = ()
     tracing: str = "PassThrough"
     dead_letter: str = ""
@@ -82,6 +110,11 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     last_update_reason_code: str = ""
     generation: str = ""  # changes with every update of code or configuration; see Ready
     fingerprint: str = ""  # of a published version: what `$LATEST` was when it was published
+
+    @property
+    def from_image(self) -> bool:
+        """Whether its code is a container image."""
+        return self.package_type == IMAGE
 
     @property
     def function_arn(self) -> str:

@@ -6,10 +6,12 @@ from collections.abc import Callable
 import msgspec
 
 from cumulo.base.errors import AwsError
-from cumulo.sandbox.contract import Early, RuntimeHost, RuntimeMissing, Runtimes
+from cumulo.sandbox.contract import Early, ImageRoot, RuntimeHost, RuntimeMissing, Runtimes
+from cumulo.services.lambda_ import errors
 from cumulo.services.lambda_.code import CodeStore
 from cumulo.services.lambda_.configuration import ARM
-from cumulo.services.lambda_.model import Version
+from cumulo.services.lambda_.images import LOST_CODES, FunctionImages, ImageUnusable
+from cumulo.services.lambda_.model import State, Version
 from cumulo.services.lambda_.sandbox_env import early
 from cumulo.services.lambda_.zips import ZipRefused
 
@@ -32,6 +34,7 @@ class Preparation:
 
     machine   this machine's processor, in the words of `platform.machine()`
     expect    hears which runtimes are about to be wanted
+    images    for functions from images, and runtimes that this machine lacks; None: no engine
     """
 
     def __init__(
@@ -40,11 +43,13 @@ class Preparation:
         runtimes: Runtimes,
         machine: str,
         expect: Callable[[Early], None] | None = None,
+        images: FunctionImages | None = None,
     ) -> None:
         self._code = code
         self._runtimes = runtimes
         self._machine = machine
         self._expect = expect
+        self._images = images
         self._hosts: dict[str, RuntimeHost] = {}
         self._running: dict[str, asyncio.Task[RuntimeHost]] = {}
         self._slots = asyncio.Semaphore(PREPARATIONS_MAX)
@@ -55,12 +60,24 @@ class Preparation:
 
     async def ready(self, version: Version) -> RuntimeHost:
         """How this machine runs the version, found out now if need be; AwsError as Invoke answers it."""
+        known = self._hosts.get(version.generation)
+        if known is not None and known.image is not None and not await self._has(known.image):
+            self.forget(version.generation)  # somebody has removed the image: have it again
+            known = None
         try:
-            return self._hosts.get(version.generation) or await self.prepare(version)
+            return known or await self.prepare(version)
         except NotPreparable as error:
-            known = error.code == "InvalidZipFileException"
-            name = "InvalidZipFileException" if known else "InvalidRuntimeException"
+            if error.code in LOST_CODES:
+                raise errors.not_in_state(str(State.INACTIVE), error.reason) from error
+            if version.from_image:
+                fields = {"Type": "Server"}
+                raise AwsError("ServiceException", error.reason, status=500, fields=fields) from error
+            bad_zip = error.code == "InvalidZipFileException"
+            name = "InvalidZipFileException" if bad_zip else "InvalidRuntimeException"
             raise AwsError(name, error.reason, status=502, fields={"Type": "Server"}) from error
+
+    async def _has(self, image: ImageRoot) -> bool:
+        return self._images is not None and await self._images.has(image.id)
 
     async def prepare(self, version: Version) -> RuntimeHost:
         """Do the work, once for however many ask for the same generation.  NotPreparable."""
@@ -103,10 +120,9 @@ class Preparation:
     async def _prepare(self, version: Version) -> RuntimeHost:
         async with self._slots:
             try:
-                tree = await self._code.ensure(version.code_sha256)
-                host = await asyncio.to_thread(
-                    self._runtimes.prepare, version.runtime, version.handler, tree
-                )  # fmt: skip
+                host = await self._found(version)
+            except ImageUnusable as error:
+                raise NotPreparable(error.code, error.reason) from error
             except RuntimeMissing as error:
                 raise NotPreparable("InvalidRuntime", str(error)) from error
             except (ZipRefused, FileNotFoundError) as error:
@@ -124,9 +140,27 @@ class Preparation:
             self._expect(what)
         return host
 
+    async def _found(self, version: Version) -> RuntimeHost:
+        if version.from_image:
+            if self._images is None:
+                raise ImageUnusable(
+                    "InternalError", "The function's image needs an engine, and none runs here."
+                )
+            return await self._images.host(version)
+        tree = await self._code.ensure(version.code_sha256)
+        images = self._images if self._images and self._images.has_runtime(version.runtime) else None
+        try:
+            host = await asyncio.to_thread(self._runtimes.prepare, version.runtime, version.handler, tree)
+        except RuntimeMissing:
+            if images is None:
+                raise
+            return await images.runtime_host(version)
+        # What only comes near the runtime gives way to the image that was configured for it.
+        return await images.runtime_host(version) if images and host.warning else host
+
     def _with_warnings(self, host: RuntimeHost, version: Version) -> RuntimeHost:
         native = ARM if self._machine in _ARM_MACHINES else "x86_64"
-        if version.architecture == native:
+        if version.architecture == native or version.from_image:
             return host
         warning = f"the function asks for {version.architecture}, and runs on this machine's {native}"
         joined = "; ".join(text for text in (host.warning, warning) if text)

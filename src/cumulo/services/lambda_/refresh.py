@@ -63,11 +63,19 @@ class Refresh:
 
     async def get_function_code_signing_config(self, caller: Caller, values: Values) -> Values | None:
         """No configuration: only the function's name."""
-        return {"FunctionName": self._existing(caller, values, "GetFunctionCodeSigningConfig").name}
+        found = self._existing(caller, values, "GetFunctionCodeSigningConfig")
+        if self._registry.get(Target(found.account, found.region, found.name)).latest.from_image:
+            raise errors.invalid(errors.NO_CODE_SIGNING)
+        return {"FunctionName": found.name}
 
     async def get_runtime_management_config(self, caller: Caller, values: Values) -> Values | None:
         """Runtimes are those of the machine, updated when the machine is."""
         found = self._existing(caller, values, "GetRuntimeManagementConfig")
+        if self._registry.get(Target(found.account, found.region, found.name)).latest.from_image:
+            raise errors.invalid(
+                f"Lambda couldn't get a runtime management configuration because {found.name} is a container"
+                " image function."
+            )
         return {"UpdateRuntimeOn": "Auto", "FunctionArn": f"{found.function_arn}:{found.version}"}
 
     async def get_function_recursion_config(self, caller: Caller, values: Values) -> Values | None:

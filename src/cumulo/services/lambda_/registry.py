@@ -113,6 +113,15 @@ class Registry:
                 found.add(function.serving.code_sha256)
         return frozenset(found)
 
+    def images(self) -> frozenset[str]:
+        """The images that something refers to, as engines know them."""
+        versions = self._versions.scan()
+        for function in self.everything():
+            versions.append(function.latest)
+            if function.serving is not None:
+                versions.append(function.serving)
+        return frozenset(version.image.reference for version in versions if version.image is not None)
+
     def unfinished(self) -> list[Target]:
         """The functions with a preparation to come."""
         latest = [function.latest for function in self.everything()]

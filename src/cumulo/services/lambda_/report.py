@@ -69,7 +69,9 @@ class TextReporter:
         self._version = version.version
 
     def init_start(self, at: float, runtime: str, runtime_arn: str) -> str:  # noqa: ARG002
-        """A runtime begins to initialise."""
+        """A runtime begins to initialise; AWS says so only of its own."""
+        if not runtime:
+            return ""
         return f"INIT_START Runtime Version: {runtime}\tRuntime Version ARN: {runtime_arn}\n"
 
     def init_report(self, at: float, init: Init) -> str:  # noqa: ARG002
@@ -117,8 +119,7 @@ class JsonReporter:
         record = {
             "initializationType": "on-demand",
             "phase": "init",
-            "runtimeVersion": runtime,
-            "runtimeVersionArn": runtime_arn,
+            **({"runtimeVersion": runtime, "runtimeVersionArn": runtime_arn} if runtime else {}),
             "functionName": self._version.name,
             "functionVersion": self._version.version,
         }

@@ -8,6 +8,7 @@ from cumulo.services.lambda_.names import Target, target
 from cumulo.services.lambda_.registry import Registry
 
 ANSWERS_MAX = 10_000
+_CALLABLE = frozenset({State.ACTIVE, State.INACTIVE})  # an inactive one looks for its image again
 
 _Key = tuple[str, str, str, str | None]
 
@@ -50,7 +51,7 @@ class FunctionResolver:
 def _callable(function: Function, version: Version) -> Version:
     """The version that serves; while `$LATEST` is being updated that is the one before."""
     serving = function.serving if version.version == LATEST else version
-    if serving is not None and serving.state is State.ACTIVE:
+    if serving is not None and serving.state in _CALLABLE:
         return serving
     raise errors.not_in_state(
         str(version.state), version.state_reason if version.state is State.FAILED else ""

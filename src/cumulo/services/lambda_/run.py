@@ -16,7 +16,8 @@ from cumulo.base.ids import Ids
 from cumulo.base.log import Log
 from cumulo.services.lambda_ import states
 from cumulo.services.lambda_.code import CodeStore
-from cumulo.services.lambda_.model import LATEST, Fleet, Function, Version
+from cumulo.services.lambda_.images import FunctionImages
+from cumulo.services.lambda_.model import LATEST, Fleet, Function, State, Version
 from cumulo.services.lambda_.names import Target
 from cumulo.services.lambda_.preparation import NotPreparable, Preparation
 from cumulo.services.lambda_.registry import Registry
@@ -41,7 +42,9 @@ class Transitions:
         fleet: Fleet,
         clock: Clock,
         ids: Ids,
+        images: FunctionImages | None = None,
     ) -> None:
+        self._images = images
         self._registry = registry
         self._preparation = preparation
         self._code = code
@@ -90,7 +93,13 @@ class Transitions:
         if version.generation:
             self._preparation.forget(version.generation)
             self._fleet.retire(version.generation)
+        self.release_code(version)
+
+    def release_code(self, version: Version) -> None:
+        """A version has other code now, or is gone: let its code go if nothing else refers to it."""
         self.release({version.code_sha256})
+        if self._images is not None:
+            self._images.let_go(version, self._clock.monotonic())
 
     def release(self, digests: set[str]) -> None:
         """Let code go that nothing refers to any more."""
@@ -99,6 +108,34 @@ class Transitions:
     async def remove_unused_code(self) -> int:
         """Remove code that nothing has referred to for long enough; how many zips went."""
         return await self._code.remove_unused(self._registry.digests())
+
+    async def remove_unused_images(self) -> int:
+        """The same for images; how many went."""
+        if self._images is None or not self._images.has_unused():
+            return 0
+        return await self._images.remove_unused(self._registry.images(), self._clock.monotonic())
+
+    async def changed(self, version: Version, lost: Outcome | None) -> None:
+        """The image of a callable version was lost, or (None) found again."""
+        target = Target(version.account, version.region, version.name)
+
+        def change(one: Version | None) -> Version | None:
+            if one is None or one.generation != version.generation:
+                return one  # updated meanwhile
+            if lost is not None and one.state in {State.ACTIVE, State.INACTIVE}:
+                return states.lose(one, lost)
+            return states.find(one) if lost is None and one.state is State.INACTIVE else one
+
+        function = self._registry.find(target)
+        published = self._registry.find_version(target, version.version)
+        if published is not None and (after := change(published)) is not published and after is not None:
+            self._registry.put_version(after)
+        elif function is not None:
+            latest, serving = change(function.latest), change(function.serving)
+            assert latest is not None, "it was not None before"
+            if latest is not function.latest or serving is not function.serving:
+                self._registry.put(msgspec.structs.replace(function, latest=latest, serving=serving))
+        await self._registry.commit()
 
     # -- the loop ----------------------------------------------------------------------------------------------
 
@@ -175,6 +212,7 @@ class Transitions:
         """Remove unused code, now and then."""
         while True:
             await asyncio.sleep(TIDY_SECONDS)
+            await self.remove_unused_images()
             due = self._code.next_removal()
             if due is not None and due <= self._clock.monotonic():
                 try:

@@ -28,7 +28,6 @@ def variables(
     """The whole environment but for what the launcher adds."""
     platform = {
         "_HANDLER": version.handler,
-        "LAMBDA_TASK_ROOT": "/var/task",
         "AWS_REGION": version.region,
         "AWS_DEFAULT_REGION": version.region,
         "AWS_LAMBDA_FUNCTION_NAME": version.name,
@@ -46,6 +45,10 @@ def variables(
         platform["AWS_ACCESS_KEY_ID"] = keys.access_key
         platform["AWS_SECRET_ACCESS_KEY"] = keys.secret_key
         platform["AWS_SESSION_TOKEN"] = keys.session_token
+    if version.from_image:
+        # The image has its own ideas of where its code is and which language is spoken; AWS leaves them alone.
+        return {**version.environment, **platform}
+    platform["LAMBDA_TASK_ROOT"] = "/var/task"
     defaults = {"TZ": ":UTC", "LANG": "en_US.UTF-8"}
     reserved = {name: host_env[name] for name in _RUNTIME_RESERVED if name in host_env}
     return {**defaults, **host_env, **version.environment, **reserved, **platform}
@@ -81,4 +84,5 @@ def sandbox_spec(ready: Ready, host: RuntimeHost, names: Naming, keys: Credentia
         tmp_mib=version.tmp_mib,
         binds=host.binds,
         early=early(host) if leaves_alone(env, host) else None,
+        image=host.image,
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
+from cumulo.base.errors import AwsError
 from cumulo.base.ids import Ids
 from cumulo.base.ports import Networks, ObjectReader
 from cumulo.sandbox.contract import Early, RuntimeHost, Runtimes
@@ -16,15 +17,17 @@ from cumulo.services.lambda_.account import Account
 from cumulo.services.lambda_.code import CodeStore
 from cumulo.services.lambda_.concurrency import Concurrency
 from cumulo.services.lambda_.functions import Functions
+from cumulo.services.lambda_.images import LOST_CODES, FunctionImages
 from cumulo.services.lambda_.intake import Intake
 from cumulo.services.lambda_.links import Links
-from cumulo.services.lambda_.model import Fleet, Ready, Version
+from cumulo.services.lambda_.model import Fleet, Ready, State, Version
 from cumulo.services.lambda_.policies import Policies
-from cumulo.services.lambda_.preparation import Preparation
+from cumulo.services.lambda_.preparation import NotPreparable, Preparation
 from cumulo.services.lambda_.refresh import Refresh
 from cumulo.services.lambda_.registry import Registry
 from cumulo.services.lambda_.resolver import FunctionResolver
 from cumulo.services.lambda_.run import Transitions
+from cumulo.services.lambda_.states import Outcome
 from cumulo.services.lambda_.tags import Tags
 from cumulo.services.lambda_.versions import Versions
 from cumulo.state.blobs import Blobs
@@ -43,6 +46,7 @@ class Lambda:
                   are kept for as long as the longest call could take
     networks      who knows the networks of subnets; without it, functions show none
     expect        hears which runtimes are about to be wanted
+    images        for functions from images; without it (no engine) they are refused
     """
 
     def __init__(
@@ -61,14 +65,17 @@ class Lambda:
         code_in_use: Callable[[Path], bool] | None = None,
         networks: Networks | None = None,
         expect: Callable[[Early], None] | None = None,
+        images: FunctionImages | None = None,
     ) -> None:
         self._code = CodeStore(blobs, code_root, clock, in_use=code_in_use)
         self._registry = Registry(store)
         self._reserved: dict[tuple[str, str], int] = {}
         self._registry.on_change(self._reserved.clear)
         self._fleet = fleet
-        self.preparation = Preparation(self._code, runtimes, machine, expect)
-        self._transitions = Transitions(self._registry, self.preparation, self._code, fleet, clock, ids)
+        self.preparation = Preparation(self._code, runtimes, machine, expect, images)
+        self._transitions = Transitions(
+            self._registry, self.preparation, self._code, fleet, clock, ids, images
+        )
         self._resolver = FunctionResolver(self._registry, self._code)
         self._links = Links(self._code, clock, ids)
         self._policies = Policies(self._registry, store, ids)
@@ -77,7 +84,7 @@ class Lambda:
         functions = Functions(
             registry=self._registry,
             versions=versions,
-            intake=Intake(self._code, objects, self._transitions),
+            intake=Intake(self._code, objects, self._transitions, images),
             transitions=self._transitions,
             policies=self._policies,
             links=self._links,
@@ -123,7 +130,17 @@ class Lambda:
 
     async def ready(self, version: Version) -> RuntimeHost:
         """How this machine runs a version, its code unpacked: after a restart that is done at the first call."""
-        return await self.preparation.ready(version)
+        try:
+            host = await self.preparation.ready(version)
+        except AwsError as error:
+            cause = error.__cause__
+            if isinstance(cause, NotPreparable) and cause.code in LOST_CODES:
+                lost = Outcome(reason=cause.reason, reason_code=cause.code)
+                await self._transitions.changed(version, lost)
+            raise
+        if version.state is State.INACTIVE:
+            await self._transitions.changed(version, None)
+        return host
 
     def reserved_total(self, account: str, region: str) -> int:
         """The concurrency that functions have reserved; kept until a function changes."""

@@ -1,6 +1,7 @@
 """Lambda's state machines, and what is not finished yet.
 
-Idle functions stay Active here (there is nothing to take away from them), so Inactive has no row.
+Idle functions stay Active here (there is nothing to take away from them).  Inactive is what a function becomes whose
+image is gone when it must be pulled again; calls go on asking for it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,6 +22,8 @@ class Event(StrEnum):
     UPDATED = "updated"
     PREPARED = "prepared"
     REFUSED = "refused"
+    LOST = "lost"  # its image, when it had to be had again
+    FOUND = "found"
 
 
 VERSION = Machine(
@@ -33,6 +36,10 @@ VERSION = Machine(
         (State.ACTIVE, Event.PREPARED):  State.ACTIVE,
         (State.ACTIVE, Event.REFUSED):   State.ACTIVE,  # the old code goes on serving
         (State.FAILED, Event.UPDATED):   State.PENDING,
+        (State.ACTIVE, Event.LOST):      State.INACTIVE,
+        (State.INACTIVE, Event.LOST):    State.INACTIVE,
+        (State.INACTIVE, Event.FOUND):   State.ACTIVE,
+        (State.INACTIVE, Event.UPDATED): State.PENDING,
     },
 )  # fmt: skip
 
@@ -92,6 +99,22 @@ def settle(version: Version, outcome: Outcome) -> Version:
             last_update_reason_code=outcome.reason_code,
         )
     return settled if failed else msgspec.structs.replace(settled, last_update=UpdateStatus.SUCCESSFUL)
+
+
+def lose(version: Version, outcome: Outcome) -> Version:
+    """A version that was callable and is not, for want of its image."""
+    return msgspec.structs.replace(
+        version,
+        state=VERSION.step(version.state, Event.LOST),
+        state_reason=outcome.reason,
+        state_reason_code=outcome.reason_code,
+    )
+
+
+def find(version: Version) -> Version:
+    """The same when its image has been found again."""
+    state = VERSION.step(version.state, Event.FOUND)
+    return msgspec.structs.replace(version, state=state, state_reason="", state_reason_code="")
 
 
 def in_progress(version: Version) -> bool:

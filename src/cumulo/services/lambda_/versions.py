@@ -43,7 +43,7 @@ class Versions:
             raise errors.update_in_progress(latest.function_arn)
         if latest.state is not State.ACTIVE:
             raise errors.not_in_state(str(latest.state))
-        current = views.sha_base64(latest.code_sha256)
+        current = views.code_sha256(latest)
         if values.get("CodeSha256") not in (None, "", current):
             raise errors.invalid(
                 f"CodeSHA256 ({values['CodeSha256']}) is different from current CodeSHA256 in $LATEST"

@@ -3,7 +3,7 @@
 import base64
 
 from cumulo.base.clock import iso_millis
-from cumulo.services.lambda_.model import LATEST, State, Version
+from cumulo.services.lambda_.model import LATEST, ImageConfig, State, Version
 from cumulo.wire.service import Values
 
 _NOT_IN_LISTS = (
@@ -22,21 +22,26 @@ def sha_base64(digest: str) -> str:
     return base64.b64encode(bytes.fromhex(digest)).decode()
 
 
+def code_sha256(version: Version) -> str:
+    """CodeSha256: in base64 for a zip, in hexadecimal for an image."""
+    return version.code_sha256 if version.from_image else sha_base64(version.code_sha256)
+
+
 def configuration(version: Version, *, qualifier: str | None = None) -> Values:
     """FunctionConfiguration; the ARN ends in `qualifier` when the caller gave one."""
     arn = f"{version.function_arn}:{qualifier}" if qualifier else version.function_arn
     return {
         "FunctionName": version.name,
         "FunctionArn": arn,
-        "Runtime": version.runtime,
+        "Runtime": version.runtime or None,
         "Role": version.role,
-        "Handler": version.handler,
+        "Handler": version.handler or None,
         "CodeSize": version.code_size,
         "Description": version.description,
         "Timeout": version.timeout_s,
         "MemorySize": version.memory_mib,
         "LastModified": iso_millis(version.last_modified),
-        "CodeSha256": sha_base64(version.code_sha256),
+        "CodeSha256": code_sha256(version),
         "Version": version.version,
         "TracingConfig": {"Mode": version.tracing},
         "RevisionId": version.revision_id,
@@ -68,12 +73,23 @@ def _given(version: Version) -> Values:
         shown["Environment"] = {"Variables": dict(version.environment)}
     if version.dead_letter:
         shown["DeadLetterConfig"] = {"TargetArn": version.dead_letter}
+    if version.image_config is not None:
+        shown["ImageConfigResponse"] = {"ImageConfig": _image_config(version.image_config)}
     if version.runtime_version_arn:
         shown["RuntimeVersionConfig"] = {"RuntimeVersionArn": version.runtime_version_arn}
     return shown
 
 
 _ELSEWHERE = frozenset({"SourceKMSKeyArn"})  # shown with the code, not with the configuration
+
+
+def _image_config(given: ImageConfig) -> Values:
+    members = {
+        "EntryPoint": given.entry_point,
+        "Command": given.command,
+        "WorkingDirectory": given.working_directory,
+    }
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def _optimized(version: Version) -> str:

@@ -12,7 +12,7 @@ from cumulo.services.ecr.registry.lists import Lists
 from cumulo.services.ecr.registry.pulls import Pulls
 from cumulo.services.ecr.registry.pushes import Needs, Pushes
 from cumulo.services.ecr.registry.routes import Query, Route, find_route
-from cumulo.services.ecr.registry.uploads import Sources, Uploads
+from cumulo.services.ecr.registry.uploads import Mounts, Sources, Uploads
 from cumulo.state.store import StoreBroken, StoreError
 from cumulo.wire.http import Request, Response
 
@@ -25,6 +25,7 @@ class Registry:
     authorize   who may do what to a repository
     missing     what a pull does not find (pull-through cache); on_push: a repository that a push does not find
     needs       whether an image needs a layer;  sources: who in a registry has one
+    mounts      whether a registry takes layers of its other repositories; None: each does
     """
 
     def __init__(
@@ -38,12 +39,16 @@ class Registry:
         sources: Sources,
         missing: Missing | None = None,
         on_push: OnPush | None = None,
+        mounts: Mounts | None = None,
     ) -> None:
         desk = Desk(catalog, authorize=authorize, missing=missing, on_push=on_push)
         self._access = access
         self._log = Log("ecr")
         self._parts = _parts(
-            Pulls(desk, layers), Uploads(desk, layers, sources), Pushes(desk, layers, needs), Lists(desk)
+            Pulls(desk, layers),
+            Uploads(desk, layers, sources, mounts),
+            Pushes(desk, layers, needs),
+            Lists(desk),
         )
 
     def wants(self, request: Request) -> bool:

@@ -21,14 +21,18 @@ _LOOK = "ecr:BatchCheckLayerAvailability"
 Sources = Callable[[str, str, str], list[Layer]]
 """(account, region, digest): where in a registry a blob is shown."""
 
+Mounts = Callable[[str, str], bool]
+"""(account, region): whether a registry takes layers of other repositories of its own."""
+
 
 class Uploads:
     """Everything under /v2/<name>/blobs/uploads/."""
 
-    def __init__(self, desk: Desk, layers: Layers, sources: Sources) -> None:
+    def __init__(self, desk: Desk, layers: Layers, sources: Sources, mounts: Mounts | None = None) -> None:
         self._desk = desk
         self._layers = layers
         self._sources = sources
+        self._mounts = mounts
 
     async def begin(self, visit: Visit, request: Request, name: str, query: Query) -> Response:
         """POST: begin an upload, or have it all in this request (digest), or take it from elsewhere (mount)."""
@@ -123,6 +127,8 @@ class Uploads:
         """Show a blob of another repository of the registry, that the caller may see, here too."""
         if self._layers.get(target, digest) is not None:
             return self._layers.get(target, digest)
+        if self._mounts is not None and not self._mounts(visit.account, visit.region):
+            return None
         shown = islice(self._sources(visit.account, visit.region, digest), SOURCES_MAX)
         names = [source] if source else [one.repository for one in shown]
         for name in names:

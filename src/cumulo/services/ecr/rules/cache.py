@@ -18,6 +18,7 @@ from cumulo.base.log import Log
 from cumulo.engines.images import Descriptor, Login, PullError, Reference, Source
 from cumulo.services.ecr.core import Catalog
 from cumulo.services.ecr.model import Repository
+from cumulo.services.ecr.mutability import tag_problem
 from cumulo.services.ecr.rules import policy, upstreams
 from cumulo.services.ecr.rules.copying import Copier
 from cumulo.services.ecr.rules.events import ImageEvents
@@ -87,7 +88,7 @@ class PullCache:
         it is not here and could not be fetched.
         """
         upstream = self._rules.upstream(account, region, name)
-        if upstream is None:
+        if upstream is None or (not _DIGEST.fullmatch(reference) and tag_problem(reference)):
             return False
         key = join_key(account, region, name, reference)
         if not self._is_stale(upstream.rule, name, reference, key):

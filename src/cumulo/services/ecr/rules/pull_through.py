@@ -35,12 +35,13 @@ class _Secret(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class PullThroughRules:
-    """The operations on cache rules."""
+    """The operations on cache rules.  `local`: whether a registry on this machine may be an upstream."""
 
-    def __init__(self, store: Store, clock: Clock, secrets: Secrets) -> None:
+    def __init__(self, store: Store, clock: Clock, secrets: Secrets, *, local: bool) -> None:
         self._store = store
         self._clock = clock
         self._secrets = secrets
+        self._local = local
         self._table = store.table("ecr_cache_rules", CacheRule)
         self.probe: Probe | None = None  # given by the cache, which can ask upstreams
 
@@ -48,7 +49,10 @@ class PullThroughRules:
         """What a repository is a cache of, if of anything."""
         if not len(self._table):
             return None
-        return upstream_of(self._table.scan(join_key(account, region, "")), name)
+        found = upstream_of(self._table.scan(join_key(account, region, "")), name)
+        if found is not None and not self._local and upstreams.is_local(found.rule.upstream_url):
+            return None  # the rule is from a time when it was allowed
+        return found
 
     async def login(self, rule: CacheRule) -> Login | None:
         """User and password for an upstream.  AwsError when the secret cannot be had or is not one."""
@@ -84,13 +88,14 @@ class PullThroughRules:
             region=caller.region,
             prefix=values["ecrRepositoryPrefix"].removesuffix("/"),
             upstream_url=url,
-            upstream=values.get("upstreamRegistry", "") or upstreams.kind_of(url).name,
+            upstream=values.get("upstreamRegistry", "") or upstreams.kind_of(url, local=self._local).name,
             credential_arn=values.get("credentialArn", ""),
             role_arn=values.get("customRoleArn", ""),
             upstream_prefix=values.get("upstreamRepositoryPrefix", ROOT).removesuffix("/"),
             created_at=now,
             updated_at=now,
         )
+        upstreams.kind_of(url, local=self._local)
         upstreams.check(rule)
         if rule.prefix == ROOT and rule.upstream_prefix != ROOT:
             raise unfit(
@@ -156,7 +161,10 @@ class PullThroughRules:
         """ValidatePullThroughCacheRule: really asks the upstream."""
         rule = self._named(caller, values)
         assert self.probe is not None, "the cache gives it"
-        failure = await self.probe(rule)
+        if not self._local and upstreams.is_local(rule.upstream_url):
+            failure = "A registry on this machine cannot be an upstream in shared mode"
+        else:
+            failure = await self.probe(rule)
         return {
             **_shown(rule, "upstreamRegistryUrl"),
             "isValid": not failure,

@@ -18,6 +18,7 @@ from cumulo.base.log import Log
 from cumulo.services.ecr.catalog import StoredCatalog
 from cumulo.services.ecr.model import Image, Repository
 from cumulo.services.ecr.rules import policy
+from cumulo.services.ecr.rules.arrivals import Arrivals
 from cumulo.services.ecr.rules.copying import Copier
 from cumulo.services.ecr.rules.forgotten import forgotten, notes_of
 from cumulo.services.ecr.rules.model import Replication, repository_arn
@@ -34,10 +35,7 @@ Finished = Callable[[Replication, str], None]
 
 
 class Replicator:
-    """The queue of replications.
-
-    fetched   digests in a repository that a cache has brought: these are no pushes
-    """
+    """The queue of replications."""
 
     def __init__(
         self,
@@ -49,7 +47,7 @@ class Replicator:
         templates: Templates,
         copier: Copier,
         finished: Finished,
-        fetched: Callable[[Repository], set[str]],
+        arrivals: Arrivals,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -58,7 +56,7 @@ class Replicator:
         self._templates = templates
         self._copier = copier
         self._finished = finished
-        self._fetched = fetched
+        self._arrivals = arrivals
         self._table = store.table("ecr_replications", Replication)
         # Bounded by the images that are there: each is waiting at most once for each destination.
         self._waiting: dict[str, None] = {}
@@ -109,12 +107,8 @@ class Replicator:
     def recall(self) -> None:
         """Note again what a kill between a push and its note has lost: the images themselves tell."""
         notes: dict[str, list[Replication]] = {}
-        arrived: dict[str, set[str]] = {}
         for note in self._table.scan():
             notes.setdefault(join_key(note.account, note.region, note.repository), []).append(note)
-            arrived.setdefault(join_key(note.to.account, note.to.region, note.repository), set()).add(
-                note.digest
-            )
         for repository in self._catalog.all_repositories():
             registry = self._registries.of(repository.account, repository.region)
             if not destinations(registry.replication, repository.account, repository.region, repository.name):
@@ -125,7 +119,7 @@ class Replicator:
                 list(shelf.tags.values()),
                 since=registry.replication_since,
                 noted=notes_of(notes.get(repository.key, ())),
-                arrived=arrived.get(repository.key, set()) | self._fetched(repository),
+                arrived=self._arrivals.among(repository, list(shelf.images)),
             )
             for image, tag in lost:
                 self.pushed(image, tag)

@@ -45,6 +45,7 @@ class Rules:
     incoming          a folder of its own, for layers that arrive from upstream
     secrets, bus      Secrets Manager and EventBridge
     open_source       a client for another registry
+    local_upstreams   whether a registry on this machine may be an upstream: not in shared mode
     principal_of      the ARN of who holds an access key; empty when it is not known
     """
 
@@ -60,11 +61,12 @@ class Rules:
         bus: EventBus,
         open_source: OpenSource,
         principal_of: Callable[[str], str],
+        local_upstreams: bool = True,
     ) -> None:
         self._store = store
         self._catalog = catalog
         self._principal_of = principal_of
-        arrivals = Arrivals()
+        arrivals = Arrivals(store)
         copier = Copier(catalog, layers, arrivals)
         registries = Registries(store)
         self.outbox = Outbox(store, clock, bus)
@@ -78,10 +80,10 @@ class Rules:
             templates=self.templates,
             copier=copier,
             finished=events.replicated,
-            fetched=self._fetched,
+            arrivals=arrivals,
         )
         self._fetcher = Fetcher(incoming, catalog, layers, arrivals)
-        self.pull_through = PullThroughRules(store, clock, secrets)
+        self.pull_through = PullThroughRules(store, clock, secrets, local=local_upstreams)
         self.cache = PullCache(
             store,
             clock,
@@ -149,22 +151,27 @@ class Rules:
         """A listener of the catalog.  What it writes is durable with the next commit."""
         image = change.image
         if change.kind == "pushed" and image is not None:
-            if not self._arrivals.now:
+            if self._arrivals.now:
+                self._arrivals.note(image)
+            else:
                 tag = change.tags[0] if change.tags else ""
                 self._events.pushed(image, tag)
                 self.replicator.pushed(image, tag)
                 self.cache.forget(change.repository, change.tags)
+                self._arrivals.forget(image)
         elif change.kind in ("deleted", "untagged") and image is not None:
             for tag in change.tags or ("",):
                 self._events.deleted(image, tag)
             self.cache.forget(change.repository, change.tags)
             if change.kind == "deleted":
                 self.replicator.deleted(image)
+                self._arrivals.forget(image)
         elif change.kind in ("archived", "activated") and image is not None:
             self._events.moved(image)
         elif change.kind == "removed":
             self.cache.removed(change.repository)
             self.replicator.removed(change.repository)
+            self._arrivals.removed(change.repository)
 
     async def on_push(self, account: str, region: str, name: str) -> Repository | None:
         """The repository for a push into one that is not there; None when no template says that it be made."""
@@ -177,12 +184,6 @@ class Rules:
         """
         here = await self.cache.fresh(account, region, name, reference)
         return self._catalog.find(account, region, name) if here else None
-
-    def _fetched(self, repository: Repository) -> set[str]:
-        """What is in a repository that is a cache."""
-        if self.pull_through.upstream(repository.account, repository.region, repository.name) is None:
-            return set()
-        return set(self._catalog.shelf(repository).images)
 
     def blob_mounting(self, account: str, region: str) -> bool:
         """Whether an account wants layers mounted across its repositories."""
@@ -222,6 +223,7 @@ class Rules:
             self.cache,
             self.replicator,
             self.outbox,
+            self._arrivals,
         ):
             kept.clear()
         await self._store.commit()

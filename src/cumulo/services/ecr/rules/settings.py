@@ -27,8 +27,11 @@ class AccountSettings:
         self._registries = registries
 
     def blob_mounting(self, account: str, region: str) -> bool:
-        """Whether an account wants layers mounted across its repositories."""
-        return setting(self._registries.of(account, region), BLOB_MOUNTING) == "ENABLED"
+        """Whether layers may be mounted across repositories of an account: unless somebody has said no.
+
+        AWS mounts only where it was switched on.  Here a mount costs nothing and saves a push, so silence is a yes.
+        """
+        return self._registries.of(account, region).settings.get(BLOB_MOUNTING) != "DISABLED"
 
     async def get(self, caller: Caller, values: Values) -> Values | None:
         """GetAccountSetting."""

@@ -1,8 +1,8 @@
 """The upstream registries that a cache rule may name.  Pure.
 
 AWS takes a fixed list.  Besides it, Cumulo takes a registry on this machine (`localhost:5000`, `127.0.0.1:5000`,
-which is asked by plain HTTP), so that a cache can be used and tested without the Internet.  An upstream that is
-an ECR registry is one of this cloud.
+which is asked by plain HTTP), so that a cache can be used and tested without the Internet; not in shared mode,
+where what listens on this machine is not for everybody.  An upstream that is an ECR registry is one of this cloud.
 """
 
 import re
@@ -43,8 +43,8 @@ ECR = Kind("ecr")
 LOCAL = Kind("")
 
 
-def kind_of(url: str) -> Kind:
-    """What kind of upstream a URL names.  AwsError UnsupportedUpstreamRegistryException."""
+def kind_of(url: str, *, local: bool = True) -> Kind:
+    """What kind of upstream a URL names, `local` ones only if they may be.  AwsError UnsupportedUpstreamRegistryException."""
     found = _BY_HOST.get(url)
     if found is not None:
         return found
@@ -52,7 +52,7 @@ def kind_of(url: str) -> Kind:
         return ECR
     if _AZURE.fullmatch(url):
         return Kind("azure-container-registry", needs_credentials=True)
-    if is_local(url):
+    if local and is_local(url):
         return LOCAL
     raise AwsError(
         "UnsupportedUpstreamRegistryException",

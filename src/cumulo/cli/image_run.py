@@ -1,0 +1,73 @@
+"""Asking the cloud to run an image, and passing on what it prints: the client of /_cumulo/containers."""
+
+import base64
+import http.client
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from cumulo.cli.cloud import Failed, Unreachable
+from cumulo.cli.running import Running, runtime_folder
+
+TOKEN_HEADER = "x-cumulo-token"  # noqa: S105 - a name
+CONNECT_SECONDS_MAX = 10.0
+INTERRUPTED = 130
+
+
+def run(endpoint: str, order: Mapping[str, Any]) -> int:
+    """Run it; the exit code of the container, 125 when it could not be run, 130 after Ctrl-C (which ends it)."""
+    parts = urlsplit(endpoint)
+    secure = parts.scheme == "https"
+    kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=CONNECT_SECONDS_MAX)
+    headers = {"content-type": "application/json", TOKEN_HEADER: _token(endpoint)}
+    try:
+        connection.connect()
+        if connection.sock is not None:
+            connection.sock.settimeout(None)  # a container may be silent for as long as it likes
+        connection.request("POST", "/_cumulo/containers", json.dumps(order), headers)
+        answer = connection.getresponse()
+        if answer.status != 200:
+            raise Failed(
+                json.loads(answer.read() or b"{}").get("message") or f"the cloud answered {answer.status}"
+            )
+        return _follow(answer)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except (OSError, http.client.HTTPException) as error:
+        raise Unreachable(endpoint, str(error)) from error
+    finally:
+        connection.close()  # the cloud then removes what still runs
+
+
+def _follow(answer: http.client.HTTPResponse) -> int:
+    streams = {"stdout": sys.stdout.buffer, "stderr": sys.stderr.buffer}
+    for line in answer:
+        event = json.loads(line)
+        for name, sink in streams.items():
+            if name in event:
+                sink.write(base64.b64decode(event[name]))
+                sink.flush()
+        if "refused" in event:
+            raise Failed(event["refused"])
+        if "exit" in event:
+            if event["error"]:
+                print(event["error"], file=sys.stderr)
+            elif event["out_of_memory"]:
+                print("The container ran out of memory.", file=sys.stderr)
+            return int(event["exit"])
+    raise Failed("the cloud went away before the container had ended")
+
+
+def _token(endpoint: str) -> str:
+    """The secret of the cloud's data folder, which only its owner can read."""
+    port = urlsplit(endpoint).port
+    for found in Running.list(runtime_folder()):
+        if found.port == port:
+            return (Path(found.data) / "admin-token").read_text().strip()
+    raise Failed(
+        f"the cloud at {endpoint} does not run on this machine as this user, so its data cannot be read"
+    )

@@ -1,0 +1,1 @@
+"""Pods in any daemon that speaks Docker's API: Docker, Podman, Colima."""

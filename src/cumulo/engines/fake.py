@@ -1,0 +1,378 @@
+"""An engine in memory: the contract's life of pods, with programs that are async functions.
+
+FakeHost (outlives engines, as a machine does) ── pods ── containers ── FakeProcess ── a Program
+
+It has no kernel, so it claims no capability that needs one; what it does claim, it does.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+
+from cumulo.base.clock import Clock
+from cumulo.engines.engine import (
+    Busy,
+    Capability,
+    ContainerSpec,
+    ContainerState,
+    ContainerStatus,
+    EngineError,
+    ExecSession,
+    ExecSpec,
+    Exit,
+    LogLine,
+    NetworkMode,
+    NoSuchPod,
+    PodSpec,
+    PodStatus,
+    StartFailed,
+    Unsupported,
+    Usage,
+)
+from cumulo.engines.fake_images import FakeImages
+from cumulo.engines.fake_programs import FakeExec, FakeProcess, Program, Write, builtin_programs
+from cumulo.engines.images import Config, Image, Images
+
+LINE_BYTES_MAX = 16 * 1024
+
+
+class FakeContainer:
+    """One container: where it is in its life, and what it has printed."""
+
+    def __init__(self, spec: ContainerSpec, config: Config, *, id: str, created_at: float) -> None:  # noqa: A002
+        self.spec = spec
+        self.config = config
+        self.id = id
+        self.created_at = created_at
+        self.started_at = 0.0
+        self.state = ContainerState.CREATED
+        self.exit: Exit | None = None
+        self.process: FakeProcess | None = None
+        self.changed = asyncio.Event()  # replaced at each change; many may wait
+        self.lines: deque[LogLine] = deque()
+        self.printed = 0  # lines ever; the last of them has this number as its cursor
+        self.kept_bytes = 0
+        self.rests: dict[str, bytes] = {}  # begun lines by stream
+        self.execs: set[FakeExec] = set()
+        self.output: int | None = None
+
+    def argv(self) -> tuple[str, ...]:
+        """Entrypoint and command, by Docker's rules."""
+        if self.spec.entrypoint is not None:
+            return (*self.spec.entrypoint, *(self.spec.command or ()))
+        command = self.config.command if self.spec.command is None else self.spec.command
+        return (*self.config.entrypoint, *command)
+
+    def tell(self) -> None:
+        """Wake who waits."""
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+    def status(self) -> ContainerStatus:
+        """As the contract says it."""
+        return ContainerStatus(
+            name=self.spec.name,
+            id=self.id,
+            image=self.spec.image,
+            state=self.state,
+            created_at=self.created_at,
+            started_at=self.started_at,
+            exit=self.exit if self.state is ContainerState.EXITED else None,
+        )
+
+
+class FakePod:
+    """One pod."""
+
+    def __init__(self, spec: PodSpec, address: str) -> None:
+        self.spec = spec
+        self.address = address
+        self.containers: dict[str, FakeContainer] = {}
+        self.inside: dict[int, tuple[str, int]] = {}  # port of the pod to what really listens
+
+    def status(self) -> PodStatus:
+        """As the contract says it."""
+        return PodStatus(
+            name=self.spec.name,
+            owner=self.spec.owner,
+            labels=self.spec.labels,
+            address=self.address,
+            containers={name: c.status() for name, c in self.containers.items()},
+        )
+
+
+class FakeHost:
+    """The machine: what is there when a control plane comes back.  Belongs to one event loop."""
+
+    def __init__(self) -> None:
+        self.pods: dict[tuple[str, str], FakePod] = {}  # by instance and name
+        self.images: dict[str, Image] = {}
+        self.used: set[str] = set()  # ids of images that containers were made from
+        self.made = 0
+
+
+class FakeEngine:
+    """Engine, in memory.  `programs` are found by the last part of argv[0], before the built-in ones."""
+
+    name = "fake"
+    capabilities = frozenset(
+        {
+            Capability.ADDRESS,
+            Capability.PAUSE,
+            Capability.OUTPUT,
+            Capability.LISTEN_INSIDE,
+            Capability.SURVIVES,
+        }
+    )
+
+    def __init__(
+        self,
+        clock: Clock,
+        programs: Mapping[str, Program] | None = None,
+        *,
+        host: FakeHost | None = None,
+        instance: str = "fake",
+    ) -> None:
+        self._clock = clock
+        self._programs = builtin_programs() | dict(programs or {})
+        self._host = host or FakeHost()
+        self._instance = instance
+        self._images = FakeImages(self._host.images, self._host.used)
+        self.images: Images = self._images
+
+    def add_image(self, reference: str, config: Config | None = None) -> Image:
+        """Make an image up that says `config`, as if it had been pulled."""
+        return self._images.add(reference, config)
+
+    async def create(self, spec: PodSpec) -> PodStatus:
+        """Make a pod, or adopt the one of that name."""
+        key = (self._instance, spec.name)
+        if key in self._host.pods:
+            return self._host.pods[key].status()
+        if spec.ports:
+            raise Unsupported("the fake engine maps no ports; the docker and local engines do")
+        if not spec.containers:
+            raise EngineError(f"the pod {spec.name} has no containers")
+        self._host.made += 1
+        number = self._host.made
+        address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+        pod = FakePod(spec, address if spec.network is NetworkMode.BRIDGE else "")
+        for container in spec.containers:
+            image = self._host.images.get(container.image)
+            if image is None:
+                raise EngineError(f"there is no image {container.image}; pull or load it first")
+            pod.containers[container.name] = FakeContainer(
+                container,
+                image.config,
+                id=f"{number:032x}{len(pod.containers):032x}",
+                created_at=self._clock.now(),
+            )
+        self._host.used.update(c.image for c in spec.containers)
+        self._host.pods[key] = pod
+        return pod.status()
+
+    def _pod(self, pod: str) -> FakePod:
+        found = self._host.pods.get((self._instance, pod))
+        if found is None:
+            raise NoSuchPod(f"there is no pod {pod}")
+        return found
+
+    def _container(self, pod: str, container: str) -> FakeContainer:
+        found = self._pod(pod).containers.get(container)
+        if found is None:
+            raise NoSuchPod(f"there is no container {container} in the pod {pod}")
+        return found
+
+    async def start(self, pod: str, container: str, *, output: int | None = None) -> ContainerStatus:
+        """Start its program."""
+        it = self._container(pod, container)
+        if it.state in {ContainerState.RUNNING, ContainerState.PAUSED}:
+            return it.status()
+        argv = it.argv()
+        program = self._programs.get(argv[0].rpartition("/")[2]) if argv else None
+        if program is None:
+            why = f"no such command: {argv[0] if argv else '(none)'}"
+            it.state, it.exit = ContainerState.EXITED, Exit(127, finished_at=self._clock.now(), error=why)
+            it.tell()
+            raise StartFailed("entrypoint", why)
+        it.output = None if output is None else os.dup(output)
+        it.process = self._process(pod, it, argv, lambda stream, data: self._print(it, stream, data))
+        it.state, it.exit, it.started_at = ContainerState.RUNNING, None, self._clock.now()
+        task = it.process.start(program)
+        task.add_done_callback(lambda done: self._ended(it, done))
+        it.tell()
+        return it.status()
+
+    def _process(
+        self, pod: str, it: FakeContainer, argv: tuple[str, ...], write: Write, spec: ExecSpec | None = None
+    ) -> FakeProcess:
+        env = dict(it.config.env) | dict(it.spec.env) | dict(spec.env if spec else {})
+        where = self._pod(pod)
+        return FakeProcess(
+            argv,
+            env,
+            cwd=(spec.cwd if spec else "") or it.spec.cwd or it.config.cwd,
+            user=(spec.user if spec else "") or it.spec.user or it.config.user,
+            write=write,
+            reach=where.inside.get,
+        )
+
+    def _ended(self, it: FakeContainer, task: "asyncio.Task[int]") -> None:
+        for stream, rest in it.rests.items():
+            if rest:
+                self._line(it, stream, rest, partial=False)
+        it.rests.clear()
+        if it.output is not None:
+            os.close(it.output)
+            it.output = None
+        for session in tuple(it.execs):
+            session.kill()
+        it.execs.clear()
+        assert it.process is not None
+        code = it.process.code(task)
+        it.state, it.exit = ContainerState.EXITED, Exit(code, finished_at=self._clock.now())
+        it.tell()
+
+    def _print(self, it: FakeContainer, stream: str, data: bytes) -> None:
+        if it.output is not None:
+            with contextlib.suppress(BrokenPipeError):
+                os.write(it.output, data)
+            return
+        *lines, rest = (it.rests.get(stream, b"") + data).split(b"\n")
+        for line in lines:
+            while len(line) > LINE_BYTES_MAX:
+                self._line(it, stream, line[:LINE_BYTES_MAX], partial=True)
+                line = line[LINE_BYTES_MAX:]  # noqa: PLW2901 - what is left of it
+            self._line(it, stream, line, partial=False)
+        while len(rest) > LINE_BYTES_MAX:
+            self._line(it, stream, rest[:LINE_BYTES_MAX], partial=True)
+            rest = rest[LINE_BYTES_MAX:]
+        it.rests[stream] = rest
+        it.tell()
+
+    def _line(self, it: FakeContainer, stream: str, text: bytes, *, partial: bool) -> None:
+        it.printed += 1
+        it.kept_bytes += len(text)
+        it.lines.append(LogLine(stream, int(self._clock.now() * 1e9), text, partial, str(it.printed)))
+        while it.kept_bytes > it.spec.log_bytes_max:
+            it.kept_bytes -= len(it.lines.popleft().text)
+
+    async def pause(self, pod: str, container: str) -> None:
+        """Its program stops at its next write or sleep."""
+        it = self._container(pod, container)
+        if it.state is ContainerState.PAUSED:
+            return
+        if it.state is not ContainerState.RUNNING or it.process is None:
+            raise Busy(f"{pod}/{container} is {it.state}; only what runs can be paused")
+        it.process.running.clear()
+        it.state = ContainerState.PAUSED
+        it.tell()
+
+    async def resume(self, pod: str, container: str) -> None:
+        """Run on."""
+        it = self._container(pod, container)
+        if it.state is ContainerState.RUNNING:
+            return
+        if it.state is not ContainerState.PAUSED or it.process is None:
+            raise Busy(f"{pod}/{container} is {it.state}; only what is paused can be resumed")
+        it.state = ContainerState.RUNNING
+        it.process.resume()
+        it.tell()
+
+    async def signal(self, pod: str, container: str, signal: str) -> None:
+        """Deliver it."""
+        it = self._container(pod, container)
+        if it.process is not None:
+            it.process.signal(signal)
+
+    async def wait(self, pod: str, container: str) -> Exit:
+        """How it ended."""
+        it = self._container(pod, container)
+        if it.state is ContainerState.CREATED:
+            raise Busy(f"{pod}/{container} was never started")
+        while it.exit is None:
+            await it.changed.wait()
+        return it.exit
+
+    async def remove(self, pod: str) -> None:
+        """Kill, and forget."""
+        found = self._host.pods.get((self._instance, pod))
+        if found is None:
+            return
+        for it in found.containers.values():
+            if it.process is not None:
+                it.process.signal("SIGKILL")
+            while it.state in {ContainerState.RUNNING, ContainerState.PAUSED}:
+                await it.changed.wait()
+        self._host.pods.pop((self._instance, pod), None)
+        images = (c.spec.image for p in self._host.pods.values() for c in p.containers.values())
+        self._host.used.clear()
+        self._host.used.update(images)
+
+    async def remove_volume(self, name: str) -> None:
+        """Volumes are names only."""
+        for pod in self._host.pods.values():
+            for container in pod.spec.containers:
+                if any(m.kind == "volume" and m.source == name for m in container.mounts):
+                    raise Busy(f"the volume {name} is mounted in {pod.spec.name}/{container.name}")
+
+    async def exec(self, pod: str, container: str, spec: ExecSpec) -> ExecSession:
+        """Run a further program."""
+        it = self._container(pod, container)
+        if spec.terminal:
+            raise Unsupported("the fake engine has no terminals; the docker and local engines do")
+        if it.state is not ContainerState.RUNNING:
+            raise Busy(f"{pod}/{container} is {it.state}; only in what runs can something be executed")
+        program = self._programs.get(spec.argv[0].rpartition("/")[2])
+        if program is None:
+            raise StartFailed("entrypoint", f"no such command: {spec.argv[0]}")
+        output: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue()
+        process = self._process(
+            pod, it, spec.argv, lambda stream, data: output.put_nowait((stream, data)), spec
+        )
+        session = FakeExec(process, output)
+        it.execs.add(session)
+        session.start(program, it.execs.discard)
+        return session
+
+    async def logs(
+        self, pod: str, container: str, *, after: str = "", follow: bool = False
+    ) -> AsyncIterator[LogLine]:
+        """What it printed."""
+        it = self._container(pod, container)
+        at = int(after or 0)
+        while True:
+            while at < it.printed:
+                first = it.printed - len(it.lines)  # how many were dropped
+                at = max(at, first) + 1
+                yield it.lines[at - first - 1]
+            if not follow or it.state is ContainerState.EXITED:
+                return
+            await it.changed.wait()
+
+    async def usage(self, pod: str) -> Mapping[str, Usage]:
+        """Unsupported: nothing is measured, so nothing is said."""
+        self._pod(pod)
+        raise Unsupported("the fake engine measures nothing; the docker and local engines do")
+
+    async def inspect(self, pod: str) -> PodStatus:
+        """What is known of it."""
+        return self._pod(pod).status()
+
+    async def pods(self, owner: str = "") -> list[PodStatus]:
+        """All, or one owner's."""
+        mine = [p for (instance, _), p in self._host.pods.items() if instance == self._instance]
+        return [p.status() for p in mine if not owner or p.spec.owner == owner]
+
+    async def listen_inside(self, pod: str, port: int) -> socket.socket:
+        """A real socket at a free port of this machine; programs of the pod reach it by FakeProcess.connect."""
+        found = self._pod(pod)
+        listener = socket.create_server(("127.0.0.1", 0))
+        found.inside[port] = listener.getsockname()
+        return listener
+
+    async def close(self) -> None:
+        """Pods live on in the FakeHost."""

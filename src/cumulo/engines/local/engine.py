@@ -1,0 +1,460 @@
+"""The local engine: the verbs.  What takes time is done by threads (hands.py); each pod's changes come one by one.
+
+create   network, folders, pod.json             (starting.py, preparing.py: how a run is made)
+start    overlay ─▶ bundle ─▶ conmon ─▶ runtime create, start ─▶ run.json ─▶ a watcher
+end      the watcher sees process and monitor go, and writes the exit into run.json
+remove   pod.json goes first; then processes, network, mounts, folders, groups
+"""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal as signals
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
+
+import msgspec
+
+from cumulo.base.clock import Clock
+from cumulo.engines.engine import (
+    Busy,
+    Capability,
+    ContainerStatus,
+    EngineError,
+    ExecSession,
+    ExecSpec,
+    Exit,
+    LogLine,
+    MountKind,
+    NoSuchPod,
+    PodSpec,
+    PodStatus,
+    StartFailed,
+    Usage,
+)
+from cumulo.engines.images import Image, Images
+from cumulo.engines.local import bundle, hostfiles, volumes
+from cumulo.engines.local.check import check
+from cumulo.engines.local.execs import Execs, Session
+from cumulo.engines.local.groups import Groups
+from cumulo.engines.local.hands import Hands
+from cumulo.engines.local.inside import Inside
+from cumulo.engines.local.live import Live
+from cumulo.engines.local.logs import read_log
+from cumulo.engines.local.needs import Connection, PodNetwork, Wish
+from cumulo.engines.local.places import Places, PodRecord, RunRecord, run_id
+from cumulo.engines.local.preparing import Preparer, find_user, open_binds
+from cumulo.engines.local.processes import is_there, kill, open_process
+from cumulo.engines.local.starting import Starter
+from cumulo.engines.local.sweep import Found
+from cumulo.engines.local.watching import watch
+
+T = TypeVar("T")
+
+_VERB_SECONDS_MAX = (
+    300.0  # longer than all that a thread may take for it: what is going on is never let go of
+)
+_MONITOR_SECONDS_MAX = 2.0
+_SETTLE_SECONDS_MAX = 30.0
+
+
+class LocalEngine:
+    """Runs pods on this machine.  opening.py opens one."""
+
+    name = "local"
+    capabilities = frozenset(Capability)
+
+    def __init__(
+        self,
+        *,
+        places: Places,
+        hands: Hands,
+        groups: Groups,
+        starter: Starter,
+        preparer: Preparer,
+        execs: Execs,
+        images: Images,
+        network: PodNetwork,
+        clock: Clock,
+        let_go: Callable[[], None],
+    ) -> None:
+        self.images = images
+        self._places = places
+        self._hands = hands
+        self._groups = groups
+        self._starter = starter
+        self._preparer = preparer
+        self._execs = execs
+        self._network = network
+        self._clock = clock
+        self._let_go = let_go
+        self._pods: dict[str, Live] = {}
+        self._making: dict[str, PodSpec] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._sessions: set[Session] = set()
+        self._closed = False
+
+    async def adopt(self, found: list[Found]) -> None:
+        """Take over what an earlier engine made.  Before anything else."""
+        wishes = {one.record.spec.name: _wish(one.record) for one in found}
+        connections = await self._network.adopt(wishes)
+        for one in found:
+            name = one.record.spec.name
+            live = self._pods[name] = Live(one.record, one.runs)
+            connection = connections.get(name)
+            live.cut_off = connection is None
+            if connection is not None:
+                await self._hands.do(self._connect, live, connection)
+            for container, run in live.runs.items():
+                if run.exit is None:
+                    self._watch(live, container, run)
+
+    def _connect(self, live: Live, connection: Connection) -> None:
+        """The pod has this network from here on."""
+        if connection != live.record.connection:
+            live.record = msgspec.structs.replace(live.record, connection=connection)
+            hostfiles.write(self._places.pod(live.name), live.record.spec, connection)
+            self._places.save_pod(live.record)
+        live.cut_off = False
+
+    async def create(self, spec: PodSpec) -> PodStatus:
+        """Make a pod, none of its containers started; the one of that name when there is one.  EngineError."""
+        check(spec)
+        return await self._alone(spec.name, lambda: self._create(spec))
+
+    async def _create(self, spec: PodSpec) -> PodStatus:
+        if spec.name in self._pods:
+            return self._pods[spec.name].status(self._groups.frozen)
+        images: dict[str, Image] = {}
+        for one in spec.containers:
+            image = await self.images.get(one.image)
+            if image is None:
+                raise EngineError(f"there is no image {one.image}")
+            images[one.image] = image
+        self._making[spec.name] = spec
+        try:
+            connection = await self._open_network(spec)
+            record = PodRecord(
+                spec=spec,
+                created_at=self._clock.now(),
+                ids={one.name: secrets.token_hex(32) for one in spec.containers},
+                images=images,
+                connection=connection,
+            )
+            await self._hands.do(lambda: self._make(record))
+            live = self._pods[spec.name] = Live(record)
+        except BaseException:
+            await self._undo(spec.name)
+            raise
+        finally:
+            del self._making[spec.name]
+        return live.status(self._groups.frozen)
+
+    async def _open_network(self, spec: PodSpec) -> Connection:
+        name = hostfiles.hostname(spec)
+        return await self._network.open(
+            spec.name, spec.network, hostname=name, names=spec.names, ports=spec.ports
+        )
+
+    def _make(self, record: PodRecord) -> None:
+        spec = record.spec
+        folder = self._places.pod(spec.name)
+        try:
+            if folder.exists():  # a removal that was cut short
+                self._starter.clear_pod(spec.name)
+            for one in spec.containers:
+                self._places.container(spec.name, one.name).mkdir(parents=True, mode=0o755)
+            hostfiles.write(folder, spec, record.connection)
+            self._groups.make_pod(spec.name, spec.limits)
+            self._places.save_pod(record)
+        except OSError as error:
+            raise EngineError(f"the pod {spec.name} could not be made: {error}") from error
+
+    async def _undo(self, pod: str) -> None:
+        self._places.forget_pod(pod)
+        await self._network.close(pod)
+        await self._hands.do(lambda: self._starter.clear_pod(pod))
+
+    async def start(self, pod: str, container: str, *, output: int | None = None) -> ContainerStatus:
+        """Start a container, or start it again; harmless while it runs.  StartFailed."""
+        own = (
+            os.dup(output) if output is not None else None
+        )  # the caller may close its own before we come to it
+        try:
+            return await self._alone(pod, lambda: self._start(pod, container, own))
+        finally:
+            if own is not None:
+                self._later_close(own)
+
+    async def _start(self, pod: str, container: str, output: int | None) -> ContainerStatus:
+        live = self._live(pod)
+        spec = live.spec(container)
+        last = live.runs.get(container)
+        if last is not None and last.exit is None:
+            return live.container_status(container, self._groups.frozen)
+        if live.cut_off:
+            await self._hands.do(self._connect, live, await self._open_network(live.record.spec))
+        number = last.number + 1 if last is not None else 1
+        binds: dict[str, int] = {}
+        try:
+            if any(mount.kind == MountKind.BIND for mount in spec.mounts):
+                binds = await asyncio.to_thread(open_binds, spec.mounts)
+            run = await self._hands.do(lambda: self._starter.start(live.record, spec, number, binds, output))
+        except StartFailed as error:
+            live.runs[container] = self._starter.failed(number, error)
+            raise
+        finally:
+            for fd in binds.values():
+                os.close(fd)
+        live.runs[container] = run
+        self._watch(live, container, run)
+        return live.container_status(container, self._groups.frozen)
+
+    async def pause(self, pod: str, container: str) -> None:
+        """Stop its processes from running.  Harmless when paused; Busy when it does not run."""
+        self._live(pod).running(container)
+        await self._hands.do(lambda: self._groups.freeze(f"{pod}/{container}"))
+
+    async def resume(self, pod: str, container: str) -> None:
+        """Let them run on.  Harmless when running."""
+        self._live(pod).running(container)
+        await self._hands.do(lambda: self._groups.thaw(f"{pod}/{container}"))
+
+    async def signal(self, pod: str, container: str, signal: str) -> None:
+        """Send a signal to its main process; SIGKILL ends every process.  Harmless when it has ended."""
+        number = _signal_number(signal)
+        live = self._live(pod)
+        live.spec(container)
+        run = live.runs.get(container)
+        if run is None or run.exit is not None:
+            return
+        if number == signals.SIGKILL:
+            await self._hands.do(lambda: self._starter.kill(pod, container))
+        else:
+            _send(run, number)
+
+    async def wait(self, pod: str, container: str) -> Exit:
+        """How it ended, once it has.  Busy when it was never started."""
+        live = self._live(pod)
+        live.spec(container)
+        watcher = live.watchers.get(container)
+        run = live.runs.get(container)
+        if run is None:
+            raise Busy(f"{pod}/{container} was never started")
+        if run.exit is None and watcher is not None:
+            await asyncio.wait([watcher])
+            run = live.runs[container]
+        if run.exit is None:
+            raise EngineError(f"the engine was closed while {pod}/{container} ran")
+        return run.exit
+
+    async def remove(self, pod: str) -> None:
+        """Kill what runs and give everything back but images and volumes.  Harmless when there is none."""
+        await self._alone(pod, lambda: self._remove(pod))
+
+    async def _remove(self, pod: str) -> None:
+        live = self._pods.get(pod)
+        if live is None and not self._places.pod(pod).exists():
+            return
+        self._places.forget_pod(pod)
+        if live is not None:
+            await self._hands.do(lambda: self._groups.kill(pod))
+            await self._settled(live)
+        await self._network.close(pod)
+        await self._hands.do(lambda: self._starter.clear_pod(pod))
+        self._pods.pop(pod, None)
+
+    async def _settled(self, live: Live) -> None:
+        """Wait for the watchers of a pod that was killed, and end monitors that do not notice."""
+        for seconds_max in (_MONITOR_SECONDS_MAX, _SETTLE_SECONDS_MAX):
+            going = [task for task in live.watchers.values() if not task.done()]
+            if not going:
+                return
+            await asyncio.wait(going, timeout=seconds_max)
+            for run in live.runs.values():
+                if run.exit is None and is_there(run.monitor, run.monitor_born):
+                    kill(run.monitor)
+
+    async def remove_volume(self, name: str) -> None:
+        """Delete a volume; Busy while a container has it mounted; harmless when there is none."""
+        volumes.check_name(name)
+        for spec in [*(live.record.spec for live in self._pods.values()), *self._making.values()]:
+            for one in spec.containers:
+                if any(m.kind == MountKind.VOLUME and m.source == name for m in one.mounts):
+                    raise Busy(f"the volume {name} is mounted by {spec.name}/{one.name}")
+        await self._hands.do(lambda: volumes.remove(self._places.volumes / name))
+
+    async def exec(self, pod: str, container: str, spec: ExecSpec) -> ExecSession:
+        """Start a further process.  Busy when the container does not run, StartFailed for no such command."""
+        live = self._live(pod)
+        run = live.running(container)
+        if self._groups.frozen(f"{pod}/{container}"):
+            raise Busy(f"{pod}/{container} is paused")
+        process = await self._hands.do(lambda: self._exec_process(live, container, run, spec))
+        folder = self._places.container(pod, container) / "execs"
+        session = await self._execs.start(run_id(pod, container, run.number), folder, process, spec)
+        self._sessions = {one for one in self._sessions if not one.closed} | {session}
+        return session
+
+    def _exec_process(self, live: Live, container: str, run: RunRecord, asked: ExecSpec) -> bytes:
+        spec = live.spec(container)
+        image = live.record.images[spec.image].config
+        try:
+            with Inside(f"/proc/{run.pid}/root") as inside:
+                user = find_user(inside, asked.user or spec.user or image.user)
+        except OSError as error:
+            raise Busy(f"{live.name}/{container} does not run") from error
+        granted = self._preparer.granted(spec)
+        name = hostfiles.hostname(live.record.spec)
+        return msgspec.json.encode(bundle.exec_process(spec, image, name, user, granted, asked))
+
+    async def logs(
+        self, pod: str, container: str, *, after: str = "", follow: bool = False
+    ) -> AsyncIterator[LogLine]:
+        """What it printed, after a cursor; with `follow` until it has ended and all is read.  NoSuchPod."""
+        live = self._live(pod)
+        live.spec(container)
+
+        def ended() -> bool:
+            run = live.runs.get(container)
+            return self._pods.get(pod) is not live or (run is not None and run.exit is not None)
+
+        path = self._places.log(pod, container)
+        async for line in read_log(self._hands, path, after, ended=ended, follow=follow):
+            yield line
+
+    async def usage(self, pod: str) -> Mapping[str, Usage]:
+        """By container; what has ended shows its last figures."""
+        live = self._live(pod)
+        return await self._hands.do(lambda: {name: self._usage(pod, name) for name in list(live.runs)})
+
+    def _usage(self, pod: str, container: str) -> Usage:
+        figures = self._groups.figures(f"{pod}/{container}")
+        received, sent = self._network.traffic(pod)
+        return Usage(**msgspec.structs.asdict(figures), received_bytes=received, sent_bytes=sent)
+
+    async def inspect(self, pod: str) -> PodStatus:
+        """What is known of a pod.  NoSuchPod."""
+        return self._live(pod).status(self._groups.frozen)
+
+    async def pods(self, owner: str = "") -> list[PodStatus]:
+        """All pods, or one owner's."""
+        chosen = [live for live in self._pods.values() if owner in {"", live.record.spec.owner}]
+        return [live.status(self._groups.frozen) for live in chosen]
+
+    def images_in_use(self) -> set[str]:
+        """Ids of the images that pods have."""
+        specs = [*(live.record.spec for live in self._pods.values()), *self._making.values()]
+        return {one.image for spec in specs for one in spec.containers}
+
+    async def listen_inside(self, pod: str, port: int) -> socket.socket:
+        """A listening TCP socket at 127.0.0.1:port inside the pod's network namespace."""
+        self._live(pod)
+        return await asyncio.to_thread(self._network.listen_inside, pod, port)
+
+    async def close(self) -> None:
+        """Let go; pods live on, what `exec` started does not."""
+        if self._closed:
+            return
+        self._closed = True
+        for session in self._sessions:
+            await session.close()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_VERB_SECONDS_MAX)
+        watchers = [task for live in self._pods.values() for task in live.watchers.values()]
+        for task in watchers:
+            task.cancel()
+        await asyncio.gather(*watchers, return_exceptions=True)
+        await self._network.stop()
+        await asyncio.to_thread(self._hands.close)
+        self._let_go()
+
+    def _live(self, pod: str) -> Live:
+        live = self._pods.get(pod)
+        if live is None:
+            raise NoSuchPod(f"there is no pod {pod}")
+        return live
+
+    def _watch(self, live: Live, container: str, run: RunRecord) -> None:
+        async def kill_all() -> None:
+            with contextlib.suppress(EngineError):  # it does not die now; it will be waited for
+                await self._hands.do(self._starter.kill, live.name, container)
+
+        async def until_settled() -> None:
+            await watch(run, kill_all)
+            settled = await self._hands.do(self._starter.settle, live.name, container, run)
+            live.runs[container] = settled
+
+        task = asyncio.get_running_loop().create_task(until_settled())
+        live.watchers[container] = task
+
+    async def _alone(self, pod: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Do it when nobody else changes the pod, and to its end, also when the caller is cancelled."""
+        if self._closed:
+            raise EngineError("the engine is closed")
+        lock = self._locks.setdefault(pod, asyncio.Lock())
+
+        async def locked() -> T:
+            async with lock, asyncio.timeout(_VERB_SECONDS_MAX):
+                return await work()
+
+        task = asyncio.get_running_loop().create_task(locked())
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        try:
+            return await asyncio.shield(task)
+        except TimeoutError as error:
+            raise EngineError(f"it took longer than {_VERB_SECONDS_MAX} s") from error
+
+    def _done(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # a caller that was cancelled does not ask
+
+    def _later_close(self, fd: int) -> None:
+        """Close when no verb can be using it any more: at once, unless the caller was cancelled."""
+        busy = list(self._tasks)
+        if not busy:
+            os.close(fd)
+            return
+
+        async def close_after() -> None:
+            await asyncio.wait(busy)
+            os.close(fd)
+
+        task = asyncio.get_running_loop().create_task(close_after())
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+
+def _wish(record: PodRecord) -> Wish:
+    spec = record.spec
+    return Wish(
+        mode=spec.network,
+        hostname=hostfiles.hostname(spec),
+        names=spec.names,
+        ports=record.connection.ports or spec.ports,
+    )
+
+
+def _signal_number(name: str) -> int:
+    try:
+        return int(signals.Signals[name if name.startswith("SIG") else f"SIG{name}"])
+    except KeyError:
+        raise EngineError(f"there is no signal {name}") from None
+
+
+def _send(run: RunRecord, number: int) -> None:
+    fd = open_process(run.pid, run.born)
+    if fd is None:
+        return
+    try:
+        signals.pidfd_send_signal(fd, number)
+    except ProcessLookupError:
+        return
+    finally:
+        os.close(fd)

@@ -1,0 +1,337 @@
+"""The control groups of pods: `cumulopods-<instance>/<pod>/<container>`, version 1 and 2 behind one set of verbs.
+
+The runtime makes those of containers; we make those of pods, read figures, freeze, kill and remove.
+"""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import msgspec
+
+from cumulo.engines.engine import EngineError, Limits
+from cumulo.engines.local.bundle import PERIOD_US, quota_us
+from cumulo.sandbox.cgroups import counter
+
+PREFIX = "cumulopods-"  # not the one that groups of sandboxes have, whose sweep knows nothing of pods
+_MIB = 1024 * 1024
+_FREEZE_SECONDS_MAX = 5.0
+_UNLIMITED_BYTES = 1 << 60  # what the kernel says for no limit is beyond this
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """What a group has used, and uses."""
+
+    cpu_seconds: float = 0.0
+    memory_bytes: int = 0
+    memory_peak_bytes: int = 0
+    memory_limit_bytes: int = 0
+    pids: int = 0
+    read_bytes: int = 0
+    written_bytes: int = 0
+
+
+class _Groups:
+    """What both versions have in common.  `name` is <pod> or <pod>/<container>."""
+
+    def __init__(self, root: Path, instance: str) -> None:
+        self.root = root
+        self.parent = PREFIX + instance
+
+    def path(self, name: str) -> str:
+        """As the runtime wants it."""
+        return f"/{self.parent}/{name}"
+
+    def bases(self) -> list[Path]:
+        """Where our parent is, in each hierarchy."""
+        raise NotImplementedError
+
+    def _freezing(self, name: str) -> tuple[Path, str, str]:
+        raise NotImplementedError
+
+    def frozen(self, name: str) -> bool:
+        """Whether its processes are held."""
+        raise NotImplementedError
+
+    def names(self) -> set[str]:
+        """The pods that have groups."""
+        return {entry.name for base in self.bases() for entry in _folders(base)}
+
+    def containers(self, pod: str) -> set[str]:
+        """The containers of a pod that have groups."""
+        return {entry.name for base in self.bases() for entry in _folders(base / pod)}
+
+    def processes(self, name: str) -> set[int]:
+        """Everybody in a group and those below."""
+        found: set[int] = set()
+        for base in self.bases():
+            for folder, _, _ in os.walk(base / name):
+                found.update(int(word) for word in _read(Path(folder) / "cgroup.procs").split())
+        return found - {0}
+
+    def freeze(self, name: str) -> None:
+        """Hold every process; EngineError when the kernel does not manage to."""
+        file, frozen, thawed = self._freezing(name)
+        deadline = time.monotonic() + _FREEZE_SECONDS_MAX
+        _write(file, frozen)
+        while not self.frozen(name):
+            if time.monotonic() > deadline:
+                _write_if_there(file, thawed)
+                raise EngineError(f"{name} could not be paused")
+            time.sleep(0.001)
+            _write(file, frozen)  # version 1 gives up when a process is being born
+
+    def thaw(self, name: str) -> None:
+        """Let them go on."""
+        file, _, thawed = self._freezing(name)
+        _write_if_there(file, thawed)
+
+    def kill(self, name: str, seconds_max: float = 10.0) -> None:
+        """End everybody, also who forks meanwhile; EngineError when somebody remains."""
+        deadline = time.monotonic() + seconds_max
+        pause = 0.0005
+        while left := self.processes(name):
+            for base in self.bases():
+                _write_if_there(base / name / "cgroup.kill", "1")
+            for pid in left:
+                _kill(pid)
+            for below in [name, *(f"{name}/{one}" for one in self.containers(name))]:
+                self.thaw(below)
+            if time.monotonic() > deadline:
+                raise EngineError(f"processes of {name} do not die: {sorted(left)[:5]}")
+            time.sleep(pause)
+            pause = min(0.05, pause * 2)
+
+    def remove(self, name: str, seconds_max: float = 5.0) -> bool:
+        """Remove a group and those below; False when somebody is in one."""
+        deadline = time.monotonic() + seconds_max
+        while [base for base in self.bases() if not _remove_tree(base / name)]:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.002)
+        return True
+
+    def remove_parent(self) -> None:
+        """Remove our parent, when nothing is left in it."""
+        for base in self.bases():
+            _rmdir(base)
+
+
+class GroupsV1(_Groups):
+    """One tree for each kind: /sys/fs/cgroup/memory, cpu, pids, freezer, ..."""
+
+    version = 1
+
+    def __init__(self, root: Path, instance: str) -> None:
+        super().__init__(root, instance)
+        found = {folder.resolve(): folder for folder in root.iterdir() if (folder / "cgroup.procs").exists()}
+        self._bases = [folder / self.parent for folder in found]
+        self.swap = (root / "memory" / "memory.memsw.limit_in_bytes").exists()
+
+    def bases(self) -> list[Path]:
+        """Where our parent is, in each hierarchy."""
+        return self._bases
+
+    def _in(self, kind: str, name: str) -> Path:
+        return self.root / kind / self.parent / name
+
+    def make_pod(self, pod: str, limits: Limits) -> None:
+        """Make the group of a pod, with limits for the whole of it."""
+        memory, cpu, pids = (self._in(kind, pod) for kind in ("memory", "cpu", "pids"))
+        self._in("memory", "").mkdir(exist_ok=True)
+        for folder in (memory, cpu, pids, self._in("freezer", pod)):
+            folder.mkdir(parents=True, exist_ok=True)
+        for folder in (self._in("memory", ""), memory):
+            _write_if_there(folder / "memory.use_hierarchy", "1")  # kernels before 5.11
+        if limits.memory_mib:
+            _write(memory / "memory.limit_in_bytes", str(limits.memory_mib * _MIB))
+            if self.swap:
+                _write(memory / "memory.memsw.limit_in_bytes", str(limits.memory_mib * _MIB))
+        if limits.reserve_mib:
+            _write(memory / "memory.soft_limit_in_bytes", str(limits.reserve_mib * _MIB))
+        if limits.vcpus:
+            _write(cpu / "cpu.cfs_period_us", str(PERIOD_US))
+            _write(cpu / "cpu.cfs_quota_us", str(quota_us(limits.vcpus)))
+        if limits.cpu_shares:
+            _write(cpu / "cpu.shares", str(max(2, limits.cpu_shares)))
+        if limits.pids_max:
+            _write(pids / "pids.max", str(limits.pids_max))
+
+    def _freezing(self, name: str) -> tuple[Path, str, str]:
+        return self._in("freezer", name) / "freezer.state", "FROZEN", "THAWED"
+
+    def frozen(self, name: str) -> bool:
+        """Whether its processes are held."""
+        return _read(self._in("freezer", name) / "freezer.state").strip() == "FROZEN"
+
+    def out_of_memory(self, name: str) -> bool:
+        """Whether the kernel killed for memory inside."""
+        return counter(_read(self._in("memory", name) / "memory.oom_control"), "oom_kill") > 0
+
+    def figures(self, name: str) -> Figures:
+        """What it uses; zeros when it is gone."""
+        memory = self._in("memory", name)
+        limit = _number(memory / "memory.limit_in_bytes")
+        read, written = _blkio(_read(self._in("blkio", name) / "blkio.throttle.io_service_bytes"))
+        return Figures(
+            cpu_seconds=_number(self._in("cpuacct", name) / "cpuacct.usage") / 1e9,
+            memory_bytes=_number(memory / "memory.usage_in_bytes"),
+            memory_peak_bytes=_number(memory / "memory.max_usage_in_bytes"),
+            memory_limit_bytes=limit if limit < _UNLIMITED_BYTES else 0,
+            pids=_number(self._in("pids", name) / "pids.current"),
+            read_bytes=read,
+            written_bytes=written,
+        )
+
+
+class GroupsV2(_Groups):
+    """The one unified tree."""
+
+    version = 2
+    swap = True  # the runtime passes over what the kernel lacks
+
+    def bases(self) -> list[Path]:
+        """Where our parent is."""
+        return [self.root / self.parent]
+
+    def make_pod(self, pod: str, limits: Limits) -> None:
+        """Make the group of a pod, with limits for the whole of it."""
+        base = self.root / self.parent
+        folder = base / pod
+        folder.mkdir(parents=True, exist_ok=True)
+        for at in (self.root, base, folder):
+            have = _read(at / "cgroup.subtree_control").split()
+            for kind in _read(at / "cgroup.controllers").split():
+                if kind not in have:
+                    _write_if_there(at / "cgroup.subtree_control", f"+{kind}")
+        if limits.memory_mib:
+            _write(folder / "memory.max", str(limits.memory_mib * _MIB))
+            _write_if_there(folder / "memory.swap.max", "0")
+        if limits.reserve_mib:
+            _write(folder / "memory.low", str(limits.reserve_mib * _MIB))
+        if limits.vcpus:
+            _write(folder / "cpu.max", f"{quota_us(limits.vcpus)} {PERIOD_US}")
+        if limits.cpu_shares:
+            _write(folder / "cpu.weight", str(weight(limits.cpu_shares)))
+        if limits.pids_max:
+            _write(folder / "pids.max", str(limits.pids_max))
+
+    def _freezing(self, name: str) -> tuple[Path, str, str]:
+        return self.root / self.parent / name / "cgroup.freeze", "1", "0"
+
+    def frozen(self, name: str) -> bool:
+        """Whether its processes are held."""
+        return counter(_read(self.root / self.parent / name / "cgroup.events"), "frozen") == 1
+
+    def out_of_memory(self, name: str) -> bool:
+        """Whether the kernel killed for memory inside."""
+        return counter(_read(self.root / self.parent / name / "memory.events"), "oom_kill") > 0
+
+    def figures(self, name: str) -> Figures:
+        """What it uses; zeros when it is gone."""
+        folder = self.root / self.parent / name
+        read, written = _io(_read(folder / "io.stat"))
+        now = _number(folder / "memory.current")
+        return Figures(
+            cpu_seconds=counter(_read(folder / "cpu.stat"), "usage_usec") / 1e6,
+            memory_bytes=now,
+            memory_peak_bytes=_number(folder / "memory.peak") or now,  # Linux 5.19 and later
+            memory_limit_bytes=_number(folder / "memory.max"),
+            pids=_number(folder / "pids.current"),
+            read_bytes=read,
+            written_bytes=written,
+        )
+
+
+Groups = GroupsV1 | GroupsV2
+
+
+def open_groups(root: Path, instance: str) -> Groups:
+    """The groups of an instance on this machine; EngineError when there are none."""
+    if (root / "cgroup.controllers").exists():
+        return GroupsV2(root, instance)
+    if (root / "memory" / "cgroup.procs").exists():
+        return GroupsV1(root, instance)
+    raise EngineError(f"there are no control groups at {root}")
+
+
+def weight(shares: int) -> int:
+    """Version 2's weight (1 to 10000) for version 1's shares (2 to 262144), as runtimes convert it."""
+    return 1 + (min(262_144, max(2, shares)) - 2) * 9_999 // 262_142
+
+
+def _blkio(text: str) -> tuple[int, int]:
+    """Bytes read and written, of lines like `8:0 Read 4096`."""
+    sums = {"Read": 0, "Write": 0}
+    for words in (line.split() for line in text.splitlines()):
+        if len(words) == 3 and words[1] in sums:
+            sums[words[1]] += int(words[2])
+    return sums["Read"], sums["Write"]
+
+
+def _io(text: str) -> tuple[int, int]:
+    """Bytes read and written, of lines like `8:0 rbytes=1 wbytes=2 ...`."""
+    sums = {"rbytes": 0, "wbytes": 0}
+    for pair in text.split():
+        key, _, value = pair.partition("=")
+        if key in sums:
+            sums[key] += int(value)
+    return sums["rbytes"], sums["wbytes"]
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def _number(path: Path) -> int:
+    text = _read(path).strip()
+    return int(text) if text.isdecimal() else 0
+
+
+def _write(path: Path, value: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, value.encode())
+    finally:
+        os.close(fd)
+
+
+def _write_if_there(path: Path, value: str) -> None:
+    try:
+        _write(path, value)
+    except OSError:
+        return
+
+
+def _folders(path: Path) -> list["os.DirEntry[str]"]:
+    try:
+        with os.scandir(path) as entries:
+            return [entry for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
+
+
+def _remove_tree(path: Path) -> bool:
+    left = [entry for entry in _folders(path) if not _remove_tree(Path(entry.path))]
+    return not left and _rmdir(path)
+
+
+def _rmdir(path: Path) -> bool:
+    try:
+        path.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True

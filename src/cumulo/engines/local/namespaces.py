@@ -1,0 +1,141 @@
+"""Network namespaces that nothing runs in: each is kept by a bind mount of itself on a file.
+
+A thread may be in another network namespace than its process.  Whatever happens inside one happens in a thread of
+its own that ends right after, so that no thread is ever left in the wrong place.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from cumulo.sandbox import kernel
+from cumulo.sandbox.netlink import Netlink
+
+_Result = TypeVar("_Result")
+_MOUNTS_MAX = 8  # on one file: more than one only when somebody else meddled
+
+# Before eth0 exists: it takes the defaults, while lo keeps ::1.  Ports below 1024 and ping are for every user,
+# as with other container engines.
+_SETTINGS = (
+    ("ipv6/conf/default/disable_ipv6", "1"),
+    ("ipv4/ip_unprivileged_port_start", "0"),
+    ("ipv4/ping_group_range", "0 2147483647"),
+)
+
+
+class _Thread(threading.Thread):
+    """Does one thing, and keeps what came of it."""
+
+    def __init__(self, work: Callable[[], Any], done: Callable[[], object] | None = None) -> None:
+        super().__init__(name="namespace", daemon=True)
+        self._work = work
+        self._done = done
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self.result = self._work()
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            self.error = error
+        if self._done is not None:
+            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+                self._done()
+
+
+def in_thread(work: Callable[[], _Result]) -> _Result:
+    """Do something in a thread of its own, and wait."""
+    thread = _Thread(work)
+    thread.start()
+    thread.join()
+    if thread.error is not None:
+        raise thread.error
+    result: _Result = thread.result
+    return result
+
+
+async def in_thread_async(work: Callable[[], _Result]) -> _Result:
+    """Do something in a thread of its own, and let others run meanwhile."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    thread = _Thread(work, lambda: loop.call_soon_threadsafe(ended.set))
+    thread.start()
+    await ended.wait()
+    thread.join()  # it has nothing left to do
+    if thread.error is not None:
+        raise thread.error
+    result: _Result = thread.result
+    return result
+
+
+def make(path: Path) -> None:
+    """A new namespace on the file at `path` with `lo` up; this thread, which must be of its own, is in it after."""
+    remove(path)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.touch(mode=0o600)
+    kernel.unshare(kernel.CLONE_NEWNET)
+    kernel.mount("/proc/thread-self/ns/net", str(path), "", kernel.MS_BIND)
+    netlink = Netlink()
+    try:
+        netlink.loopback_up()
+    finally:
+        netlink.close()
+    for name, value in _SETTINGS:
+        with contextlib.suppress(OSError):  # a kernel without IPv6
+            put_setting(name, value)
+
+
+def put_setting(name: str, value: str) -> None:
+    """Write a sysctl of this thread's network namespace."""
+    fd = os.open(f"/proc/sys/net/{name}", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, value.encode())
+    finally:
+        os.close(fd)
+
+
+def is_there(path: Path) -> bool:
+    """Whether a namespace is mounted on the file."""
+    try:
+        return path.stat().st_dev == Path("/proc/self/ns/net").stat().st_dev
+    except OSError:
+        return False
+
+
+def remove(path: Path) -> None:
+    """Let go of a namespace and remove its file.  Harmless at any stage of its making."""
+    for _ in range(_MOUNTS_MAX):
+        try:
+            kernel.umount(str(path))
+        except OSError:
+            break  # not mounted, or not there
+    path.unlink(missing_ok=True)
+
+
+def listen(path: Path | None, port: int) -> socket.socket:
+    """A socket that listens at 127.0.0.1:port in a namespace (None: this one's).  OSError."""
+
+    def work() -> socket.socket:
+        if path is not None:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                kernel.setns(fd, kernel.CLONE_NEWNET)
+            finally:
+                os.close(fd)
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", port))
+            listener.listen(128)
+            listener.setblocking(False)
+        except OSError:
+            listener.close()
+            raise
+        return listener
+
+    return in_thread(work)

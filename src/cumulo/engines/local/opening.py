@@ -1,0 +1,107 @@
+"""Opens the local engine on a data folder: claims it, sweeps, adopts."""
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import time
+from pathlib import Path
+
+from cumulo.base.clock import Clock
+from cumulo.engines.engine import EngineError
+from cumulo.engines.images import Images
+from cumulo.engines.local import processes, runtime, sweep
+from cumulo.engines.local.engine import LocalEngine
+from cumulo.engines.local.execs import Execs
+from cumulo.engines.local.groups import open_groups
+from cumulo.engines.local.hands import Hands
+from cumulo.engines.local.needs import LayerStore, PodNetwork
+from cumulo.engines.local.places import Places
+from cumulo.engines.local.preparing import Preparer, machine_of
+from cumulo.engines.local.runtime import Runtime, Tools
+from cumulo.engines.local.starting import Starter
+
+CGROUPS = Path("/sys/fs/cgroup")
+RUN = Path("/run/cumulo/pods")
+_LOCK_SECONDS_MAX = 2.0
+_STATUS = Path("/proc/self/status")
+
+
+async def open_engine(
+    *,
+    data: Path,
+    images: Images,
+    layers: LayerStore,
+    network: PodNetwork,
+    clock: Clock,
+    tools: Tools,
+    run: Path = RUN,
+    cgroups: Path = CGROUPS,
+    call_seconds_max: float = runtime.CALL_SECONDS_MAX,
+) -> LocalEngine:
+    """The engine of a data folder, with the pods that it has.  EngineError; also when another server has it open.
+
+    data     pods, volumes
+    tools    what probe.choose found
+    run      in memory or on a disk that is emptied at boot: states of the runtime
+    """
+    places = await asyncio.to_thread(_places, data, run)
+    instance = places.run.name
+    lock = await asyncio.to_thread(_claim, places.run / "lock")
+    hands = Hands()
+    try:
+        groups = await hands.do(lambda: open_groups(cgroups, instance))
+        caller = Runtime(tools, places.runtime, places.sockets, call_seconds_max)
+        machine = await hands.do(
+            lambda: machine_of(_STATUS.read_text(), tools.init, swap=groups.swap, unified=groups.version == 2)
+        )
+        preparer = Preparer(places, layers, machine)
+        boot = processes.boot_id()
+        starter = Starter(places, caller, groups, preparer, clock, boot)
+        found = await hands.do(lambda: sweep.sweep(places, caller, groups, starter, boot))
+        await network.start()
+        engine = LocalEngine(
+            places=places,
+            hands=hands,
+            groups=groups,
+            starter=starter,
+            preparer=preparer,
+            execs=Execs(hands, caller, places.sockets),
+            images=images,
+            network=network,
+            clock=clock,
+            let_go=lambda: os.close(lock),
+        )
+        await engine.adopt(found)
+    except BaseException:
+        hands.close()
+        os.close(lock)
+        raise
+    return engine
+
+
+def instance_of(data: Path) -> str:
+    """The name that a data folder has on this machine: in control groups, and where states are kept."""
+    return hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:12]
+
+
+def _places(data: Path, run: Path) -> Places:
+    data.mkdir(parents=True, exist_ok=True)
+    places = Places(data.resolve(), run / instance_of(data))
+    places.make()
+    return places
+
+
+def _claim(path: Path) -> int:
+    """Lock the instance.  A child that a killed server was just starting may hold the lock a moment longer."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + _LOCK_SECONDS_MAX
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return fd
+        except OSError as error:
+            if time.monotonic() > deadline:
+                os.close(fd)
+                raise EngineError("another server has the pods of this data folder") from error
+            time.sleep(0.02)
