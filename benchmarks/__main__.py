@@ -8,7 +8,11 @@ import sys
 import time
 from urllib.parse import urlsplit
 
+<<<<<<< HEAD
 from benchmarks import registry, tools
+=======
+from benchmarks import tools, unpacking
+>>>>>>> oci
 
 
 class Table:
@@ -138,7 +142,12 @@ def main() -> int:
         warm(table, ours)
         load(table, ours, peer)
         cold(table, ours, peer)
+<<<<<<< HEAD
         layers(table, ours)
+=======
+    for row in unpacking.rows():
+        table.row(*row)
+>>>>>>> oci
     if table.failed:
         print(f"missed: {', '.join(table.failed)}")
     return 1 if table.failed else 0

@@ -18,10 +18,13 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import uvloop
 import zstandard
 
 from cumulo.base.clock import SystemClock
+from cumulo.engines.images import Login
 from cumulo.engines.oci.refusals import Bounds
+from cumulo.engines.oci.registry import Patience, Registry
 from cumulo.engines.oci.store import ImageStore
 from cumulo.engines.oci.unpacking import Unpacked, unpack
 from tests.support import until
@@ -137,9 +140,15 @@ class Layout:
         (self.root / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": self.entries}))
 
 
+def impatient(login: Login | None) -> Registry:
+    """A registry client that soon gives up."""
+    return Registry(login, clock=SystemClock(), patience=Patience(pause=0.01))
+
+
 @asynccontextmanager
 async def open_store(root: Path, **options: Any) -> AsyncIterator[ImageStore]:
-    store = ImageStore(root, clock=SystemClock(), **({"in_use": lambda _: False} | options))
+    usual = {"in_use": lambda _: False, "registry": impatient}
+    store = ImageStore(root, clock=SystemClock(), **(usual | options))
     await store.start()
     try:
         yield store
@@ -156,7 +165,8 @@ def with_store(
         async with asyncio.timeout(seconds), open_store(root, **options) as store:
             return await work(store)
 
-    return asyncio.run(main())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # what the server runs on
+        return runner.run(main())
 
 
 def tree(root: Path) -> dict[str, tuple[Any, ...]]:

@@ -91,7 +91,7 @@ async def test_a_pod_reaches_nothing_that_the_host_listens_on() -> None:
         pod = await mine.open("a")
         listener = await serve(HOST, 0, b"host")
         port = listener.port
-        for address in (pod.gateway, _own_address()):
+        for address in (pod.gateway, *_own_addresses()):
             assert await ask(mine.path("a"), address, port) == "refused"
         assert await ask(mine.path("a"), "127.0.0.1", port) == "refused"  # the pod's own
         datagrams = await serve(HOST, 0, b"host", "udp")
@@ -112,6 +112,14 @@ async def test_a_port_of_the_host_that_is_allowed_leads_to_its_loopback() -> Non
         await other.network.allow_host_port(port)  # while it runs
         assert await ask(other.path("b"), stranger.gateway, port) == f"cloud {stranger.address}"
         listener.close()
+
+
+@story
+async def test_what_is_no_port_cannot_be_allowed() -> None:
+    async with instance() as mine:
+        for port in (0, -1, 65536):
+            with pytest.raises(EngineError, match="is no port"):
+                await mine.network.allow_host_port(port)
 
 
 @story
@@ -264,10 +272,14 @@ async def test_a_pod_is_adopted_after_a_restart_and_others_are_removed() -> None
         assert await ask(mine.path("lost"), kept.address, 80) == "refused"  # reached, though nobody listens
 
 
-def _own_address() -> str:
+def _own_addresses() -> list[str]:
+    """This machine's address on its way out; none where there is no way out."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))
-        return str(probe.getsockname()[0])
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return []
+        return [str(probe.getsockname()[0])]
 
 
 def _read_all(client: socket.socket) -> bytes:

@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
-from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +21,8 @@ import msgspec
 
 from cumulo.cli.aws import find_aws
 from cumulo.cli.cloud import on_terminal
+from cumulo.cli.doctor_engines import engine_lines
+from cumulo.cli.findings import Grade, Line
 
 if TYPE_CHECKING:
     from cumulo.sandbox import probe
@@ -32,24 +33,6 @@ FREE_BYTES_MIN = GIB
 _VOLATILE = frozenset({"tmpfs", "ramfs"})
 _SHARED = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs"})
 _COLOURS = {"ok": "green", "warn": "yellow", "missing": "red"}
-
-
-class Grade(StrEnum):
-    """How a thing is."""
-
-    OK = "ok"
-    WARN = "warn"
-    MISSING = "missing"
-
-
-class Line(msgspec.Struct, frozen=True):
-    """One finding: of what kind, its name, how it is, what that means, and what mends it."""
-
-    kind: str
-    name: str
-    grade: Grade
-    detail: str
-    fix: str = ""
 
 
 def sandbox_lines(report: "probe.Report") -> list[Line]:
@@ -129,7 +112,7 @@ def examine(data: Path) -> list[Line]:
     return [
         *sandbox_lines(probe.probe()),
         *runtime_lines(HostRuntimes(cache_folder()).report()),
-        Line("engine", "containers", Grade.MISSING, "not part of this version: functions from zips only"),
+        *engine_lines(data),
         _companions(),
         _aws_cli(),
         _folder(data),

@@ -102,6 +102,8 @@ def attach(instance: str, bridge: Bridge, serial: int, path: Path) -> None:
             inside.link_up(index)
             inside.default_route(index, rules.gateway(bridge.subnet))
             _notice(asking, link)
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking_inside:
+                _notice(asking_inside, "eth0")
         finally:
             os.close(fd)
             inside.close()

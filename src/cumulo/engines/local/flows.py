@@ -50,7 +50,7 @@ def forget(ports: Collection[int], address: str) -> None:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETFILTER) as asking:
         asking.settimeout(_SECONDS_MAX)
         asking.send(_message(_GET, _DUMP, _GENERAL))
-        stale = [flow for flow in _dumped(asking) if is_stale(flow, ports, address)]
+        stale = [flow for flow in _dumped(asking, ports) if is_stale(flow, ports, address)]
         for flow in stale:
             asking.send(_message(_DELETE, _ACK, _GENERAL + _attribute(_TUPLE_ORIG | _NESTED, flow.raw)))
             number = -struct.unpack_from("i", asking.recv(65_536), 16)[0]
@@ -66,7 +66,9 @@ def _attribute(kind: int, data: bytes) -> bytes:
     return struct.pack("HH", len(data) + 4, kind) + data + b"\0" * (-len(data) % 4)
 
 
-def _dumped(asking: socket.socket) -> Iterator[Flow]:
+def _dumped(asking: socket.socket, ports: Collection[int]) -> Iterator[Flow]:
+    """The flows to these ports; there may be very many others, which are not looked at more closely."""
+    marks = [_attribute(_DESTINATION_PORT, port.to_bytes(2, "big")) for port in ports]
     while True:
         data = asking.recv(65_536)
         at = 0
@@ -77,9 +79,11 @@ def _dumped(asking: socket.socket) -> Iterator[Flow]:
             if kind == _ERROR:
                 number = -struct.unpack_from("i", data, at + 16)[0]
                 raise OSError(number, os.strerror(number))
-            flow = parse(data[at + 20 : at + length])
-            if flow is not None:
-                yield flow
+            message = data[at + 20 : at + length]
+            if any(mark in message for mark in marks):
+                flow = parse(message)
+                if flow is not None:
+                    yield flow
             at += max(16, length + 3 & ~3)
 
 

@@ -10,14 +10,17 @@ import asyncio
 import contextlib
 import re
 import socket
-from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
+
+import msgspec
 
 from cumulo.base.log import Log
 from cumulo.engines.engine import NAME_PATTERN, EngineError, NetworkMode, NoSuchPod, Port, StartFailed
 from cumulo.engines.local import addresses, bridge, dns, flows, namespaces, reservations, rules
 from cumulo.engines.local.addresses import Addresses
+from cumulo.engines.local.bridge import Bridge
 from cumulo.engines.local.departures import Departures
 from cumulo.engines.local.names import Names
 from cumulo.engines.local.needs import Connection, Wish
@@ -112,8 +115,7 @@ class LocalNetwork:
 
     async def sweep(self, keep: Collection[str]) -> None:
         """Remove the networks of all pods but these, and whatever half of one is left of this instance."""
-        for pod in [pod for pod in self._known if pod not in keep]:
-            await self.close(pod)
+        await asyncio.gather(*(self.close(pod) for pod in list(self._known) if pod not in keep))
         await self._remove_strays()
         if not self._known and not self._locks:
             with _as_engine_error("what is left of the pods' network"):
@@ -137,6 +139,8 @@ class LocalNetwork:
 
     async def allow_host_port(self, port: int) -> None:
         """Let pods reach a TCP port of the host's loopback, as the same port of their gateway."""
+        if not 1 <= port <= 65535:
+            raise EngineError(f"{port} is no port")
         with _as_engine_error(f"port {port} of the host"):
             await self._shared.allow_host_port(port)
 
@@ -167,55 +171,57 @@ class LocalNetwork:
             return self._connection(await self._make(record))
 
     async def _make(self, record: Record) -> Record:
-        if record.mode is not NetworkMode.BRIDGE:
-            if record.ports and record.mode is NetworkMode.NONE:
+        with _as_engine_error(f"the network of pod {record.pod}"):
+            if record.mode is NetworkMode.BRIDGE:
+                made = await self._make_on_bridge(record)
+            elif record.ports and record.mode is NetworkMode.NONE:
                 raise StartFailed("port", f"pod {record.pod} has no network, so no port leads to it")
-            with _as_engine_error(f"the network of pod {record.pod}"):
-                return await self._build(record)
+            else:
+                made = record
+                await self._in_room(lambda: self._build_all(record, None))
+        self._known[made.pod] = made
+        self._name(made)
+        return made
+
+    async def _make_on_bridge(self, record: Record) -> Record:
         reservations.check(record.ports)
-        serial = -1
+        shared = await self._shared.ready()
+        made = msgspec.structs.replace(record, serial=self._addresses.take(), ports=())
         try:
-            with _as_engine_error(f"the network of pod {record.pod}"):
-                await self._shared.ready()
-                serial = self._addresses.take()
-                record = Record(
-                    pod=record.pod,
-                    mode=record.mode,
-                    serial=serial,
-                    names=record.names,
-                    ports=await self._reserve(record.ports),
-                )
-                return await self._build(record)
-        except EngineError:
-            if serial >= 0:
-                await self._remove(
-                    Record(pod=record.pod, mode=record.mode, serial=serial, ports=record.ports)
-                    if record.serial >= 0
-                    else Record(pod=record.pod, mode=record.mode, serial=serial)
-                )
+            if not record.ports:
+                await self._in_room(lambda: self._build_all(made, shared))
+                return made
+            built, ports = await asyncio.gather(
+                self._in_room(lambda: self._build_links(made, shared)),
+                self._reserve(record.ports),
+                return_exceptions=True,
+            )
+            if isinstance(ports, BaseException):
+                raise ports
+            made = msgspec.structs.replace(made, ports=ports)
+            if built is not None:
+                raise built
+            await self._map(made)
+            return made
+        except Exception:
+            await self._remove(made)
             raise
 
+    async def _map(self, record: Record) -> None:
+        self._mapped[record.pod] = (record.serial, record.ports)
+        await self._shared.ports_changed()
+        await self._forget_flows(record)
+        await asyncio.to_thread(self._records.save, record)
+
     async def _reserve(self, ports: tuple[Port, ...]) -> tuple[Port, ...]:
-        if not ports:
-            return ()
         elsewhere = reservations.parse_maps(
             await self._shared.elsewhere(), addresses.table_name(self._instance)
         )
         return self._reservations.take(ports, elsewhere)
 
-    async def _build(self, record: Record) -> Record:
+    async def _in_room(self, work: Callable[[], None]) -> None:
         async with self._room:
-            if record.serial >= 0 and record.ports:
-                await namespaces.in_thread_async(lambda: self._build_links(record))
-                self._mapped[record.pod] = (record.serial, record.ports)
-                await self._shared.ports_changed()
-                await self._forget_flows(record)
-                await asyncio.to_thread(self._records.save, record)
-            else:
-                await namespaces.in_thread_async(lambda: self._build_all(record))
-        self._known[record.pod] = record
-        self._name(record)
-        return record
+            await namespaces.in_thread_async(work)
 
     async def _forget_flows(self, record: Record) -> None:
         ports = {port.host for port in record.ports if port.protocol == "udp"}
@@ -226,16 +232,15 @@ class LocalNetwork:
             except OSError as error:
                 self._log.warning("old flows go on", pod=record.pod, error=str(error))
 
-    def _build_links(self, record: Record) -> None:
+    def _build_links(self, record: Record, shared: Bridge | None) -> None:
         path = self._records.namespace(record.pod)
-        if record.mode is NetworkMode.NONE:
+        if shared is not None:
+            bridge.attach(self._instance, shared, record.serial, path)
+        elif record.mode is NetworkMode.NONE:
             namespaces.make(path)
-        elif record.mode is NetworkMode.BRIDGE:
-            assert self._shared.bridge is not None
-            bridge.attach(self._instance, self._shared.bridge, record.serial, path)
 
-    def _build_all(self, record: Record) -> None:
-        self._build_links(record)
+    def _build_all(self, record: Record, shared: Bridge | None) -> None:
+        self._build_links(record, shared)
         self._records.save(record)
 
     async def _close(self, pod: str) -> None:
@@ -259,8 +264,7 @@ class LocalNetwork:
         if record.mode is NetworkMode.BRIDGE:
             self._reservations.give_back(record.ports)
         with _as_engine_error(f"removing the network of pod {record.pod}"):
-            async with self._room:
-                await namespaces.in_thread_async(lambda: self._remove_parts(record))
+            await self._in_room(lambda: self._remove_parts(record))
         if clean and record.serial >= 0:
             self._departures.watch(record.serial)
 
@@ -325,7 +329,7 @@ class LocalNetwork:
             self._names.put(record.pod, record.names, address)
 
     def _mapped_at(self, subnet: int) -> Mapping[str, tuple[Port, ...]]:
-        return {addresses.pod_address(subnet, serial): ports for serial, ports in self._mapped.values()}
+        return {addresses.pod_address(subnet, serial): ports for serial, ports in list(self._mapped.values())}
 
     @contextlib.asynccontextmanager
     async def _alone(self, pod: str) -> AsyncIterator[None]:
@@ -342,7 +346,9 @@ class LocalNetwork:
 
     async def _finished(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Let it come to an end even when nobody waits any more: half of it would be of no use to anybody."""
-        return await asyncio.shield(asyncio.get_running_loop().create_task(work))
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may be left to ask
+        return await asyncio.shield(task)
 
 
 @contextlib.contextmanager

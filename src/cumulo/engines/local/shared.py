@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Generic, TypeVar
 
 from cumulo.base.log import Log
 from cumulo.engines.engine import Port
@@ -17,7 +18,30 @@ from cumulo.engines.local.rules import Ruleset
 from cumulo.engines.local.upstream import Upstream
 from cumulo.sandbox.network import apply_rules
 
+_Result = TypeVar("_Result")
 _LOOK_SECONDS = 15.0  # at most so often is the host's firewall looked at, which may be started after us
+
+
+class Together(Generic[_Result]):
+    """Does something once for all who ask before it begins: each has what was done after asking."""
+
+    def __init__(self, work: Callable[[], Awaitable[_Result]]) -> None:
+        self._work = work
+        self._lock = asyncio.Lock()
+        self._asked = 0
+        self._done = 0
+        self._result: _Result
+
+    async def __call__(self) -> _Result:
+        """Do it, or have what somebody did meanwhile."""
+        self._asked += 1
+        mine = self._asked
+        async with self._lock:
+            if self._done < mine:
+                covered = self._asked
+                self._result = await self._work()
+                self._done = covered
+            return self._result
 
 
 class Shared:
@@ -46,8 +70,8 @@ class Shared:
         self._lock = asyncio.Lock()
         self._rules_lock = asyncio.Lock()
         self._look_seconds = look_seconds
-        self._wanted = 0
-        self._applied = 0
+        self._writing = Together(self._write)
+        self._listing = Together(self._list)
         self._dns_port = 0
         self._host_ports: frozenset[int] = frozenset()
         self._looked_at = 0.0
@@ -64,6 +88,7 @@ class Shared:
                 return self.bridge
             await self._forget()
             self.bridge = await self._establish()
+            await self.ports_changed()  # of pods whose ports were mapped meanwhile
             return self.bridge
 
     async def _establish(self) -> Bridge:
@@ -114,15 +139,13 @@ class Shared:
                     await asyncio.to_thread(self._protect, self.bridge.subnet)
 
     async def ports_changed(self) -> None:
-        """Bring the rules up to date.  Those who ask at the same time share one run of nft.  OSError."""
-        self._wanted += 1
-        ticket = self._wanted
+        """Bring the rules up to date.  OSError."""
+        await self._writing()
+
+    async def _write(self) -> None:
         async with self._rules_lock:
-            if self._applied >= ticket or self.bridge is None:
-                return
-            covered = self._wanted
-            await asyncio.to_thread(self._write_ports, self._rules(self.bridge.subnet))
-            self._applied = covered
+            if self.bridge is not None:  # otherwise whoever makes it writes all
+                await asyncio.to_thread(self._write_ports, self._rules(self.bridge.subnet))
 
     def _write_ports(self, wanted: Ruleset) -> None:
         try:
@@ -131,7 +154,10 @@ class Shared:
             apply_rules(self._nft, rules.whole(wanted))  # somebody flushed the rules
 
     async def elsewhere(self) -> str:
-        """The maps of all instances, as nft's JSON."""
+        """The maps of all instances, as nft's JSON.  OSError."""
+        return await self._listing()
+
+    async def _list(self) -> str:
         try:
             return await asyncio.to_thread(firewall.mapped, self._nft)
         except subprocess.SubprocessError as error:

@@ -124,7 +124,7 @@ def _members(archive: Path, temporary: Path, bytes_max: int) -> members.Members:
         with archive.open("rb") as file:
             packed = file.read(4).startswith((GZIP, ZSTD))
             if packed:
-                file.seek(0)
+                os.lseek(file.fileno(), 0, os.SEEK_SET)  # the file object would only move in its buffer
                 _uncompress(file.fileno(), temporary, Bounds(bytes_max=bytes_max))
     except FileNotFoundError:
         raise PullError("not-found", f"there is no file {archive}") from None

@@ -1,7 +1,6 @@
 """WWW-Authenticate of a registry, read; and where its tokens may be asked for.  Nothing is sent here."""
 
 import re
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 import msgspec
@@ -37,6 +36,8 @@ def is_local(host: str) -> bool:
     name = urlsplit(f"//{host}").hostname or ""
     if name == "localhost" or name.endswith(".localhost"):
         return True
+    from ipaddress import ip_address
+
     try:
         return ip_address(name).is_loopback
     except ValueError:

@@ -13,6 +13,7 @@ class Flights(Generic[T]):
     def __init__(self) -> None:
         self._tasks: dict[Hashable, asyncio.Task[T]] = {}
         self._waiters: dict[asyncio.Task[T], int] = {}
+        self._ending: set[asyncio.Task[T]] = set()  # given up, and cleaning up
 
     def has(self, key: Hashable) -> bool:
         """Whether it is under way."""
@@ -34,6 +35,8 @@ class Flights(Generic[T]):
                 del self._waiters[task]
                 if not task.done():
                     task.cancel()
+                    self._ending.add(task)
+                    task.add_done_callback(self._ending.discard)
                     self._forget(key, task)
 
     def _forget(self, key: Hashable, task: asyncio.Task[T]) -> None:
@@ -43,8 +46,8 @@ class Flights(Generic[T]):
             task.exception()  # whoever waits has it; with nobody left it is of no interest
 
     async def close(self) -> None:
-        """Give up everything."""
+        """Give up everything, and wait until it is cleaned up."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, *self._ending, return_exceptions=True)

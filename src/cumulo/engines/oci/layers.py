@@ -13,7 +13,6 @@ import asyncio
 import ctypes
 import os
 import secrets
-import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -181,6 +180,8 @@ def _read(path: Path) -> _Record | None:
 
 
 def _delete(path: Path) -> None:
+    import shutil
+
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -33,7 +33,7 @@ class Bounds:
         bytes_max: int = 64 << 30,
         entries_max: int = 2_000_000,
         ratio_max: int = 2000,
-        ratio_from: int = 1 << 30,
+        ratio_from: int = 4 << 30,
         free_min: int = 256 << 20,
     ) -> None:
         self.bytes_max = bytes_max

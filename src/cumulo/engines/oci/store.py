@@ -31,14 +31,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     image_bytes_max  of files, over all layers
     entries_max      files, folders and links of a layer
-    ratio_max        uncompressed : compressed, of layers beyond a gigabyte
+    ratio_max        uncompressed : compressed, of layers beyond `ratio_from` bytes
     free_min         bytes that stay free on the disk
     """
 
     image_bytes_max: int = 64 << 30
     entries_max: int = 2_000_000
     ratio_max: int = 2000
-    ratio_from: int = 1 << 30
+    ratio_from: int = 4 << 30
     free_min: int = 256 << 20
 
 

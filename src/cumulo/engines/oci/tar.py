@@ -12,6 +12,7 @@ from cumulo.engines.oci.refusals import corrupt, refused
 BLOCK = 512
 _EXTENSION_MAX = 1 << 20  # bytes of PAX records or of a long name
 _SPARSE_MAX = 1 << 16  # pieces of a sparse file
+_ATTRIBUTE = b"SCHILY.xattr."
 _SPACES = b"        "
 _ZEROES = bytes(BLOCK)
 _HEADER_ONLY = frozenset(b"123456")  # links, devices, folders, pipes: no data follows, whatever `size` says
@@ -281,8 +282,10 @@ def records(body: bytes) -> dict[bytes, bytes]:
             raise corrupt("the extension of an entry is damaged")
         if key in (b"GNU.sparse.offset", b"GNU.sparse.numbytes"):
             sparse.append(value)
-        else:
+        elif value or key.startswith(_ATTRIBUTE):
             found[key] = value
+        else:
+            found.pop(key, None)  # nothing: the header's own counts
         at += length
     if sparse:
         found[b"GNU.sparse.map"] = b",".join(sparse)
@@ -301,8 +304,8 @@ def _apply(entry: Entry, pax: dict[bytes, bytes], size: int) -> int:
     if b"size" in pax and entry.type not in _HEADER_ONLY:
         size = _decimal(pax[b"size"])
     for key, value in pax.items():
-        if key.startswith(b"SCHILY.xattr."):
-            entry.xattrs = {**(entry.xattrs or {}), key[13:]: value}
+        if key.startswith(_ATTRIBUTE):
+            entry.xattrs = {**(entry.xattrs or {}), key.removeprefix(_ATTRIBUTE): value}
     if entry.type == REGULAR and entry.name.endswith(b"/"):
         entry.type = FOLDER
     return size

@@ -25,6 +25,8 @@ def main(request: str) -> int:
         outcome = {"kind": error.kind, "message": str(error)}
     except OSError as error:
         outcome = _failure(error)
+    except (ValueError, OverflowError) as error:  # a zero byte in a link, a number that no system call takes
+        outcome = {"kind": "corrupt", "message": f"the layer has an entry that cannot be: {error}"}
     os.write(answer, dumps(outcome).encode() + b"\n")
     return 0
 
@@ -34,7 +36,7 @@ def _failure(error: OSError) -> dict[str, object]:
         return {"kind": "no-space", "message": "there is no space left for the layer"}
     if error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EINVAL, errno.EMLINK):
         return {"kind": "refused", "message": f"the layer has an entry that cannot be: {error.strerror}"}
-    return {"kind": "broken", "message": f"the layer cannot be unpacked: {error}"}
+    return {"kind": "refused", "message": f"the layer cannot be unpacked: {error}"}
 
 
 def _unpack(request: dict[str, object]) -> dict[str, object]:

@@ -37,37 +37,36 @@ async def unpack(
 
     digest, packed_size   of the compressed layer; "" and -1 when they are known to be right
     """
-    request = json.dumps(
-        {
-            "folder": str(folder),
-            "bounds": vars(bounds),
-            "diff_id": diff_id,
-            "digest": digest,
-            "packed_size": packed_size,
-            "parent": os.getpid(),
-        }
-    )
+    argv = child(folder, diff_id, bounds, digest=digest, packed_size=packed_size)
     if not isinstance(layer, Path):
-        return await _finish(await _start(request, asyncio.subprocess.PIPE), layer)
+        return await _finish(await _start(argv, asyncio.subprocess.PIPE), layer)
     try:
         file = await asyncio.to_thread(layer.open, "rb")
     except OSError as error:
         raise PullError("corrupt", f"the layer cannot be read: {error.strerror}") from None
     with file:
-        process = await _start(request, file.fileno())
+        process = await _start(argv, file.fileno())
     return await _finish(process, None)
 
 
-def _search_path() -> list[str]:
-    return [os.path.abspath(one) for one in sys.path if one]  # noqa: PTH100 - strings in, strings out
+def child(folder: Path, diff_id: str, bounds: Bounds, *, digest: str, packed_size: int) -> list[str]:
+    """The command that unpacks what it reads from stdin."""
+    request = {
+        "folder": str(folder),
+        "bounds": vars(bounds),
+        "diff_id": diff_id,
+        "digest": digest,
+        "packed_size": packed_size,
+        "parent": os.getpid(),
+    }
+    path = [os.path.abspath(one) for one in sys.path if one]  # noqa: PTH100 - strings in, strings out
+    return [sys.executable, "-I", "-S", "-c", _CODE, json.dumps(request), *path]
 
 
-async def _start(request: str, stdin: int) -> asyncio.subprocess.Process:
-    path = _search_path()
+async def _start(argv: list[str], stdin: int) -> asyncio.subprocess.Process:
     try:
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-S", "-c", _CODE, request, *path,
-            stdin=stdin, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env={},
+            *argv, stdin=stdin, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env={},
         )  # fmt: skip
     except OSError as error:
         raise PullError("no-space", f"the process that unpacks cannot be started: {error}") from error
