@@ -8,11 +8,7 @@ import sys
 import time
 from urllib.parse import urlsplit
 
-<<<<<<< HEAD
-from benchmarks import registry, tools
-=======
-from benchmarks import tools, unpacking
->>>>>>> oci
+from benchmarks import registry, tools, unpacking
 
 
 class Table:
@@ -142,12 +138,9 @@ def main() -> int:
         warm(table, ours)
         load(table, ours, peer)
         cold(table, ours, peer)
-<<<<<<< HEAD
         layers(table, ours)
-=======
     for row in unpacking.rows():
         table.row(*row)
->>>>>>> oci
     if table.failed:
         print(f"missed: {', '.join(table.failed)}")
     return 1 if table.failed else 0
