@@ -19,7 +19,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from cumulo.base.clock import SystemClock
+from cumulo.base.clock import SystemClock, VirtualClock
 from cumulo.base.ids import Ids
 from cumulo.services.ecr.catalog import StoredCatalog
 from cumulo.services.ecr.layer_upkeep import LayerUpkeep, needed_by
@@ -27,7 +27,7 @@ from cumulo.services.ecr.layers import StoredLayers
 from cumulo.services.ecr.model import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Repository
 from cumulo.services.ecr.registry.access import Access, anybody, own_account_only
 from cumulo.services.ecr.registry.registry import Registry
-from cumulo.services.ecr.tokens import Tokens
+from cumulo.services.ecr.tokens import TOKEN_SECONDS, Tokens
 from cumulo.state.content import Content
 from cumulo.state.store import Store
 from cumulo.wire.http import Request, Response
@@ -81,8 +81,13 @@ class App:
     async def token(self, account: str = ACCOUNT, region: str = REGION):
         return (await self.tokens.issue(account, region, "AKIATEST"))[0]
 
-    async def tidy(self):
-        return await self.upkeep.tidy()
+    async def expired(self):
+        """A token of yesterday."""
+        yesterday = VirtualClock(self.clock.now() - TOKEN_SECONDS - 1)
+        return (await Tokens(self.store, yesterday).issue(ACCOUNT, REGION))[0]
+
+    async def tidy(self, seconds: str = "3600"):
+        return await self.upkeep.tidy(file_seconds_min=float(seconds))
 
     async def memory(self):
         text = Path("/proc/self/status").read_text()

@@ -1,6 +1,8 @@
 """Who comes in, and which registry a request is about."""
 
 import base64
+import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -58,6 +60,16 @@ def test_a_good_token_comes_in_and_a_forged_one_does_not(registry: RegistryProce
             assert answer.headers["www-authenticate"] == (
                 'Basic realm="http://registry.test:5000/",service="ecr.amazonaws.com"'
             )
+
+
+@pytest.mark.parametrize("mode", ["registry", "shared"])
+def test_a_token_that_has_expired_is_turned_away_with_a_challenge(mode: str, request: pytest.FixtureRequest):
+    process: RegistryProcess = request.getfixturevalue(mode)
+    with process.client(token=process.do("expired")) as client:
+        answer = client.ask("GET", "/v2/")
+        assert (answer.status, answer.code) == (401, "DENIED")
+        assert answer.message == "Your authorization token has expired. Reauthenticate and try again."
+        assert answer.headers["www-authenticate"].startswith("Basic realm=")
 
 
 def test_other_kinds_of_authorization_are_no_concern_of_local_mode(registry: RegistryProcess, client: Client):
@@ -179,6 +191,7 @@ def test_a_private_blob_is_not_mounted_for_another_account(shared: RegistryProce
         assert answer.status == 202
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_curl_pushes_with_the_token_as_it_is(shared: RegistryProcess, tmp_path: Path):
     shared.do("repository", name="curled")
     token = shared.do("token")
@@ -205,7 +218,5 @@ def test_curl_pushes_with_the_token_as_it_is(shared: RegistryProcess, tmp_path: 
         == "201"
     )
     manifest = tmp_path / "manifest"
-    import json
-
     manifest.write_text(json.dumps(manifest_of(b"{}")))
     assert curl("-T", str(manifest), "-H", f"Content-Type: {OCI_MANIFEST}", f"{url}/manifests/v1") == "201"

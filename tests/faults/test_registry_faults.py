@@ -70,6 +70,27 @@ def test_an_upload_goes_on_after_a_kill_in_the_middle_of_it(registry: RegistryPr
         assert client.ask("GET", f"/v2/a/blobs/{sha256(data)}").body == data
 
 
+def test_a_server_that_is_stopped_ends_soon_and_the_upload_goes_on(registry: RegistryProcess):
+    registry.do("repository", name="a")
+    data = os.urandom(6_000_000)
+    with registry.client() as client:
+        place = client.begin("a")
+        head = f"PATCH {place} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(data)}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", registry.port)) as sock:
+            sock.sendall(head.encode() + data[:5_000_000])
+            until(lambda: received(client, place) > 3_000_000, "some of it has arrived")
+            began = time.monotonic()
+            registry.stop()
+            assert time.monotonic() - began < 10
+    registry.start()
+    with registry.client() as client:
+        have = received(client, place)
+        assert 3_000_000 < have <= 5_000_000
+        answer = client.ask("PATCH", place, data[have:], {"Content-Range": f"{have}-{len(data) - 1}"})
+        assert answer.status == 202
+        assert client.ask("PUT", f"{place}?digest={sha256(data)}", b"").status == 201
+
+
 def test_what_was_acknowledged_is_there_after_kills_at_any_moment(registry: RegistryProcess):
     registry.do("repository", name="a")
     dice = random.Random(7)

@@ -17,6 +17,7 @@ BATCH_BYTES: Final = 1024 * 1024
 BATCH_PIECES_MAX: Final = 512  # of one writev; the system allows 1,024
 SYNC_BYTES: Final = 32 * 1024 * 1024
 READ_BYTES: Final = 1024 * 1024
+sync_data: Final = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 
 class Misplaced(Exception):
@@ -123,7 +124,7 @@ class Arrival:
         idle = self._sync is None or (self._sync.done() and self._sync.exception() is None)
         if idle and self.received - self._synced >= SYNC_BYTES:
             self._synced = self.received
-            self._sync = asyncio.ensure_future(self._run(os.fdatasync, self._fd))
+            self._sync = asyncio.ensure_future(self._run(sync_data, self._fd))
 
     async def _settle(self) -> None:
         """Wait for a sync that is running: its descriptor will be closed.

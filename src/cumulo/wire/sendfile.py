@@ -10,8 +10,11 @@ that slow clients hold none.
 """
 
 import asyncio
+import fcntl
 import os
 import select
+import sys
+import termios
 from collections.abc import AsyncIterator, Callable
 from typing import BinaryIO, Final, Protocol
 
@@ -122,16 +125,26 @@ class _Sender:
 
 
 async def _room(fd: int, seconds_max: float) -> None:
+    """Wait until the socket takes more, for as long as the client reads at all: a slow one may need minutes."""
     loop = asyncio.get_running_loop()
     room: asyncio.Future[None] = loop.create_future()
     loop.add_writer(fd, _wake, room)
     try:
-        async with asyncio.timeout(seconds_max):
-            await room
-    except TimeoutError:
-        raise Stalled from None
+        unread = _unread(fd)
+        while True:
+            await asyncio.wait([room], timeout=seconds_max)
+            if room.done():
+                return
+            before, unread = unread, _unread(fd)
+            if unread >= before:
+                raise Stalled
     finally:
         loop.remove_writer(fd)
+
+
+def _unread(fd: int) -> int:
+    """How many bytes of what was sent the client's side has not taken yet."""
+    return int.from_bytes(fcntl.ioctl(fd, termios.TIOCOUTQ, b"\0\0\0\0"), sys.byteorder)
 
 
 def _wake(room: asyncio.Future[None]) -> None:

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cumulo.base.caller import Caller
 from cumulo.base.clock import VirtualClock
+from cumulo.services.ecr.authorization import Authorization
 from cumulo.services.ecr.registry.accepts import accepted
 from cumulo.services.ecr.registry.access import password_of
 from cumulo.services.ecr.registry.ranges import Part, Unsatisfiable, chunk_of, part_of
@@ -129,5 +131,28 @@ def test_a_token_says_who_came_in_and_until_when(tmp_path: Path):
         with pytest.raises(BadToken):
             Tokens(other, clock).read(password)
         await other.close()
+
+    asyncio.run(scenario())
+
+
+def test_the_operation_gives_a_token_and_where_to_use_it(tmp_path: Path):
+    clock = VirtualClock()
+    caller = Caller(
+        account="123456789012", region="eu-west-1", access_key="AKIAX", endpoint="http://127.0.0.1:4566"
+    )
+
+    async def scenario() -> None:
+        store = Store(tmp_path / "db")
+        tokens = Tokens(store, clock)
+        operation = Authorization(tokens)
+        (own,) = (await operation.get(caller, {}))["authorizationData"]
+        assert own["proxyEndpoint"] == "http://123456789012.dkr.ecr.eu-west-1.localhost:4566"
+        assert own["expiresAt"] == clock.now() + 12 * 3600
+        password = base64.b64decode(own["authorizationToken"]).decode().removeprefix("AWS:")
+        assert tokens.read(password).account == "123456789012"
+        asked = {"registryIds": ["111111111111", "222222222222", "111111111111"]}
+        found = (await operation.get(caller, asked))["authorizationData"]
+        assert [one["proxyEndpoint"][7:19] for one in found] == ["111111111111", "222222222222"]
+        await store.close()
 
     asyncio.run(scenario())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cumulo.state.arrival import BATCH_BYTES, SYNC_BYTES, Abandoned, Misplaced
+from cumulo.state.arrival import BATCH_BYTES, SYNC_BYTES, Abandoned, Misplaced, sync_data
 from cumulo.state.content import Content, WrongDigest, is_digest
 
 BYTES_MAX = 1 << 30
@@ -166,7 +166,7 @@ def test_bytes_that_the_disk_lost_after_it_took_them_must_come_again(tmp_path: P
         whole = arrival._run
 
         async def run_(work: Callable[..., object], *arguments: object) -> object:
-            if work is os.fdatasync:
+            if work is sync_data:
                 raise OSError(errno.EIO, "lost")
             return await whole(work, *arguments)
 

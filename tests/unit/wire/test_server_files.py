@@ -146,6 +146,32 @@ def test_a_client_that_stops_reading_is_given_up(run, file: Path):
 
 
 @pytest.mark.parametrize("run", RUNNERS)
+def test_a_client_that_reads_slowly_gets_it_all(run, file: Path, data: bytes):
+    """Slower than the bound on standing still, but never still."""
+
+    async def scenario() -> None:
+        limits = Limits(body_stall_seconds_max=0.2, sweep_seconds=0.05)
+        async with door(Files(file, 0, 12_000_000), limits=limits) as opened:
+            with socket.socket() as sock:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 100_000)
+                sock.connect(("127.0.0.1", opened.port))
+                sock.setblocking(False)
+                loop = asyncio.get_running_loop()
+                await loop.sock_sendall(sock, GET)
+                got = b""
+                while len(got) < 2_000_000:
+                    await asyncio.sleep(0.02)
+                    got += await loop.sock_recv(sock, 50_000)
+                while piece := await loop.sock_recv(sock, 1 << 20):
+                    got += piece
+                    if len(got.partition(b"\r\n\r\n")[2]) >= 12_000_000:
+                        break
+                assert got.partition(b"\r\n\r\n")[2] == data[:12_000_000]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("run", RUNNERS)
 def test_a_slow_client_holds_nobody_up(run, file: Path, data: bytes):
     async def scenario() -> None:
         async with door(Files(file)) as opened:
