@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -63,6 +64,7 @@ class Registry:
         self._authorizations: dict[str, str] = {}  # by base URL and repository
 
     async def __aenter__(self) -> Self:
+        await asyncio.to_thread(import_module, "aiohttp")  # the first time it takes long: the loop goes on meanwhile
         import aiohttp
 
         patience = self._patience
