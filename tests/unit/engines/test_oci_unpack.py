@@ -255,7 +255,7 @@ def trees(draw):
     return entries
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(trees(), st.sampled_from(list(PACKERS)), st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT]))
 def test_every_tree_comes_back(entries, packing, kind):
     with tempfile.TemporaryDirectory() as place:

@@ -144,7 +144,7 @@ HOSTILE = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(HOSTILE)
 def test_no_archive_writes_outside(entries):
     with tempfile.TemporaryDirectory() as place:

@@ -64,7 +64,9 @@ class Registry:
         self._authorizations: dict[str, str] = {}  # by base URL and repository
 
     async def __aenter__(self) -> Self:
-        await asyncio.to_thread(import_module, "aiohttp")  # the first time it takes long: the loop goes on meanwhile
+        await asyncio.to_thread(
+            import_module, "aiohttp"
+        )  # the first time it takes long: the loop goes on meanwhile
         import aiohttp
 
         patience = self._patience
