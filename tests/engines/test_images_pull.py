@@ -45,6 +45,13 @@ def peer(tmp_path_factory):
             layout = Layout(root / name)
             layout.image([BASE, APP], packing=packing, name="v1", Cmd=["python3", "/app.py"], Env=["A=1=2"])
             skopeo("copy", "--dest-tls-verify=false", f"oci:{root / name}:v1", f"docker://{host}/{name}:v1")
+        skopeo(
+            "copy",
+            "--format=v2s2",
+            "--dest-tls-verify=false",
+            f"oci:{root / 'gz'}:v1",
+            f"docker://{host}/docker:v1",
+        )
         layout = Layout(root / "multi")
         both = [
             layout.image([BASE], architecture=one, list_it=False, Cmd=[one])
@@ -61,7 +68,7 @@ def peer(tmp_path_factory):
         yield host
 
 
-@pytest.mark.parametrize("name", ["gz", "zst", "plain"])
+@pytest.mark.parametrize("name", ["gz", "zst", "plain", "docker"])
 def test_an_image_is_pulled_from_a_registry(peer, tmp_path, name):
     async def work(store: ImageStore):
         image = await store.pull(f"{peer}/{name}:v1")

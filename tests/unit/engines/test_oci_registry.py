@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.oci_kit import digest_of
 
-from cumulo.base.clock import SystemClock
+from cumulo.base.clock import SystemClock, VirtualClock
 from cumulo.engines.images import Descriptor, Login, PullError, Reference
 from cumulo.engines.oci import challenges, manifests
 from cumulo.engines.oci.registry import Patience, Registry, base
@@ -287,6 +287,32 @@ def test_a_download_that_never_gets_anywhere_is_given_up():
         assert len(server.asked) <= 2 * QUICK.tries_max  # aiohttp asks again by itself once
 
     with_server(handle, work)
+
+
+def test_a_download_that_drips_is_given_up():
+    clock = VirtualClock()
+
+    async def handle(_server, request):
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        while request.transport is not None and not request.transport.is_closing():
+            clock.advance(2)
+            await answer.write(b"x")
+            await asyncio.sleep(0)
+        return answer
+
+    async def main():
+        async with (
+            asyncio.timeout(30),
+            serving(handle) as server,
+            Registry(None, clock=clock, patience=QUICK) as registry,
+        ):
+            with pytest.raises(PullError, match="seconds") as error:
+                await fetched(registry, Reference(f"127.0.0.1:{server.port}", "team/app"))
+            assert error.value.kind == "unreachable"
+            assert len(server.asked) <= 2 * QUICK.tries_max
+
+    asyncio.run(main())
 
 
 def test_another_range_than_the_one_asked_for_is_corrupt():

@@ -4,9 +4,10 @@ import asyncio
 import base64
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -32,11 +33,13 @@ _BUSY = frozenset({408, 429, 500, 502, 503, 504})
 class Patience(msgspec.Struct, frozen=True, kw_only=True):
     """How long and how often a registry is asked.  Times in seconds.
 
+    floor       bytes per second that a download must bring, over `silence` seconds of waiting for it
     tries_max   without a new byte between them; each waits twice as long as the one before
     """
 
     connect: float = 15.0
     silence: float = 60.0
+    floor: float = 4096.0
     tries_max: int = 5
     pause: float = 0.2
     pause_max: float = 10.0
@@ -61,6 +64,9 @@ class Registry:
         self._authorizations: dict[str, str] = {}  # by base URL and repository
 
     async def __aenter__(self) -> Self:
+        await asyncio.to_thread(
+            import_module, "aiohttp"
+        )  # the first time it takes long: the loop goes on meanwhile
         import aiohttp
 
         patience = self._patience
@@ -126,11 +132,14 @@ class Registry:
         while done < blob.size or done == 0:
             before = done
             try:
-                async for piece in self._rest(reference, url, done, blob.size):
-                    done += len(piece)
-                    if done > blob.size:
-                        raise PullError("corrupt", f"the registry gave more than {blob.size} bytes of a blob")
-                    yield piece
+                async with aclosing(self._rest(reference, url, done, blob.size)) as rest:
+                    async for piece in rest:
+                        done += len(piece)
+                        if done > blob.size:
+                            raise PullError(
+                                "corrupt", f"the registry gave more than {blob.size} bytes of a blob"
+                            )
+                        yield piece
                 if done == blob.size:
                     return
                 raise _Trouble(f"it ended after {done} of {blob.size} bytes")
@@ -138,7 +147,9 @@ class Registry:
                 tries = 1 if done > before + _PIECE else tries + 1
                 await self._pause(reference, trouble, tries)
 
-    async def _rest(self, reference: Reference, url: str, done: int, size: int) -> AsyncIterator[bytes]:
+    async def _rest(
+        self, reference: Reference, url: str, done: int, size: int
+    ) -> AsyncGenerator[bytes, None]:
         """The bytes from `done` on, whether the registry can do ranges or not."""
         headers = {"Range": f"bytes={done}-{size - 1}"} if done else {}
         async with self._get(reference, url, headers) as answer:
@@ -149,12 +160,25 @@ class Registry:
                     "corrupt", "the registry gave another range than the one that it was asked for"
                 )
             async with _troubles():
-                async for piece in answer.content.iter_chunked(_PIECE):
+                async for piece in self._quick_enough(answer.content.iter_chunked(_PIECE)):
                     if skip >= len(piece):
                         skip -= len(piece)
                         continue
                     yield piece[skip:] if skip else piece
                     skip = 0
+
+    async def _quick_enough(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The pieces, while they come in time: who drips would hold a place among those that unpack for ever."""
+        waited, got, since = 0.0, 0, self._clock.monotonic()
+        async for piece in pieces:
+            waited += self._clock.monotonic() - since
+            got += len(piece)
+            if waited >= self._patience.silence:
+                if got < self._patience.floor * waited:
+                    raise _Trouble(f"it sent {got} bytes in {waited:.0f} seconds")
+                waited, got = 0.0, 0
+            yield piece
+            since = self._clock.monotonic()  # what we needed ourselves does not count
 
     @asynccontextmanager
     async def _get(

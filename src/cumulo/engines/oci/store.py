@@ -147,7 +147,6 @@ class ImageStore:
     async def load(self, archive: Path, *, platform: Platform | None = None) -> list[Image]:
         """See Images.load.  An image without a name in the archive has none here: it is known by its id."""
         wanted = platform or manifests.host_platform()
-        self._layers.incoming.mkdir(exist_ok=True)
         async with archives.opened(
             archive, aside=self._layers.incoming, bytes_max=self._limits.image_bytes_max
         ) as found:
