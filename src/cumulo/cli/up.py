@@ -103,8 +103,8 @@ def command(*, detach: bool, **options: Any) -> None:
     if detach:
         _detach(settings)
         return
-    from cumulo.app import serve
     from cumulo.base.lock import Locked
+    from cumulo.cli.serving import serve
     from cumulo.engines.engine import EngineError
     from cumulo.sandbox.opening import InstanceRuns
     from cumulo.state.store import StoreError

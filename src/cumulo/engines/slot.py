@@ -46,15 +46,19 @@ class EngineSlot:
             return None
         return task.result().engine
 
-    async def close(self) -> None:
-        """Let go of it; pods live on."""
+    async def close(self, *, remove_pods: bool = False) -> None:
+        """Let go of it; pods live on, unless nothing of this cloud is to be kept."""
         self._closed = True
-        task = self._opening
-        if task is None:
+        if self._opening is None:
             return
-        await asyncio.gather(task, return_exceptions=True)
-        if self.engine is not None:
-            await self.engine.close()
+        await asyncio.gather(self._opening, return_exceptions=True)
+        engine = self.engine
+        if engine is None:
+            return
+        if remove_pods:
+            removals = [engine.remove(pod.name) for pod in await engine.pods()]
+            await asyncio.gather(*removals, return_exceptions=True)
+        await engine.close()
 
     async def _opened(self) -> Opened:
         if self._closed:
