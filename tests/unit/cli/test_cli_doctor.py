@@ -8,7 +8,8 @@ from click.testing import CliRunner
 from cumulo.cli import doctor, doctor_engines
 from cumulo.cli.doctor import Grade, Line
 from cumulo.cli.main import cli
-from cumulo.engines.engine import Finding, Probe
+from cumulo.engines.engine import Finding as EngineFinding
+from cumulo.engines.engine import Probe
 from cumulo.sandbox.contract import Isolation
 from cumulo.sandbox.probe import Finding, Report
 from cumulo.sandbox.runtimes.host import Finding as RuntimeFinding
@@ -92,13 +93,13 @@ def test_this_machine_is_examined_for_people_and_for_machines(tmp_path):
 
 def _probe(*, usable):
     return Probe(
-        usable=usable, findings=(Finding("conmon", ok=usable, detail="d", fix="apt-get install conmon"),)
+        usable=usable, findings=(EngineFinding("conmon", ok=usable, detail="d", fix="apt-get install conmon"),)
     )
 
 
 def test_the_engine_that_would_be_taken_is_named_with_what_would_make_it_better():
-    there = Finding("docker", ok=True, detail="containers run in the Docker daemon")
-    gone = Finding("docker", ok=False, detail="no daemon", fix="start it")
+    there = EngineFinding("docker", ok=True, detail="containers run in the Docker daemon")
+    gone = EngineFinding("docker", ok=False, detail="no daemon", fix="start it")
     local = doctor_engines.chosen(_probe(usable=True), gone)
     assert [(line.name, line.grade) for line in local] == [("containers", Grade.OK), ("conmon", Grade.OK)]
     docker = doctor_engines.chosen(_probe(usable=False), there)
