@@ -28,7 +28,13 @@ async def open_local(data: Path, instance: str) -> LocalEngine:
     )
     network = LocalNetwork(instance, NETWORKS / instance, seen.nft)
     engine = await open_engine(
-        data=data, images=images, layers=images, network=network, clock=clock, tools=seen.tools
+        data=data,
+        images=images,
+        layers=images,
+        network=network,
+        clock=clock,
+        tools=seen.tools,
+        instance=instance,
     )
     opened.append(engine)
     await images.start()
