@@ -101,7 +101,7 @@ def _selection(value: Any, action: str) -> dict[str, Any]:
     _members(value, required=("countNumber", "countType", "tagStatus"), optional=optional)
     status = _one_of(value["tagStatus"], "any", "tagged", "untagged")
     kind = value["countType"]
-    if kind != "imageCountMoreThan" and kind not in _DAYS:
+    if not isinstance(kind, str) or kind not in _DAYS | {"imageCountMoreThan"}:
         raise _no_schema()
     if (kind in _DAYS) != ("countUnit" in value):
         raise _no_schema()

@@ -87,12 +87,12 @@ class PullThroughRules:
             upstream=values.get("upstreamRegistry", "") or upstreams.kind_of(url).name,
             credential_arn=values.get("credentialArn", ""),
             role_arn=values.get("customRoleArn", ""),
-            upstream_prefix=values.get("upstreamRepositoryPrefix", ROOT).removesuffix("/"),
+            upstream_prefix=values.get("upstreamRepositoryPrefix", "").removesuffix("/"),
             created_at=now,
             updated_at=now,
         )
         upstreams.check(rule)
-        if rule.prefix == ROOT and rule.upstream_prefix != ROOT:
+        if rule.prefix == ROOT and rule.upstream_prefix not in ("", ROOT):
             raise unfit(
                 "upstreamRepositoryPrefix", "The upstream prefix must be ROOT when the ECR prefix is ROOT"
             )
@@ -196,6 +196,6 @@ def _shown(rule: CacheRule, *more: str) -> Values:
         "registryId": rule.account,
         "credentialArn": rule.credential_arn or None,
         "customRoleArn": rule.role_arn or None,
-        "upstreamRepositoryPrefix": rule.upstream_prefix,
+        "upstreamRepositoryPrefix": rule.upstream_prefix or None,
         **{name: further[name] for name in more},
     }
