@@ -14,6 +14,7 @@ from cumulo.engines.images import Login
 from cumulo.services.ecr.rules import upstreams
 from cumulo.services.ecr.rules.model import PAGE_DEFAULT, ROOT, CacheRule, own_registry, unfit
 from cumulo.services.ecr.rules.plan import Upstream, upstream_of
+from cumulo.services.ecr.views import moment
 from cumulo.state.store import Store, join_key
 from cumulo.wire.service import Values
 
@@ -186,8 +187,8 @@ class PullThroughRules:
 
 def _shown(rule: CacheRule, *more: str) -> Values:
     further = {
-        "createdAt": rule.created_at,
-        "updatedAt": rule.updated_at,
+        "createdAt": moment(rule.created_at),
+        "updatedAt": moment(rule.updated_at),
         "upstreamRegistry": rule.upstream or None,
         "upstreamRegistryUrl": rule.upstream_url,
     }
