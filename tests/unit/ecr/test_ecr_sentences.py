@@ -135,3 +135,30 @@ def test_a_layer_that_came_through_the_api_has_dockers_media_type(it, ecr):
         "layers"
     ]
     assert layer["mediaType"] == "application/vnd.docker.image.rootfs.diff.tar.gzip"
+
+
+def test_tags_are_shown_in_the_order_in_which_an_image_got_them(it, ecr):
+    ecr.create_repository(repositoryName="app")
+    manifest = {}
+    for tag in ("v2", "v10", "latest"):
+        it.clock.advance(1)
+        if not manifest:
+            it.push("app", tag)
+            found = ecr.batch_get_image(repositoryName="app", imageIds=[{"imageTag": tag}])["images"][0]
+            manifest = {"repositoryName": "app", "imageManifest": found["imageManifest"]}
+        else:
+            ecr.put_image(imageTag=tag, **manifest)
+    (image,) = ecr.describe_images(repositoryName="app")["imageDetails"]
+    assert image["imageTags"] == ["v2", "v10", "latest"]
+
+
+def test_a_page_that_is_none_is_refused(ecr):
+    ecr.create_repository(repositoryName="app")
+    for ask in (ecr.list_images, ecr.describe_images):
+        refused(
+            ask,
+            "InvalidParameterException",
+            "Invalid parameter at 'NextToken'",
+            repositoryName="app",
+            nextToken="zzz",
+        )

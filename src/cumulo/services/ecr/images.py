@@ -89,7 +89,7 @@ class Images:
         if values.get("imageIds"):
             found = self._named(repository, values["imageIds"])
             chosen = [image for image in found if _wanted(image, shelf, values, "ANY")]
-            return {"imageDetails": [detail_view(image, shelf.tags_of(image.digest)) for image in chosen]}
+            return {"imageDetails": [detail_view(image, shelf.tags_by_age(image.digest)) for image in chosen]}
 
         def after(digest: str) -> Iterator[Image]:
             for image in shelf.starting(digest):
@@ -102,7 +102,7 @@ class Images:
             values,
             wanted=lambda image: _wanted(image, shelf, values, "ACTIVE"),
         )
-        details = [detail_view(image, shelf.tags_of(image.digest)) for image in found]
+        details = [detail_view(image, shelf.tags_by_age(image.digest)) for image in found]
         return {"imageDetails": details, "nextToken": token}
 
     def _named(self, repository: Repository, ids: list[Values]) -> list[Image]:

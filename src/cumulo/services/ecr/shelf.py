@@ -25,6 +25,10 @@ class Shelf:
         """The tags of an image, sorted."""
         return sorted(self._tags_of.get(digest, ()))
 
+    def tags_by_age(self, digest: str) -> list[str]:
+        """The tags of an image, in the order in which it got them."""
+        return sorted(self._tags_of.get(digest, ()), key=lambda name: (self.tags[name].tagged_at, name))
+
     def tag_names(self) -> list[str]:
         """All tags, sorted."""
         return self._names.copy()
