@@ -1,5 +1,7 @@
 """Requests that ECR refuses, in the sentences that AWS's ECR says them in."""
 
+import json
+
 import pytest
 from ecr_kit import DOCKER_MANIFEST, refused
 
@@ -130,10 +132,11 @@ def test_a_layer_that_came_through_the_api_has_dockers_media_type(it, ecr):
     it.push("app", "v1")
     manifest = ecr.batch_get_image(repositoryName="app", imageIds=[{"imageTag": "v1"}])["images"][0]
     assert manifest["imageManifestMediaType"] == DOCKER_MANIFEST
-    digest = manifest["imageManifest"].rpartition("sha256:")[2][:64]
-    (layer,) = ecr.batch_check_layer_availability(repositoryName="app", layerDigests=[f"sha256:{digest}"])[
-        "layers"
-    ]
+    parts = json.loads(manifest["imageManifest"])
+    config, layer = ecr.batch_check_layer_availability(
+        repositoryName="app", layerDigests=[parts["config"]["digest"], parts["layers"][0]["digest"]]
+    )["layers"]
+    assert config["mediaType"] == "application/vnd.docker.container.image.v1+json"
     assert layer["mediaType"] == "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 

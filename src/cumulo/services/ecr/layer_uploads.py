@@ -79,7 +79,7 @@ class LayerUploads:
             "layerDigest": digest,
             "layerAvailability": "AVAILABLE",
             "layerSize": layer.size_bytes,
-            "mediaType": layer.media_type or DOCKER_LAYER,
+            "mediaType": layer.media_type or self._catalog.shelf(repository).kind_of(digest) or DOCKER_LAYER,
         }
 
     async def url(self, caller: Caller, values: Values) -> Values | None:
