@@ -82,6 +82,15 @@ CASES = [
         TAG,
     ),
     ("start_image_scan", {"repositoryName": "app", "imageId": {"imageTag": "a/b"}}, "imageTag", TAG),
+    *(
+        (
+            "put_image",
+            {"repositoryName": "app", "imageManifest": json.dumps(kind | {"schemaVersion": 2, "layers": []})},
+            "ImageManifest",
+            "Invalid JSON syntax",
+        )
+        for kind in ({}, {"mediaType": "application/vnd.cncf.helm.config.v1+json"})
+    ),
     (
         "tag_resource",
         {
