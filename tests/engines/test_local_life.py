@@ -263,6 +263,27 @@ def test_output_goes_into_a_pipe(lab: Lab) -> None:
     lab.tell(story)
 
 
+def test_what_the_images_do_at_the_end_is_done_while_the_folder_is_still_ours(lab: Lab) -> None:
+    seen = []
+
+    async def closing() -> None:
+        with pytest.raises(EngineError, match="another server"):
+            await lab.open()
+        seen.append("closed")
+        raise ConnectionError("oh no")
+
+    async def story(engine):
+        await engine.close()
+        last = await lab.open(closing=closing)
+        with pytest.raises(ConnectionError):
+            await last.close()
+        await last.close()  # harmless
+        await lab.open()
+
+    lab.tell(story)
+    assert seen == ["closed"]
+
+
 def test_remove_ends_everything(lab: Lab) -> None:
     async def story(engine):
         await engine.create(
