@@ -85,6 +85,7 @@ class Starter:
                 log_bytes_max=spec.log_bytes_max,
                 terminal=spec.terminal,
                 output=output,
+                said_file=self._places.said(pod, spec.name),
             )
         finally:
             if binds:
