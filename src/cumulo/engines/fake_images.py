@@ -105,11 +105,4 @@ async def _read(source: Source, reference: Reference, wanted: Platform) -> Image
     """What an image says of itself, its layers left where they are.  PullError."""
     found = await pulling.find(source, reference, wanted)
     config, _ = await pulling.configuration(source, found, wanted)
-    return Image(
-        id=found.manifest.config.digest,
-        digest=found.descriptor.digest,
-        platform=config.platform,
-        config=config.config,
-        layers=config.diff_ids,
-        created_at=config.created_at,
-    )
+    return pulling.image_of(found, config)

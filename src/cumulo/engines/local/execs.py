@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from cumulo.base.tasks import cancel_all
 from cumulo.engines.engine import EngineError, ExecSpec, StartFailed
 from cumulo.engines.local import processes
 from cumulo.engines.local.hands import Hands
@@ -238,9 +239,7 @@ class Session:
                 await asyncio.wait_for(self.wait(), _CLOSE_SECONDS_MAX)
             except TimeoutError:
                 self._started.child.kill()
-        for reader in self._readers:
-            reader.cancel()
-        await asyncio.gather(*self._readers, return_exceptions=True)
+        await cancel_all(self._readers)
         for fd in {self._input, *(fd for _, fd in self._started.outputs)} - {-1}:
             os.close(fd)
         self._input = self._terminal = -1

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from cumulo.base.caller import Caller
 from cumulo.services.ecr.core import Catalog
-from cumulo.services.ecr.model import Repository
+from cumulo.services.ecr.model import Repository, no_repository
 from cumulo.services.ecr.rules.model import Registry, ScanRule, unfit
 from cumulo.services.ecr.rules.plan import matched
 from cumulo.services.ecr.rules.registries import Registries
@@ -66,9 +66,7 @@ def _failure(name: str, account: str) -> Values:
     return {
         "repositoryName": name,
         "failureCode": "REPOSITORY_NOT_FOUND",
-        "failureReason": (
-            f"The repository with name '{name}' does not exist in the registry with id '{account}'"
-        ),
+        "failureReason": no_repository(name, account).message,
     }
 
 
