@@ -186,6 +186,14 @@ def test_a_program_that_path_does_not_lead_to_is_the_runtimes_to_tell(root: Path
     assert told(root, "plain", cwd="/bin", path=":/nothing") == NO_FORMAT
 
 
+def test_names_need_not_be_text(root: Path) -> None:
+    (root / "bin" / "plain").write_bytes(b"#!/b\xffn/x\n")
+    assert told(root, "/bin/plain") == NONE
+    (root / "bin" / os.fsdecode(b"\xff")).symlink_to("script")
+    (root / "bin" / "plain").write_bytes(b"#!/bin/\xff\n")
+    assert told(root, "/bin/plain") == FINE
+
+
 def test_what_is_for_another_machine_or_broken_is_not_judged(root: Path) -> None:
     raw = bytearray((root / "bin" / "dynamic").read_bytes())
     for at, value in ((18, 0xFF), (4, 1), (56, 0xFF)):

@@ -95,9 +95,12 @@ class _Look:
     def load(self, path: str, depth: int = 0) -> None:
         """OSError with the name of what fails."""
         real = self._executable(path)
-        fd = self._inside.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
         try:
-            head = os.pread(fd, _HEAD_BYTES, 0)
+            fd = self._inside.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        except OSError as error:
+            raise _Untold from error
+        try:
+            head = _read(fd, _HEAD_BYTES, 0)
             if head.startswith(b"#!"):
                 if depth >= _SCRIPTS_MAX:
                     raise _Untold
@@ -219,14 +222,21 @@ def _linker(fd: int, head: bytes) -> str:
     if count > _SEGMENTS_MAX or table > 1 << 40:
         raise _Untold
     for number in range(count):
-        segment = os.pread(fd, 56, table + size * number)
+        segment = _read(fd, 56, table + size * number)
         if _number(segment, 0, 4) == _PT_INTERP:
             length = min(_number(segment, 32, 8), _PATH_BYTES_MAX)
-            name, end, _ = os.pread(fd, length, min(_number(segment, 8, 8), 1 << 40)).partition(b"\0")
+            name, end, _ = _read(fd, length, min(_number(segment, 8, 8), 1 << 40)).partition(b"\0")
             if not name or not end:
                 raise _Untold
             return os.fsdecode(name)
     return ""
+
+
+def _read(fd: int, length: int, at: int) -> bytes:
+    try:
+        return os.pread(fd, length, at)
+    except OSError as error:
+        raise _Untold from error
 
 
 def _number(data: bytes, at: int, length: int) -> int:
