@@ -18,6 +18,7 @@ from cumulo.engines.engine import ContainerSpec, NetworkMode, PodSpec, Port
 from cumulo.engines.images import Config, Image, Images, Platform
 from cumulo.engines.local.engine import LocalEngine
 from cumulo.engines.local.groups import MONITORS, PREFIX
+from cumulo.engines.local.hands import unmount_below
 from cumulo.engines.local.needs import Connection, Wish
 from cumulo.engines.local.opening import instance_of, open_engine
 from cumulo.engines.local.processes import command_line
@@ -236,6 +237,19 @@ class Lab:
                     if str(self.run).encode() in (entry / "cmdline").read_bytes():
                         found.append(int(entry.name))
         return found
+
+    def give_up(self) -> None:
+        """Give back what a test that failed has left."""
+        for path in self.groups():
+            for file in path.rglob("cgroup.procs"):
+                for pid in file.read_text().split():
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(int(pid), signal.SIGKILL)
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        unmount_below(self.run)
+        self.tidy()
 
     def tidy(self) -> None:
         for path in self.groups():

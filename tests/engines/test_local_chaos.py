@@ -20,12 +20,14 @@ from tests.engines.local_kit import RUNTIMES, Lab, container, needs_local, pod, 
 
 pytestmark = needs_local
 ROOT = Path(__file__).parents[2]
-KILLS = 5
+KILLS = 4
 
 
 @pytest.fixture(params=RUNTIMES)
-def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Lab:
-    return Lab(tmp_path, request.param)
+def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
+    made = Lab(tmp_path, request.param)
+    yield made
+    made.give_up()
 
 
 def words_of(pid: int) -> list[str]:

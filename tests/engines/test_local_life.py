@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,8 +34,10 @@ pytestmark = needs_local
 
 
 @pytest.fixture(params=RUNTIMES)
-def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Lab:
-    return Lab(tmp_path, request.param)
+def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
+    made = Lab(tmp_path, request.param)
+    yield made
+    made.give_up()
 
 
 def test_a_container_runs_prints_and_ends_with_its_code(lab: Lab) -> None:

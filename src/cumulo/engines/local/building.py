@@ -10,6 +10,8 @@ from cumulo.engines.local import probe
 from cumulo.engines.local.engine import LocalEngine
 from cumulo.engines.local.network import LocalNetwork
 from cumulo.engines.local.opening import open_engine
+from cumulo.engines.oci.credentials import find_login
+from cumulo.engines.oci.registry import Registry
 from cumulo.engines.oci.store import ImageStore
 
 NETWORKS = Path("/run/cumulo/nets")  # emptied by a reboot, which takes the networks themselves
@@ -33,6 +35,7 @@ async def open_local(data: Path, instance: str) -> LocalEngine:
     images = ImageStore(
         data / "images",
         clock=clock,
+        registry=lambda login: Registry(login, clock=clock, find_login=find_login),
         in_use=lambda image: any(image in engine.images_in_use() for engine in opened),
     )
     engine = await open_engine(
@@ -42,6 +45,7 @@ async def open_local(data: Path, instance: str) -> LocalEngine:
         network=LocalNetwork(instance, NETWORKS / instance, seen.nft),
         clock=clock,
         tools=seen.tools,
+        instance=instance,
         closing=images.close,
     )
     opened.append(engine)

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from cumulo.base.caller import Caller
 from cumulo.services.ecr.core import Catalog
-from cumulo.services.ecr.model import Repository, no_repository
+from cumulo.services.ecr.model import Repository
 from cumulo.services.ecr.rules.model import Registry, ScanRule, unfit
 from cumulo.services.ecr.rules.plan import matched
 from cumulo.services.ecr.rules.registries import Registries
@@ -56,18 +56,15 @@ class Scanning:
         for name in values["repositoryNames"]:
             repository = self._catalog.find(caller.account, caller.region, name)
             if repository is None:
-                failures.append(_failure(name, caller.account))
+                failures.append(_failure(name))
             else:
                 found.append(_of_repository(registry, repository))
         return {"scanningConfigurations": found, "failures": failures}
 
 
-def _failure(name: str, account: str) -> Values:
-    return {
-        "repositoryName": name,
-        "failureCode": "REPOSITORY_NOT_FOUND",
-        "failureReason": no_repository(name, account).message,
-    }
+def _failure(name: str) -> Values:
+    code = "REPOSITORY_NOT_FOUND"
+    return {"repositoryName": name, "failureCode": code, "failureReason": code}
 
 
 def _of_repository(registry: Registry, repository: Repository) -> Values:
