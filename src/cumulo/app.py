@@ -307,6 +307,7 @@ class Cloud:
                 LateImages(self._slot),
                 machine=platform.machine(),
                 runtime_images=self.settings.runtime_images,
+                why_not=self._slot.why_no_functions,
             )
             if plausible(self.settings.engine)
             else None,

@@ -95,7 +95,7 @@ def test_a_runtime_that_dies_or_hangs_leaves_nothing(lab: Lab, when: str, what: 
         wrapper = lab.base / lab.runtime
         flag = lab.base / "broken"
         wrapper.write_text(
-            f'#!/bin/sh\ncase "$3 $(cat {flag} 2>/dev/null)" in "{when} {when}") kill {what};; esac\nexec {lab.tools.runtime} "$@"\n'
+            f'#!/bin/sh\ncase " $* $(cat {flag} 2>/dev/null)" in *" {when} "*" {when}") kill {what};; esac\nexec {lab.tools.runtime} "$@"\n'
         )
         wrapper.chmod(0o755)
         flag.write_text(when)

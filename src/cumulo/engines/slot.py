@@ -12,9 +12,10 @@ from pathlib import Path
 
 from cumulo.engines.docker.sockets import usual_sockets
 from cumulo.engines.engine import Engine, EngineError, Finding, Unsupported
-from cumulo.engines.functions.launcher import ContainerLauncher
+from cumulo.engines.functions.launcher import ContainerLauncher, missing
 from cumulo.engines.functions.refusals import FAILED
 from cumulo.engines.images import Image, Login, Platform, Source
+from cumulo.engines.none import NoEngine
 from cumulo.engines.opening import Opened
 from cumulo.sandbox.contract import Early, Isolation, Sandbox, SandboxSpec, StartError
 
@@ -45,6 +46,13 @@ class EngineSlot:
         if task is None or not task.done() or task.cancelled() or task.exception() is not None:
             return None
         return task.result().engine
+
+    def why_no_functions(self) -> str:
+        """Why the engine cannot run functions; empty when it can, and as long as nobody has opened it."""
+        engine = self.engine
+        if isinstance(engine, NoEngine):
+            return engine.why
+        return missing(engine) if engine is not None else ""
 
     async def close(self, *, remove_pods: bool = False) -> None:
         """Let go of it; pods live on, unless nothing of this cloud is to be kept."""

@@ -8,7 +8,8 @@ from typing import Protocol, TypeVar
 from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError
 from cumulo.base.pages import decode_marker, encode_marker
-from cumulo.services.ecr.model import Repository, invalid
+from cumulo.services.ecr.core import Catalog
+from cumulo.services.ecr.model import Image, Repository, invalid
 from cumulo.services.ecr.refusals import constraint
 from cumulo.wire.service import Values
 
@@ -33,6 +34,11 @@ def account_of(caller: Caller, values: Values) -> str:
 def repository_of(catalog: Repositories, caller: Caller, values: Values) -> Repository:
     """The repository of a request.  AwsError RepositoryNotFoundException."""
     return catalog.repository(account_of(caller, values), caller.region, values["repositoryName"])
+
+
+def image_of(catalog: Catalog, repository: Repository, asked: Values) -> Image:
+    """The image of an `imageId`.  AwsError ImageNotFoundException."""
+    return catalog.image(repository, tag=asked.get("imageTag", ""), digest=asked.get("imageDigest", ""))
 
 
 async def one_page(

@@ -11,7 +11,7 @@ from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.services.ecr.catalog import StoredCatalog
-from cumulo.services.ecr.finding import account_of, no_paging, one_page, repository_of
+from cumulo.services.ecr.finding import account_of, image_of, no_paging, one_page, repository_of
 from cumulo.services.ecr.model import Image, Repository
 from cumulo.services.ecr.mutability import TAG_PATTERN, tag_problem
 from cumulo.services.ecr.refusals import constraint, no_image
@@ -205,9 +205,7 @@ class Images:
         repository = repository_of(self._catalog, caller, values)
         one = values["imageId"]
         well_formed(one)
-        image = self._catalog.image(
-            repository, tag=one.get("imageTag", ""), digest=one.get("imageDigest", "")
-        )
+        image = image_of(self._catalog, repository, one)
         await archive(
             self._catalog, image, self._clock.now(), restore=values["targetStorageClass"] == "STANDARD"
         )
