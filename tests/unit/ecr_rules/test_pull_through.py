@@ -45,7 +45,6 @@ def test_a_rule_is_shown_changed_and_removed(tmp_path):
             "registryId": HOME,
             "upstreamRegistry": "docker-hub",
             "credentialArn": SECRET,
-            "upstreamRepositoryPrefix": "ROOT",
         }
         await rule(it, "quay", "quay.io", upstreamRegistry="quay")
         await it.reopen()

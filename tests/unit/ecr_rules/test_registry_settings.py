@@ -133,9 +133,7 @@ def test_scanning_is_kept_and_tells_each_repository_what_holds_for_it(tmp_path):
             {
                 "repositoryName": "none",
                 "failureCode": "REPOSITORY_NOT_FOUND",
-                "failureReason": (
-                    f"The repository with name 'none' does not exist in the registry with id '{HOME}'"
-                ),
+                "failureReason": "REPOSITORY_NOT_FOUND",
             }
         ]
 
