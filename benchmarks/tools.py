@@ -134,8 +134,10 @@ def free_port() -> int:
 
 @contextmanager
 def process(argv: list[str], **kwargs: Any) -> Iterator[subprocess.Popen[str]]:
-    """A process group that is gone at the end."""
-    child = subprocess.Popen(argv, text=True, start_new_session=True, **kwargs)
+    """A process group that is gone at the end.  It may keep compiled modules, as those of users do."""
+    env = {**os.environ, **(kwargs.pop("env", None) or {})}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    child = subprocess.Popen(argv, text=True, start_new_session=True, env=env, **kwargs)
     try:
         yield child
     finally:

@@ -9,7 +9,6 @@ import contextlib
 import gc
 import hashlib
 import os
-import platform
 import secrets
 import shutil
 import tempfile
@@ -303,13 +302,13 @@ class Cloud:
             clock=self.clock,
             ids=self.ids,
             concurrency=self.settings.concurrency,
-            machine=platform.machine(),
+            machine=os.uname().machine,
             code_in_use=self.fleet.looks_at,
             expect=self._launcher.expect,
             images=FunctionImages(
                 self.ecr.resolver,
                 LateImages(self._slot),
-                machine=platform.machine(),
+                machine=os.uname().machine,
                 runtime_images=self.settings.runtime_images,
             )
             if plausible(self.settings.engine)
@@ -431,6 +430,7 @@ async def _serve(settings: Settings, on_ready: Callable[[Cloud], None]) -> int:
         raise
     # What is there now stays; the collector need not walk it again and again, which takes it tens of milliseconds.
     gc.freeze()
+    gc.enable()
     on_ready(cloud)
     await cloud.stopping.wait()
     try:

@@ -1,6 +1,7 @@
 """`cumulo up`: start a cloud, in the foreground or detached."""
 
 import errno
+import gc
 import os
 import subprocess
 import sys
@@ -103,6 +104,7 @@ def command(*, detach: bool, **options: Any) -> None:
     if detach:
         _detach(settings)
         return
+    gc.disable()  # until it is served: nothing of what is imported and built now is garbage
     from cumulo.app import serve
     from cumulo.base.lock import Locked
     from cumulo.engines.engine import EngineError
