@@ -8,7 +8,7 @@ import sys
 import time
 from urllib.parse import urlsplit
 
-from benchmarks import registry, tools, unpacking
+from benchmarks import containers, functions, registry, tools, unpacking
 
 
 class Table:
@@ -141,6 +141,8 @@ def main() -> int:
         layers(table, ours)
     for row in unpacking.rows():
         table.row(*row)
+    for *row, at_least in (*containers.rows(), *functions.rows()):
+        table.row(*row, at_least=at_least)
     if table.failed:
         print(f"missed: {', '.join(table.failed)}")
     return 1 if table.failed else 0
