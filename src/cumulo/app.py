@@ -42,6 +42,7 @@ from cumulo.meter.views import BillPage
 from cumulo.pages import Counters, Pages, answer
 from cumulo.sandbox.contract import Launcher
 from cumulo.sandbox.opening import open_launcher
+from cumulo.sandbox.probe import Report, probe
 from cumulo.sandbox.runtimes.host import HostRuntimes
 from cumulo.services.ecr.house import EcrHouse, Place
 from cumulo.services.lambda_.endings import Endings
@@ -71,8 +72,10 @@ _log = Log("app")
 class Cloud:
     """One cloud: everything that `cumulo up` runs."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, report: Callable[[], Report] = probe) -> None:
+        """`report` says what this machine allows; it may take its time."""
         self.settings = settings
+        self._report = report
         self.endpoint = ""
         self.port = 0
         self.isolation = "none"
@@ -178,6 +181,7 @@ class Cloud:
             instance=instance_of(self.data),
             cloud_port=self.port,
             kind=self.settings.sandbox,
+            report=await asyncio.to_thread(self._report),
         )
         self.isolation = str(cells.isolation)
         if self.isolation == "none":
@@ -405,21 +409,21 @@ async def starting(_request: Request, /) -> Response:
     return answer(503, {"message": "Cumulo is starting"})
 
 
-def serve(settings: Settings, on_ready: Callable[[Cloud], None]) -> int:
+def serve(settings: Settings, on_ready: Callable[[Cloud], None], report: Callable[[], Report] = probe) -> int:
     """Run a cloud until SIGTERM or Ctrl-C; the process's exit code."""
     import uvloop
 
-    code: int = uvloop.run(_serve(settings, on_ready))
+    code: int = uvloop.run(_serve(settings, on_ready, report))
     return code
 
 
-async def _serve(settings: Settings, on_ready: Callable[[Cloud], None]) -> int:
+async def _serve(settings: Settings, on_ready: Callable[[Cloud], None], report: Callable[[], Report]) -> int:
     import signal
 
     from cumulo.base.log import set_up
 
     set_up(settings.log_level)
-    cloud = Cloud(settings)
+    cloud = Cloud(settings, report)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, cloud.stopping.set)
