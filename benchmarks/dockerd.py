@@ -21,7 +21,7 @@ from pathlib import Path
 from benchmarks.tools import until
 
 LOCK = Path(tempfile.gettempdir()) / "cumulo-tests-dockerd.lock"
-LOCK_SECONDS = 240
+LOCK_SECONDS = 600
 
 
 def why_not() -> str:

@@ -1,10 +1,14 @@
 """Writes docs/coverage.md: for each AWS operation of our services, whether it runs, is stored, or is refused."""
 
+import asyncio
 import sys
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
-from cumulo.app import catalogue
-from cumulo.wire.service import Coverage
+from cumulo.app import Cloud
+from cumulo.settings import Settings
+from cumulo.wire.service import Coverage, Operation
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "coverage.md"
 HEAD = """# Coverage
@@ -17,6 +21,24 @@ Generated from the code by `make coverage`; a test fails when it is out of date.
 
 Every AWS service that is not listed here is answered by a companion (moto, unless you point it elsewhere).
 """
+
+
+def catalogue() -> dict[str, tuple[list[str], Mapping[str, Operation]]]:
+    """Every service of ours with AWS's operation names and those that are built; for docs/coverage.md."""
+    with tempfile.TemporaryDirectory() as folder:
+        cloud = Cloud(Settings(data=Path(folder), sandbox="plain", engine="none", port=0))
+        return asyncio.run(_catalogue(cloud))
+
+
+async def _catalogue(cloud: Cloud) -> dict[str, tuple[list[str], Mapping[str, Operation]]]:
+    await cloud.start()
+    try:
+        return {
+            name: (sorted(cloud.models.service(name).operations), service.operations)
+            for name, service in cloud.door.services.items()
+        }
+    finally:
+        await cloud.stop()
 
 
 def page() -> str:

@@ -91,7 +91,9 @@ def function_image(
 ) -> ImageFiles:
     """busybox and the bootstrap; `command` names the function of the script that answers."""
     assert BUSYBOX, "busybox-static is installed"
-    tar = _tar({"bin/busybox": Path(BUSYBOX).read_bytes(), "bootstrap": BOOTSTRAP.encode()}, ("tmp", "app"))
+    lost = b"#!/usr/bin/of-another-image\n"
+    files = {"bin/busybox": Path(BUSYBOX).read_bytes(), "bootstrap": BOOTSTRAP.encode(), "bin/lost": lost}
+    tar = _tar(files, ("tmp", "app"))
     layer = gzip.compress(tar, 1, mtime=0)
     config = json.dumps(
         {

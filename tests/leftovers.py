@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from cumulo.app import instance_of
+from cumulo.base.folders import instance_of
 from cumulo.sandbox.network import bridge_name, short, table_name
 
 MARK = "CUMULO_TEST_MARK"

@@ -1,15 +1,11 @@
 """Builds every object once, by hand, top to bottom; the only file that knows everybody.
 
 Cloud(settings)   -> start: state, door, sandboxes, services, in this order -> stop: the same backwards
-serve(settings)   -> a Cloud in this process until SIGTERM or Ctrl-C
 """
 
 import asyncio
 import contextlib
-import gc
-import hashlib
 import os
-import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Coroutine, Mapping
@@ -20,6 +16,7 @@ from typing import Any
 from cumulo.base.caller import Caller
 from cumulo.base.clock import SystemClock
 from cumulo.base.errors import AwsError
+from cumulo.base.folders import admin_token, cache_folder, instance_of
 from cumulo.base.ids import Ids
 from cumulo.base.limits import STOP_GRACE_SECONDS
 from cumulo.base.lock import FolderLock
@@ -57,14 +54,14 @@ from cumulo.services.logs.service import Logs
 from cumulo.settings import Settings
 from cumulo.state.blobs import Blobs
 from cumulo.state.journal import Journal
-from cumulo.state.store import Store, StoreError
+from cumulo.state.store import Store
 from cumulo.wire.door import Door
 from cumulo.wire.gate import gated
 from cumulo.wire.http import Request, Response
 from cumulo.wire.keys import Keys
 from cumulo.wire.models import Models
 from cumulo.wire.server import Server
-from cumulo.wire.service import Operation, Service
+from cumulo.wire.service import Service
 
 _log = Log("app")
 
@@ -133,7 +130,7 @@ class Cloud:
             last.push_async_callback(self._cancel, "ecr")
             last.push_async_callback(self.companions.close)
             last.push_async_callback(self.lambda_.close)
-            last.push_async_callback(self._slot.close)
+            last.push_async_callback(self._slot.close, remove_pods=self._temporary)
             last.push_async_callback(self._launcher.close)
             last.push_async_callback(self._cancel, "engine")
             last.push_async_callback(self._cancel, "fleet")
@@ -314,6 +311,7 @@ class Cloud:
                 LateImages(self._slot),
                 machine=os.uname().machine,
                 runtime_images=self.settings.runtime_images,
+                why_not=self._slot.why_no_functions,
             )
             if plausible(self.settings.engine)
             else None,
@@ -407,82 +405,6 @@ LENIENT = (
 async def starting(_request: Request, /) -> Response:
     """Answer those who are too early."""
     return answer(503, {"message": "Cumulo is starting"})
-
-
-def serve(settings: Settings, on_ready: Callable[[Cloud], None], report: Callable[[], Report] = probe) -> int:
-    """Run a cloud until SIGTERM or Ctrl-C; the process's exit code."""
-    import uvloop
-
-    code: int = uvloop.run(_serve(settings, on_ready, report))
-    return code
-
-
-async def _serve(settings: Settings, on_ready: Callable[[Cloud], None], report: Callable[[], Report]) -> int:
-    import signal
-
-    from cumulo.base.log import set_up
-
-    set_up(settings.log_level)
-    cloud = Cloud(settings, report)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, cloud.stopping.set)
-    try:
-        await cloud.start()
-    except BaseException:
-        cloud.abandon()
-        raise
-    # What is there now stays; the collector need not walk it again and again, which takes it tens of milliseconds.
-    gc.freeze()
-    gc.enable()
-    on_ready(cloud)
-    await cloud.stopping.wait()
-    try:
-        await cloud.stop()
-    except (StoreError, OSError) as error:
-        _log.error("not everything could be kept; what was acknowledged is in the journal", error=str(error))
-        return 1
-    return 1 if cloud.died else 0
-
-
-def catalogue() -> dict[str, tuple[list[str], Mapping[str, Operation]]]:
-    """Every service of ours with AWS's operation names and those that are built; for docs/coverage.md."""
-    with tempfile.TemporaryDirectory() as folder:
-        cloud = Cloud(Settings(data=Path(folder), sandbox="plain"))
-        return asyncio.run(_catalogue(cloud))
-
-
-async def _catalogue(cloud: Cloud) -> dict[str, tuple[list[str], Mapping[str, Operation]]]:
-    await cloud.start()
-    try:
-        return {
-            name: (sorted(cloud.models.service(name).operations), service.operations)
-            for name, service in cloud.door.services.items()
-        }
-    finally:
-        await cloud.stop()
-
-
-def instance_of(data: Path) -> str:
-    """A short name for what runs on a data folder: the same after a restart, unlike any other's."""
-    return hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:10]
-
-
-def admin_token(data: Path) -> str:
-    """The secret that lets whoever may read the data folder use the guarded pages."""
-    path = data / "admin-token"
-    with contextlib.suppress(FileNotFoundError):
-        return path.read_text().strip()
-    token = secrets.token_hex(32)
-    fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
-    with os.fdopen(fd, "w") as file:
-        file.write(token)
-    return token
-
-
-def cache_folder() -> Path:
-    """Where what can be made again is kept: runtimes' folders, shared by all clouds of this user."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cumulo"
 
 
 def _spelled(host: str) -> str:

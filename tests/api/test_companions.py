@@ -235,6 +235,12 @@ def test_the_next_call_works_after_moto_was_killed(cloud: Cloud):
         assert cloud.companions.pid != before
 
 
+def test_a_service_that_nobody_has_is_refused_by_its_name(cloud: Cloud):
+    with pytest.raises(ClientError, match="nobody answers for ecr-public here") as refused:
+        cloud.client("ecr-public").describe_repositories()
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
+
+
 def test_a_reset_forgets_everything(cloud: Cloud):
     iam = cloud.client("iam")
     iam.create_role(RoleName="forgotten", AssumeRolePolicyDocument="{}")

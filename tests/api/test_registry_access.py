@@ -100,6 +100,35 @@ def test_a_host_name_says_which_registry(registry: RegistryProcess, domain: str)
             assert client.ask("GET", f"/v2/{name}/tags/list").code == "NAME_UNKNOWN"
 
 
+def test_a_mirror_is_told_whose_it_is(registry: RegistryProcess, client: Client):
+    name = "by-mirror/app"
+    registry.do("repository", name=name, account=HERE, region="eu-west-1")
+    with registry.client(host=host(HERE, "eu-west-1")) as owner:
+        owner.push_image(name, "v1")
+    asked = f"/v2/{name}/manifests/v1?ns={host(HERE, 'eu-west-1', 'amazonaws.com')}"
+    assert client.ask("GET", asked).status == 200
+    for other in ("", "?ns=docker.io", "?ns=" + host(THERE, "eu-west-1"), "?ns=" + host(HERE, "us-east-1")):
+        answer = client.ask("GET", f"/v2/{name}/manifests/v1{other}")
+        assert (answer.status, answer.code) == (404, "NAME_UNKNOWN")
+
+
+def test_a_client_that_says_no_region_means_the_only_one_that_has_the_repository(
+    registry: RegistryProcess, client: Client
+):
+    registry.do("repository", name="only/west", region="us-west-2")
+    client.push_image("only/west", "v1")
+    assert client.ask("GET", "/v2/only/west/tags/list").json()["tags"] == ["v1"]
+    for region in ("us-west-2", "eu-west-1"):
+        registry.do("repository", name="west/and-more", region=region)
+    assert client.ask("POST", "/v2/west/and-more/blobs/uploads/").code == "NAME_UNKNOWN"
+    registry.do("repository", name="west/and-more")  # where the server itself is
+    assert client.ask("POST", "/v2/west/and-more/blobs/uploads/").status == 202
+    registry.do("repository", name="only/theirs", account=THERE)
+    assert client.ask("GET", "/v2/only/theirs/tags/list").code == "NAME_UNKNOWN"
+    with registry.client(token=registry.do("token")) as told:
+        assert told.ask("GET", "/v2/only/west/tags/list").code == "NAME_UNKNOWN"
+
+
 def test_without_such_a_host_name_the_token_says_which_registry(registry: RegistryProcess):
     registry.do("repository", name="by-token", account=HERE, region="ap-south-1")
     with registry.client(token=registry.do("token", account=HERE, region="ap-south-1")) as client:

@@ -286,7 +286,7 @@ def test_a_manifest_whose_blobs_are_missing_is_refused(client: Client, name: str
 def test_what_is_no_manifest_is_refused(client: Client, name: str):
     for data in (b"", b"{", b"[]", b'{"schemaVersion": 1}', b'{"schemaVersion": 2}', b"\xff\xfe"):
         answer = client.ask("PUT", f"/v2/{name}/manifests/v1", data, {"Content-Type": OCI_MANIFEST})
-        assert (answer.status, answer.code) == (400, "MANIFEST_INVALID"), data
+        assert (answer.status, answer.code) == (405, "UNSUPPORTED"), data
 
 
 def test_a_manifest_that_is_too_large_is_413_and_one_of_4_mib_is_not(client: Client, name: str):
@@ -310,7 +310,7 @@ def test_a_tag_that_cannot_be_one_is_refused(client: Client, name: str):
     data = json.dumps(manifest_of(b"{}")).encode()
     for tag in (".hidden", "-x", "a" * 129, "a%20b", "%C3%A9"):
         answer = client.ask("PUT", f"/v2/{name}/manifests/{tag}", data, {"Content-Type": OCI_MANIFEST})
-        assert (answer.status, answer.code) == (400, "TAG_INVALID"), tag
+        assert (answer.status, answer.code) == (405, "UNSUPPORTED"), tag
 
 
 def test_a_tag_moves_to_what_is_pushed_last(client: Client, name: str):

@@ -18,8 +18,10 @@ from cumulo.engines.engine import ContainerSpec, NetworkMode, PodSpec, Port
 from cumulo.engines.images import Config, Image, Images, Platform
 from cumulo.engines.local.engine import LocalEngine
 from cumulo.engines.local.groups import MONITORS, PREFIX
+from cumulo.engines.local.hands import unmount_below
 from cumulo.engines.local.needs import Connection, Wish
 from cumulo.engines.local.opening import instance_of, open_engine
+from cumulo.engines.local.processes import command_line
 from cumulo.engines.local.runtime import Tools
 from cumulo.sandbox import kernel
 
@@ -94,11 +96,14 @@ class LoopbackNetwork:
         return Connection(namespace=path)
 
     def _make(self, path: Path) -> None:
+        parent = os.getpid()
         child = os.fork()
         if child == 0:
             try:
                 kernel.close_from(3)
                 kernel.die_with_parent()
+                if os.getppid() != parent:
+                    os._exit(0)
                 kernel.unshare(kernel.CLONE_NEWNET)
                 from cumulo.sandbox.netlink import Netlink
 
@@ -209,7 +214,7 @@ class Lab:
             for path in self.groups()
             if path.is_dir() and any(path.iterdir()) and self._below(path)
         ]
-        found += [f"process {pid}" for pid in self.processes()]
+        found += [f"process {pid} {command_line(pid)}" for pid in self.processes()]
         if (self.data / "pods").is_dir():
             found += [f"folder {path}" for path in (self.data / "pods").iterdir()]
         for folder in ("runtime", "sockets"):
@@ -232,6 +237,19 @@ class Lab:
                     if str(self.run).encode() in (entry / "cmdline").read_bytes():
                         found.append(int(entry.name))
         return found
+
+    def give_up(self) -> None:
+        """Give back what a test that failed has left."""
+        for path in self.groups():
+            for file in path.rglob("cgroup.procs"):
+                for pid in file.read_text().split():
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(int(pid), signal.SIGKILL)
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        unmount_below(self.run)
+        self.tidy()
 
     def tidy(self) -> None:
         for path in self.groups():

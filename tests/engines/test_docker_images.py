@@ -157,6 +157,12 @@ def test_an_oci_archive_and_a_layout(images: Images, tmp_path: Path) -> None:
     built = tiny("from an archive")
     path = write_archive(tmp_path / "oci.tar", {NAME: built}, docker=False)
     assert [(i.id, i.digest, i.references) for i in images.load(path)] == [(built.id, built.digest, (NAME,))]
+    packed = tmp_path / "oci.tar.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    images.forget()
+    assert [(i.id, i.digest, i.references) for i in images.load(packed)] == [
+        (built.id, built.digest, (NAME,))
+    ]
     images.forget()
     layout = tmp_path / "layout"
     (layout / "blobs" / "sha256").mkdir(parents=True)

@@ -20,12 +20,14 @@ from tests.engines.local_kit import RUNTIMES, Lab, container, needs_local, pod, 
 
 pytestmark = needs_local
 ROOT = Path(__file__).parents[2]
-KILLS = 5
+KILLS = 4
 
 
 @pytest.fixture(params=RUNTIMES)
-def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Lab:
-    return Lab(tmp_path, request.param)
+def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
+    made = Lab(tmp_path, request.param)
+    yield made
+    made.give_up()
 
 
 def words_of(pid: int) -> list[str]:
@@ -93,7 +95,7 @@ def test_a_runtime_that_dies_or_hangs_leaves_nothing(lab: Lab, when: str, what: 
         wrapper = lab.base / lab.runtime
         flag = lab.base / "broken"
         wrapper.write_text(
-            f'#!/bin/sh\ncase "$3 $(cat {flag} 2>/dev/null)" in "{when} {when}") kill {what};; esac\nexec {lab.tools.runtime} "$@"\n'
+            f'#!/bin/sh\ncase " $* $(cat {flag} 2>/dev/null)" in *" {when} "*" {when}") kill {what};; esac\nexec {lab.tools.runtime} "$@"\n'
         )
         wrapper.chmod(0o755)
         flag.write_text(when)

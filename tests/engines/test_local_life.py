@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,8 +34,10 @@ pytestmark = needs_local
 
 
 @pytest.fixture(params=RUNTIMES)
-def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Lab:
-    return Lab(tmp_path, request.param)
+def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
+    made = Lab(tmp_path, request.param)
+    yield made
+    made.give_up()
 
 
 def test_a_container_runs_prints_and_ends_with_its_code(lab: Lab) -> None:
@@ -104,16 +107,28 @@ def test_signals_pause_and_resume(lab: Lab) -> None:
         (("nothing-here",), 127, "entrypoint"),
         (("/notes.txt",), 126, "entrypoint"),
         (("/etc",), 126, "entrypoint"),
+        (("script",), 127, "entrypoint"),
+        (("/bin/script",), 127, "entrypoint"),
+        (("/dev/nothing-here",), 127, "entrypoint"),
     ],
 )
+@pytest.mark.parametrize("piped", [False, True])
 def test_what_cannot_be_executed_has_dockers_code(
-    lab: Lab, command: tuple[str, ...], code: int, kind: str
+    lab: Lab, command: tuple[str, ...], code: int, kind: str, piped: bool
 ) -> None:
+    script = lab.base / "layer" / "bin" / "script"
+    script.write_text("#!/usr/bin/not-here -x\n")
+    script.chmod(0o755)
+
     async def story(engine):
         await engine.create(pod("p", container("main", *command)))
+        read, write = os.pipe()
         with pytest.raises(StartFailed) as failed:
-            await engine.start("p", "main")
+            await engine.start("p", "main", output=write if piped else None)
+        os.close(read)
+        os.close(write)
         assert failed.value.kind == kind, failed.value
+        assert command[0] in str(failed.value)
         status = (await engine.inspect("p")).containers["main"]
         assert status.state == ContainerState.EXITED
         assert status.exit is not None
@@ -261,6 +276,27 @@ def test_output_goes_into_a_pipe(lab: Lab) -> None:
         assert await output(engine, "p") == ""
 
     lab.tell(story)
+
+
+def test_what_the_images_do_at_the_end_is_done_while_the_folder_is_still_ours(lab: Lab) -> None:
+    seen = []
+
+    async def closing() -> None:
+        with pytest.raises(EngineError, match="another server"):
+            await lab.open()
+        seen.append("closed")
+        raise ConnectionError("oh no")
+
+    async def story(engine):
+        await engine.close()
+        last = await lab.open(closing=closing)
+        with pytest.raises(ConnectionError):
+            await last.close()
+        await last.close()  # harmless
+        await lab.open()
+
+    lab.tell(story)
+    assert seen == ["closed"]
 
 
 def test_remove_ends_everything(lab: Lab) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,8 +35,10 @@ pytestmark = needs_local
 
 
 @pytest.fixture(params=RUNTIMES)
-def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Lab:
-    return Lab(tmp_path, request.param)
+def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
+    made = Lab(tmp_path, request.param)
+    yield made
+    made.give_up()
 
 
 def prints(lab: Lab, text: str, *, pod_changes=None, image=None, **changes) -> str:

@@ -23,7 +23,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tests.leftovers import MARK, leftovers, processes
 from tests.support import CUMULO, Process, call, create, deploy, until
 
-from cumulo.app import instance_of
+from cumulo.base.folders import instance_of
 from cumulo.sandbox.network import link_name, table_name
 
 ROUNDS = int(os.environ.get("CUMULO_KILL_ROUNDS", "8"))

@@ -1,75 +1,134 @@
-"""ECR's texts: policies as it writes them, ranges of layers, and manifests of any kind."""
+"""Whatever stands in a manifest, a lifecycle policy or a repository policy: it is taken, or refused by name."""
 
+import copy
 import json
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cumulo.base.errors import AwsError
-from cumulo.services.ecr import manifests, policy_text
-from cumulo.services.ecr.downloads import span
-from cumulo.services.ecr.model import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
+from cumulo.services.ecr import lifecycle_rules, manifests, policy_text
+from cumulo.services.ecr.rules import policy
 
-plain = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=12,
-)
-keys = [
-    "schemaVersion", "mediaType", "config", "layers", "manifests", "subject", "artifactType", "annotations",
-    "digest", "size",
-]  # fmt: skip
-values = (
-    st.none()
-    | st.integers(-1, 2)
-    | st.text(max_size=3)
-    | st.just("sha256:" + "0" * 64)
-    | st.just(OCI_MANIFEST)
-)
-documents = st.recursive(
-    values,
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(keys), inner, max_size=8),
-    max_leaves=16,
-)
+DIGEST = "sha256:" + "a" * 64
+IMAGE = {
+    "schemaVersion": 2,
+    "mediaType": "application/vnd.oci.image.manifest.v1+json",
+    "artifactType": "application/x",
+    "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": DIGEST, "size": 2},
+    "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": DIGEST, "size": 2}],
+    "subject": {"mediaType": "application/x", "digest": DIGEST, "size": 2},
+    "annotations": {"a": "b"},
+}
+INDEX = {
+    "schemaVersion": 2,
+    "mediaType": "application/vnd.oci.image.index.v1+json",
+    "manifests": [{"mediaType": "application/x", "digest": DIGEST, "size": 2, "platform": {"os": "linux"}}],
+}
+LIFECYCLE = {
+    "rules": [
+        {
+            "rulePriority": 1,
+            "description": "old",
+            "selection": {
+                "tagStatus": "tagged",
+                "tagPrefixList": ["a"],
+                "countType": "sinceImagePushed",
+                "countUnit": "days",
+                "countNumber": 3,
+            },
+            "action": {"type": "expire"},
+        },
+        {
+            "rulePriority": 2,
+            "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 3},
+            "action": {"type": "expire"},
+        },
+    ]
+}
+POLICY = {
+    "Version": "2012-10-17",
+    "Id": "all",
+    "Statement": [
+        {
+            "Sid": "one",
+            "Effect": "Allow",
+            "Principal": {"AWS": ["arn:aws:iam::123456789012:root"], "Service": "lambda.amazonaws.com"},
+            "Action": ["ecr:BatchGetImage"],
+            "Condition": {"StringEquals": {"aws:SourceAccount": ["123456789012"]}},
+        }
+    ],
+}
+ATOMS = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.just([]), st.just({}),
+    st.sampled_from([[[]], [{}], [None], ["x"], {"x": 1}, "*", "archive", "transition", "sinceImagePulled", DIGEST]),
+)  # fmt: skip
 
 
-@given(plain)
-def test_what_is_written_reads_as_what_it_was(document):
-    assert json.loads(policy_text.pretty(document)) == document
+def places(value, path=()):
+    """Where something stands in a document."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in inside:
+        yield (*path, key)
+        yield from places(one, (*path, key))
 
 
-@settings(max_examples=300)
-@given(plain | st.fixed_dictionaries({"Version": st.just("2012-10-17"), "Statement": plain}))
-def test_a_policy_is_read_or_refused(document):
-    caught = None
+@st.composite
+def spoiled(draw, document):
+    """A document with a few places changed, emptied, doubled or added, as text."""
+    made = copy.deepcopy(document)
+    for _ in range(draw(st.integers(1, 3))):
+        path = draw(st.sampled_from([*places(made), ()]))
+        if not path:
+            break
+        holder = made
+        for key in path[:-1]:
+            holder = holder[key]
+        change = draw(st.sampled_from(["put", "drop", "double", "add"]))
+        if change == "drop":
+            del holder[path[-1]]
+        elif change == "double" and isinstance(holder, list):
+            holder.append(copy.deepcopy(holder[path[-1]]))
+        elif change == "add" and isinstance(holder, dict):
+            names = ["x", "", "NotAction", "Resource", "storageClass", "targetStorageClass", "tagPatternList"]
+            holder[draw(st.sampled_from(names))] = copy.deepcopy(draw(ATOMS))
+        else:
+            holder[path[-1]] = copy.deepcopy(draw(ATOMS))
+        if not list(places(made)):
+            break
+    return json.dumps(made)
+
+
+def taken_or_refused(read, text):
+    """What was read, or None: any other error than this one ends the test."""
     try:
-        assert policy_text.read(json.dumps(document)) == document
+        return read(text)
     except AwsError as error:
-        caught = error
-    assert caught is None or caught.code == "InvalidParameterException"
+        if error.code != "InvalidParameterException":
+            raise
+        return None
 
 
-@settings(max_examples=500)
-@given(documents, st.sampled_from(["", DOCKER_MANIFEST, DOCKER_LIST, OCI_MANIFEST, OCI_INDEX]))
-def test_a_manifest_is_read_or_refused(document, media_type):
-    caught, read = None, None
-    if isinstance(document, dict):
-        document["schemaVersion"] = 2
-    try:
-        read = manifests.parse(json.dumps(document).encode(), media_type)
-    except AwsError as error:
-        caught = error
-    if caught is not None:
-        assert caught.code == "InvalidParameterException"
-        return
-    blobs = [*([read.config] if read.config else []), *read.layers, *read.children]
-    assert all(manifests.is_digest(blob.digest) and blob.size >= 0 for blob in blobs)
-    assert (read.config is None) == ("manifests" in document)
+@given(spoiled(LIFECYCLE))
+def test_a_lifecycle_policy_is_taken_or_refused(text):
+    if taken_or_refused(lifecycle_rules.read, text) is not None:
+        assert lifecycle_rules.read(lifecycle_rules.normal(text)) == lifecycle_rules.read(text)
 
 
-@given(
-    st.text("0123456789-=bytes, ", max_size=12) | st.from_regex(r"bytes=\d{0,3}-\d{0,3}"), st.integers(0, 300)
-)
-def test_a_range_lies_within_its_file(asked, size):
-    found = span(asked, size)
-    assert found is None or 0 <= found[0] <= found[1] < size
+@given(st.sampled_from([IMAGE, INDEX]).flatmap(spoiled), st.sampled_from(["", IMAGE["mediaType"], "x/y"]))
+def test_a_manifest_is_taken_or_refused(text, media_type):
+    taken_or_refused(lambda one: manifests.parse(one.encode(), media_type), text)
+
+
+@given(spoiled(POLICY))
+def test_a_repository_policy_is_taken_or_refused(text):
+    document = taken_or_refused(policy_text.read, text)
+    if document is not None:
+        policy_text.locks_out(document)
+        assert json.loads(policy_text.pretty(document)) == document
+
+
+@given(spoiled(POLICY | {"Statement": [POLICY["Statement"][0] | {"Resource": "*"}]}))
+def test_a_registry_policy_is_taken_or_found_at_fault(text):
+    for scope in ("V1", "V2"):
+        assert isinstance(policy.fault(text, scope=scope), str)

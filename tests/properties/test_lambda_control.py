@@ -98,9 +98,9 @@ def test_promises_hold_in_any_order(script):
             cloud = await Cloud(folder, runtimes=runtimes()).__aenter__()
             for number, step in enumerate(script):
                 if step == ("restart",):
-                    before = await shown(cloud)
                     cloud.runtimes.gate.clear()
                     await cloud.__aexit__()
+                    before = await shown(cloud)  # after the end: a preparation may have been about to finish
                     held = runtimes()
                     held.gate.clear()
                     cloud = await Cloud(

@@ -131,11 +131,12 @@ def test_a_busy_port_is_refused_in_one_sentence(cumulo_words, tmp_path):
         )
 
 
-def test_an_engine_that_is_not_there_is_refused(cumulo_words):
-    for engine in ("docker", "local"):
-        told = cumulo_words("up", "--port", "0", "--ephemeral", "--engine", engine)
-        assert told.returncode == 2
-        assert f"the {engine} engine is not part of this version" in told.stderr
+def test_an_engine_that_cannot_run_here_is_refused_with_what_would_help(cumulo_words, tmp_path):
+    nobody = {"DOCKER_HOST": f"unix://{tmp_path}/nobody.sock"}
+    told = cumulo_words("up", "--port", "0", "--ephemeral", "--engine", "docker", **nobody)
+    assert told.returncode == 1
+    assert "nobody.sock" in told.stderr
+    assert "docker.io" in told.stderr
 
 
 def test_ctrl_c_stops_a_cloud_and_its_entry(cumulo_words):

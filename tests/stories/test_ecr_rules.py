@@ -134,11 +134,12 @@ def push(client, name, tag, layer):
     client.push_manifest(name, tag, manifest_of(config, layer))
 
 
-def test_layers_are_mounted_where_the_account_wants_it(cloud):
+def test_layers_are_mounted_unless_the_account_does_not_want_it(cloud):
     cloud.call("CreateRepositoryCreationTemplate", prefix="ROOT", appliedFor=["CREATE_ON_PUSH"])
     with cloud.client() as client:
         digest = client.push_blob("one", b"layer")
         wish = f"/v2/two/blobs/uploads/?mount={digest}&from=one"
+        cloud.call("PutAccountSetting", name="BLOB_MOUNTING", value="DISABLED")
         assert client.ask("POST", wish, b"").status == 202
         cloud.call("PutAccountSetting", name="BLOB_MOUNTING", value="ENABLED")
         assert client.ask("POST", wish, b"").status == 201

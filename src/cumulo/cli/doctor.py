@@ -105,7 +105,7 @@ def can_run_functions(lines: Iterable[Line]) -> bool:
 
 def examine(data: Path) -> list[Line]:
     """Look at this machine; changes nothing."""
-    from cumulo.app import cache_folder
+    from cumulo.base.folders import cache_folder
     from cumulo.sandbox import probe
     from cumulo.sandbox.runtimes.host import HostRuntimes
 

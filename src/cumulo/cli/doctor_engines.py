@@ -25,7 +25,7 @@ def engine_lines(data: Path) -> list[Line]:
             local = probe.look(Path(folder)).probe
     except OSError as error:
         return [Line("engine", "containers", Grade.MISSING, f"{there} cannot hold containers: {error}")]
-    return [*chosen(local, asyncio.run(_docker())), names_line(_resolves("a.localhost"))]
+    return [*chosen(local, asyncio.run(_docker())), names_line(resolves=_resolves("a.localhost"))]
 
 
 def chosen(local: "Probe", docker: "Finding") -> list[Line]:
@@ -40,7 +40,7 @@ def chosen(local: "Probe", docker: "Finding") -> list[Line]:
     return [*lines, Line("engine", "docker", Grade.MISSING, docker.detail, docker.fix)]
 
 
-def names_line(resolves: bool) -> Line:
+def names_line(*, resolves: bool) -> Line:
     """Whether the registries' host names lead here."""
     if resolves:
         return Line(

@@ -107,8 +107,8 @@ def command(*, detach: bool, **options: Any) -> None:
         return
     gc.disable()  # until it is served: nothing of what is imported and built now is garbage
     report = _begin_to_look()
-    from cumulo.app import serve
     from cumulo.base.lock import Locked
+    from cumulo.cli.serving import serve
     from cumulo.engines.engine import EngineError
     from cumulo.sandbox.opening import InstanceRuns
     from cumulo.state.store import StoreError

@@ -1,6 +1,7 @@
-"""Calls of the cloud's own to companions that speak JSON 1.1."""
+"""Calls of the cloud's own to companions: those that speak JSON 1.1, and what others answer."""
 
 import contextlib
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -12,6 +13,8 @@ from cumulo.companions.companions import Companions
 from cumulo.wire.http import Response
 
 ANSWER_BYTES_MAX: Final = 1024 * 1024
+_CODE: Final = re.compile(rb"<Code>([A-Za-z.]{1,64})</Code>")
+_MESSAGE: Final = re.compile(rb"<Message>([^<]{0,1024})</Message>")
 
 
 async def call_json(
@@ -32,7 +35,7 @@ async def call_json(
         headers={"content-type": "application/x-amz-json-1.1", "x-amz-target": target},
         body=msgspec.json.encode(values),
     )
-    body = await _read(answer)
+    body = await small(answer)
     found: Any = None
     with contextlib.suppress(msgspec.DecodeError):
         found = msgspec.json.decode(body)
@@ -44,7 +47,14 @@ async def call_json(
     raise AwsError(code, message, status=answer.status if answer.status >= 400 else 500)
 
 
-async def _read(answer: Response) -> bytes:
+def told_in_xml(body: bytes) -> tuple[str, str]:
+    """Code and message of an error as the XML protocols write it; empty what is not there."""
+    code, message = _CODE.search(body), _MESSAGE.search(body)
+    return code[1].decode() if code else "", message[1].decode(errors="replace") if message else ""
+
+
+async def small(answer: Response) -> bytes:
+    """The body of an answer, cut off where no honest one is so long."""
     if isinstance(answer.body, bytes):
         return answer.body[:ANSWER_BYTES_MAX]
     pieces = bytearray()

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from cumulo.base.caller import Caller
-from cumulo.companions.headers import ACCOUNT_HEADER, INTERNAL, SERVICE_HEADER
+from cumulo.companions.headers import ACCOUNT_HEADER, INTERNAL, SERVICE_HEADER, UNKNOWN_HEADER
 from cumulo.companions.process import CannotStart, MotoProcess
 from cumulo.companions.upstream import HEAD_BYTES_MAX, Pairs, Upstream, UpstreamError
 from cumulo.wire.http import BytesBody, Headers, Request, Response
@@ -125,9 +125,14 @@ class Companions:
             if endpoint is not None:
                 return await endpoint.send(request, (), INTERNAL)
             extra = ((ACCOUNT_HEADER, self._account(request)), (SERVICE_HEADER, service))
-            return await self._ask_moto(request, extra)
+            answer = await self._ask_moto(request, extra)
         except (CannotStart, UpstreamError) as fault:
-            return _unavailable(service, request, str(fault))
+            why = f"The companion for {service} is not available: {fault}"
+            return _refusal(service, request, 503, "ServiceUnavailable", why)
+        if any(name.lower() == UNKNOWN_HEADER for name, _ in answer.headers):
+            why = f"nobody answers for {service} here: name an endpoint with --companions {service}=URL"
+            return _refusal(service, request, 501, "NotImplemented", why)
+        return answer
 
     async def _ask_moto(self, request: Request, extra: Pairs) -> Response:
         try:
@@ -163,16 +168,15 @@ def _connector(url: str) -> Callable[[], "asyncio.Future[tuple[asyncio.StreamRea
     return connect
 
 
-def _unavailable(service: str, request: Request, why: str) -> Response:
+def _refusal(service: str, request: Request, status: int, code: str, message: str) -> Response:
     """Say that a companion does not answer, in the form that the service's clients read."""
-    message = f"The companion for {service} is not available: {why}"
     content_type = request.headers.get("content-type")
     if "x-amz-target" in request.headers or "json" in content_type:
-        body = msgspec.json.encode({"__type": "ServiceUnavailable", "message": message})
-        headers = [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-ErrorType", "ServiceUnavailable")]
-        return Response(503, headers, body)
+        body = msgspec.json.encode({"__type": code, "message": message})
+        headers = [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-ErrorType", code)]
+        return Response(status, headers, body)
     text = message.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    inner = f"<Error><Code>ServiceUnavailable</Code><Message>{text}</Message></Error>"
+    inner = f"<Error><Code>{code}</Code><Message>{text}</Message></Error>"
     whole = inner if service == "s3" else f"<ErrorResponse>{inner}</ErrorResponse>"
     xml = f'<?xml version="1.0" encoding="UTF-8"?>\n{whole}'.encode()
-    return Response(503, [("Content-Type", "text/xml")], xml)
+    return Response(status, [("Content-Type", "text/xml"), ("x-amzn-ErrorType", code)], xml)

@@ -7,14 +7,10 @@ from urllib.parse import urlencode
 
 from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError
+from cumulo.companions.calls import small, told_in_xml
 from cumulo.companions.companions import Companions
-from cumulo.wire.http import Response
-
-ANSWER_BYTES_MAX: Final = 1024 * 1024
 
 _VPC: Final = re.compile(rb"<vpcId>([a-z0-9-]{1,64})</vpcId>")
-_CODE: Final = re.compile(rb"<Code>([A-Za-z.]{1,64})</Code>")
-_MESSAGE: Final = re.compile(rb"<Message>([^<]{0,1024})</Message>")
 
 
 class SubnetReader:
@@ -35,24 +31,9 @@ class SubnetReader:
             headers={"content-type": "application/x-www-form-urlencoded"},
             body=urlencode(asked).encode(),
         )
-        body = await _read(answer)
+        body = await small(answer)
         if answer.status != 200:
-            code, message = _CODE.search(body), _MESSAGE.search(body)
-            raise AwsError(
-                code[1].decode() if code else "InternalError",
-                message[1].decode(errors="replace")
-                if message
-                else f"EC2 answered with status {answer.status}",
-            )
+            code, message = told_in_xml(body)
+            raise AwsError(code or "InternalError", message or f"EC2 answered with status {answer.status}")
         found = _VPC.search(body)
         return found[1].decode() if found else ""
-
-
-async def _read(answer: Response) -> bytes:
-    if isinstance(answer.body, bytes):
-        return answer.body[:ANSWER_BYTES_MAX]
-    pieces = bytearray()
-    async for piece in answer.body:
-        if len(pieces) < ANSWER_BYTES_MAX:
-            pieces += piece
-    return bytes(pieces[:ANSWER_BYTES_MAX])

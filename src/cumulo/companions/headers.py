@@ -7,3 +7,5 @@ SERVICE_HEADER: Final = "x-cumulo-service"
 MOTO_ACCOUNT_HEADER: Final = "x-moto-account-id"  # moto's own, which would let a client choose its account
 
 INTERNAL: Final = frozenset({ACCOUNT_HEADER, SERVICE_HEADER, MOTO_ACCOUNT_HEADER})
+
+UNKNOWN_HEADER: Final = "x-cumulo-unknown-service"  # of an answer: moto has no such service

@@ -13,14 +13,15 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cumulo.base.clock import SystemClock
 from cumulo.companions import moto_time
-from cumulo.companions.headers import ACCOUNT_HEADER, SERVICE_HEADER
+from cumulo.companions.headers import ACCOUNT_HEADER, SERVICE_HEADER, UNKNOWN_HEADER
 from cumulo.companions.journal import Journal
 from cumulo.companions.polls import answer_poll
 from cumulo.companions.wsgi import Application, Environ, Threads, WsgiBridge
@@ -63,8 +64,7 @@ def _moto(account: str, journal_path: Path | None) -> Handler:
 
     from moto.server import DomainDispatcherApplication, create_backend_app
 
-    dispatcher: Application = DomainDispatcherApplication(create_backend_app)
-    bridge = WsgiBridge(dispatcher, Adapter(account))
+    bridge = WsgiBridge(Known(DomainDispatcherApplication(create_backend_app)), Adapter(account))
     answer = bridge.answer
     if journal_path is not None and pinned is not None:
         journal = Journal(journal_path, bridge.answer, pinned)
@@ -73,6 +73,22 @@ def _moto(account: str, journal_path: Path | None) -> Handler:
             _say(f"replayed {count} failed {failed}")
         answer = partial(answer_poll, answer=journal.answer)
     return Threads(answer, ThreadPoolExecutor(THREADS_MAX, "moto"))
+
+
+class Known:
+    """moto's dispatcher, which fails in an odd way on services that it does not have."""
+
+    def __init__(self, dispatcher: Any) -> None:
+        self._dispatcher = dispatcher
+
+    def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
+        """Answer a request."""
+        try:
+            application: Application = self._dispatcher.get_application(environ)
+        except AttributeError:  # of the service that was not found
+            start_response("501 Not Implemented", [(UNKNOWN_HEADER, "1"), ("Content-Length", "0")])
+            return []
+        return application(environ, start_response)
 
 
 def _say(line: str) -> None:

@@ -1,19 +1,17 @@
 """Reads objects of S3 through the companions, wherever S3 lives."""
 
-import re
 from collections.abc import AsyncIterator
 from typing import Final
 from urllib.parse import quote, urlencode
 
 from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError
+from cumulo.companions.calls import told_in_xml
 from cumulo.companions.companions import Companions
 from cumulo.wire.http import Response
 
 ERROR_BYTES_MAX: Final = 64 * 1024
 
-_CODE: Final = re.compile(rb"<Code>([A-Za-z.]{1,64})</Code>")
-_MESSAGE: Final = re.compile(rb"<Message>([^<]{0,1024})</Message>")
 _BY_STATUS: Final = {403: "AccessDenied", 404: "NoSuchKey", 503: "ServiceUnavailable"}
 
 
@@ -66,8 +64,6 @@ def _too_large(bytes_max: int) -> AwsError:
 
 
 def _error(status: int, body: bytes) -> AwsError:
-    code = _CODE.search(body)
-    message = _MESSAGE.search(body)
-    name = code[1].decode() if code else _BY_STATUS.get(status, "InternalError")
-    text = message[1].decode(errors="replace") if message else f"S3 answered with status {status}"
-    return AwsError(name, text, status=status)
+    code, message = told_in_xml(body)
+    name = code or _BY_STATUS.get(status, "InternalError")
+    return AwsError(name, message or f"S3 answered with status {status}", status=status)

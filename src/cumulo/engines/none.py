@@ -68,19 +68,19 @@ class NoEngine:
     capabilities: frozenset[Capability] = frozenset()
 
     def __init__(self, findings: Sequence[Finding] = ()) -> None:
-        self._why = _sentence(findings)
-        self.images: Images = NoImages(self._why)
+        self.why = _sentence(findings)
+        self.images: Images = NoImages(self.why)
 
     async def create(self, spec: PodSpec) -> PodStatus:
         """Unsupported."""
-        raise Unsupported(f"{spec.name} is not made: {self._why}")
+        raise Unsupported(f"{spec.name} is not made: {self.why}")
 
     async def start(self, pod: str, container: str, *, output: int | None = None) -> ContainerStatus:  # noqa: ARG002
         """No such pod."""
         raise self._no_such(pod)
 
     def _no_such(self, pod: str) -> NoSuchPod:
-        return NoSuchPod(f"there is no pod {pod}: {self._why}")
+        return NoSuchPod(f"there is no pod {pod}: {self.why}")
 
     async def pause(self, pod: str, container: str) -> None:  # noqa: ARG002
         """No such pod."""

@@ -1,6 +1,5 @@
 """Which engine, and why."""
 
-import importlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,16 +50,15 @@ async def open_and_explain(kind: str, *, data: Path, instance: str, docker_host:
 
 
 async def _local(data: Path, instance: str, findings: list[Finding]) -> Engine | None:
+    from cumulo.engines.local.building import Unusable, open_local
+
     try:
-        open_local = importlib.import_module("cumulo.engines.local.building").open_local
-    except ImportError as error:
-        findings.append(Finding(_LOCAL, ok=False, detail=f"the local engine cannot be loaded: {error}"))
+        engine = await open_local(data, instance)
+    except Unusable as error:
+        findings.extend(error.findings)
         return None
-    try:
-        engine: Engine = await open_local(data, instance)
     except EngineError as error:
-        fix = "run as root on Linux with runc and conmon installed: apt-get install runc conmon"
-        findings.append(Finding(_LOCAL, ok=False, detail=str(error), fix=fix))
+        findings.append(Finding(_LOCAL, ok=False, detail=str(error)))
         return None
     findings.append(
         Finding(_LOCAL, ok=True, detail="containers run on this machine's kernel, without a daemon")

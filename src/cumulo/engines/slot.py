@@ -12,9 +12,10 @@ from pathlib import Path
 
 from cumulo.engines.docker.sockets import usual_sockets
 from cumulo.engines.engine import Engine, EngineError, Finding, Unsupported
-from cumulo.engines.functions.launcher import ContainerLauncher
+from cumulo.engines.functions.launcher import ContainerLauncher, missing
 from cumulo.engines.functions.refusals import FAILED
 from cumulo.engines.images import Image, Login, Platform, Source
+from cumulo.engines.none import NoEngine
 from cumulo.engines.opening import Opened
 from cumulo.sandbox.contract import Early, Isolation, Sandbox, SandboxSpec, StartError
 
@@ -46,15 +47,26 @@ class EngineSlot:
             return None
         return task.result().engine
 
-    async def close(self) -> None:
-        """Let go of it; pods live on."""
+    def why_no_functions(self) -> str:
+        """Why the engine cannot run functions; empty when it can, and as long as nobody has opened it."""
+        engine = self.engine
+        if isinstance(engine, NoEngine):
+            return engine.why
+        return missing(engine) if engine is not None else ""
+
+    async def close(self, *, remove_pods: bool = False) -> None:
+        """Let go of it; pods live on, unless nothing of this cloud is to be kept."""
         self._closed = True
-        task = self._opening
-        if task is None:
+        if self._opening is None:
             return
-        await asyncio.gather(task, return_exceptions=True)
-        if self.engine is not None:
-            await self.engine.close()
+        await asyncio.gather(self._opening, return_exceptions=True)
+        engine = self.engine
+        if engine is None:
+            return
+        if remove_pods:
+            removals = [engine.remove(pod.name) for pod in await engine.pods()]
+            await asyncio.gather(*removals, return_exceptions=True)
+        await engine.close()
 
     async def _opened(self) -> Opened:
         if self._closed:

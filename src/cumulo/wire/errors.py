@@ -8,6 +8,7 @@ import msgspec
 
 from cumulo.base.errors import AwsError
 from cumulo.state.store import StoreError
+from cumulo.wire import ecr_words
 from cumulo.wire.http import BodyCutShort, Response
 from cumulo.wire.models import Metadata, ServiceModel, Shape
 from cumulo.wire.protocols import rest
@@ -30,6 +31,9 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     internal: str = ""  # empty: what its model has, else InternalFailure
     missing: str = ""  # for a missing member, where it has its own name
     own: Mapping[tuple[str, str], str] = {}  # (member, constraint): a sentence of the service's own
+    one: str = (
+        ""  # how it tells of the first fault alone, with {path} and {rule}; empty: all, as Java's services do
+    )
 
 
 _BY_PROTOCOL: Mapping[str, Words] = {
@@ -46,15 +50,7 @@ _BY_SERVICE: Mapping[str, Words] = {
     "apigateway": Words(validation="BadRequestException"),
     "apigatewayv2": Words(validation="BadRequestException", malformed="BadRequestException"),
     "batch": Words(validation="ClientException", malformed="ClientException"),
-    "ecr": Words(
-        validation="InvalidParameterException",
-        own={
-            ("repositoryName", r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*"): (
-                "Invalid parameter at 'repositoryName' failed to satisfy constraint: 'must satisfy regular expression "
-                r"'[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*''"
-            )
-        },
-    ),
+    "ecr": Words(validation="InvalidParameterException", own=ecr_words.OWN, one=ecr_words.SENTENCE),
     "ecs": Words(validation="InvalidParameterException"),
     "lambda": Words(unparsable="InvalidRequestContentException"),
     "lightsail": Words(validation="InvalidInputException"),
@@ -138,6 +134,11 @@ class Errors:
         for (member, constraint), own in self._words.own.items():
             if any(fault.path == member and fault.sentence.endswith(constraint) for fault in faults):
                 return AwsError(self._words.validation, own)
+        if self._words.one:
+            first = faults[0]
+            rule = first.sentence.rpartition(f" at '{first.path}' failed to satisfy constraint: ")[2]
+            rule = rule.replace(", Member must not be null]", "]")
+            return AwsError(self._words.validation, self._words.one.format(path=first.path, rule=rule))
         return AwsError(self._words.validation, message(faults))
 
     def malformed(self, fault: Malformed) -> AwsError:

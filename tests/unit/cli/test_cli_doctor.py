@@ -5,9 +5,11 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from cumulo.cli import doctor
+from cumulo.cli import doctor, doctor_engines
 from cumulo.cli.doctor import Grade, Line
 from cumulo.cli.main import cli
+from cumulo.engines.engine import Finding as EngineFinding
+from cumulo.engines.engine import Probe
 from cumulo.sandbox.contract import Isolation
 from cumulo.sandbox.probe import Finding, Report
 from cumulo.sandbox.runtimes.host import Finding as RuntimeFinding
@@ -80,13 +82,34 @@ def test_this_machine_is_examined_for_people_and_for_machines(tmp_path):
     assert told.exit_code == 0, told.output
     assert told.output.endswith("Functions can run here.\n")
     assert "containers" in told.output
-    assert "not part of this version" in told.output
+    assert list(tmp_path.iterdir()) == [], "nothing is left of the container that was tried"
     shown = json.loads(CliRunner().invoke(cli, ["doctor", "--json", "--data", str(tmp_path)]).output)
     assert shown["functions"] is True
     kinds = {found["kind"] for found in shown["findings"]}
     assert kinds == {"sandbox", "runtime", "engine", "companions", "tools", "data"}
     assert all(found["grade"] in {"ok", "warn", "missing"} and found["detail"] for found in shown["findings"])
     assert any(str(tmp_path) in found["detail"] for found in shown["findings"] if found["kind"] == "data")
+
+
+def _probe(*, usable):
+    return Probe(
+        usable=usable,
+        findings=(EngineFinding("conmon", ok=usable, detail="d", fix="apt-get install conmon"),),
+    )
+
+
+def test_the_engine_that_would_be_taken_is_named_with_what_would_make_it_better():
+    there = EngineFinding("docker", ok=True, detail="containers run in the Docker daemon")
+    gone = EngineFinding("docker", ok=False, detail="no daemon", fix="start it")
+    local = doctor_engines.chosen(_probe(usable=True), gone)
+    assert [(line.name, line.grade) for line in local] == [("containers", Grade.OK), ("conmon", Grade.OK)]
+    docker = doctor_engines.chosen(_probe(usable=False), there)
+    assert docker[0].detail.startswith("docker:")
+    assert (docker[1].grade, docker[1].fix) == (Grade.WARN, "apt-get install conmon")
+    none = doctor_engines.chosen(_probe(usable=False), gone)
+    assert none[0].grade is Grade.MISSING
+    assert none[-1].fix == "start it"
+    assert doctor_engines.names_line(resolves=False).grade is Grade.WARN
 
 
 def test_old_aws_clis_do_not_know_where_to_go():

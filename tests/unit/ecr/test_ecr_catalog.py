@@ -294,7 +294,7 @@ def test_digests_and_tags_are_checked(tmp_path):
             "ImageDigestDoesNotMatchException", it.catalog.put_image(repository, raw, digest=sha(b"x"))
         )
         await refused("InvalidParameterException", it.catalog.put_image(repository, raw, digest="md5:1"))
-        for tag in ("-a", ".a", "a b", "a/b", "x" * 129):
+        for tag in ("a b", "a/b", "ä", "x" * 301):
             await refused("InvalidParameterException", it.catalog.put_image(repository, raw, tag=tag))
         image = await it.catalog.put_image(repository, raw, digest=manifests.digest_of(raw), tag="x" * 128)
         with pytest.raises(AwsError):

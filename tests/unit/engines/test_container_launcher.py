@@ -279,6 +279,19 @@ def test_an_engines_refusals_are_sorted_into_the_functions_and_the_machines(tmp_
     asyncio.run(main())
 
 
+def test_a_program_that_was_found_in_path_is_told_by_its_path(tmp_path):
+    async def main():
+        error = StartFailed(
+            "entrypoint", "exec /usr/bin/python3: no such file or directory (/x is needed for it)"
+        )
+        told = explain(Lab(tmp_path).spec("python3"), error)
+        assert str(told) == "fork/exec /usr/bin/python3: no such file or directory"
+        told = explain(Lab(tmp_path).spec("python3"), StartFailed("entrypoint", "python3: not found"))
+        assert str(told) == "Couldn't find valid bootstrap(s): [python3]"
+
+    asyncio.run(main())
+
+
 def test_a_spec_without_an_image_is_none_of_a_containers_business(tmp_path):
     async def main():
         spec = Lab(tmp_path).spec("/x")
@@ -712,13 +725,11 @@ def test_a_closed_launcher_starts_nothing(tmp_path):
 def test_what_a_container_printed_before_it_failed_explains_why(tmp_path):
     async def main():
         spec = Lab(tmp_path).spec("/nothing")
-        printed = "executable file `/nothing` not found in $PATH: No such file or directory\n"
-        told = explain(spec, StartFailed("engine", "the monitor said nothing"), printed)
-        assert (told.kind, str(told)) == (
-            "Runtime.InvalidEntrypoint",
-            "fork/exec /nothing: no such file or directory",
-        )
         told = explain(spec, StartFailed("engine", "no monitor"), "something else\n")
         assert (told.kind, str(told)) == ("Sandbox.Failed", "no monitor: something else")
+        told = explain(spec, StartFailed("engine", "said: something else"), "something else\n")
+        assert (told.kind, str(told)) == ("Sandbox.Failed", "said: something else")
+        told = explain(spec, StartFailed("engine", "no monitor"), "")
+        assert str(told) == "no monitor"
 
     asyncio.run(main())

@@ -1,6 +1,7 @@
 """Which engine, and what is said when there is none."""
 
 import asyncio
+import os
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 import pytest
 
 from cumulo.engines.engine import ContainerSpec, EngineError, Finding, NoSuchPod, PodSpec, Unsupported
+from cumulo.engines.local import probe
+from cumulo.engines.local.building import Unusable
 from cumulo.engines.none import NoEngine
 from cumulo.engines.opening import open_and_explain, open_engine
 
@@ -35,6 +38,19 @@ def test_none_asks_nobody(tmp_path: Path) -> None:
     opened = run(open_and_explain("none", data=tmp_path, instance="t"))
     assert opened.engine.name == "none"
     assert opened.findings == []
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_machine_without_programs_is_told_which_packages_to_install(tmp_path: Path) -> None:
+    seen = probe.look(tmp_path / "data", search=str(tmp_path))
+    assert seen.tools is None
+    why = Unusable([finding for finding in seen.probe.findings if not finding.ok])
+    engine = NoEngine(why.findings)
+    for package in ("conmon", "runc", "nftables"):
+        assert f"apt-get install {package}" in str(why)
+        with pytest.raises(Unsupported, match=f"apt-get install {package}"):
+            run(engine.images.pull("alpine"))
 
 
 def test_no_engine_refuses_and_says_what_would_help() -> None:

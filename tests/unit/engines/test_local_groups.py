@@ -58,6 +58,7 @@ def test_figures(root: Path) -> None:
         "p/c",
         cpu_stat="usage_usec 2500000\nuser_usec 1\n",
         memory_current="100\n",
+        memory_stat="anon 1\ninactive_file 30\n",
         memory_max="max\n",
         pids_current="3\n",
         io_stat="8:0 rbytes=5 wbytes=7 rios=1\n8:16 rbytes=1 wbytes=1\n",
@@ -67,7 +68,7 @@ def test_figures(root: Path) -> None:
     )
     groups = GroupsV2(root, "x")
     figures = groups.figures("p/c")
-    assert (figures.cpu_seconds, figures.memory_bytes, figures.memory_peak_bytes) == (2.5, 100, 100)
+    assert (figures.cpu_seconds, figures.memory_bytes, figures.memory_peak_bytes) == (2.5, 70, 100)
     assert (figures.memory_limit_bytes, figures.pids, figures.read_bytes, figures.written_bytes) == (
         0,
         3,

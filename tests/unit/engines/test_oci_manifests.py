@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cumulo.engines.images import Descriptor, Platform, PullError
 from cumulo.engines.oci import manifests
-from cumulo.engines.oci.manifests import Index, Manifest, choose, parse_config, parse_manifest
+from cumulo.engines.oci.manifests import Index, Manifest, choose, config_of, parse_config, parse_manifest
 
 DIGEST = "sha256:" + "a" * 64
 
@@ -135,13 +135,24 @@ def test_a_configuration_without_anything_is_read():
     assert (found.config.entrypoint, found.diff_ids, found.created_at) == ((), (), 0.0)
 
 
+def test_what_docker_says_of_an_image_is_read_like_its_configuration():
+    said = {"Env": ["A=b=c", "D"], "Entrypoint": ["e"], "Cmd": None, "ExposedPorts": {"80/tcp": {}}}
+    found = config_of(said | {"OnBuild": None, "Hostname": ""})
+    assert found == parse_config(json.dumps({"config": said}).encode()).config
+    assert (found.env, found.exposed) == ({"A": "b=c", "D": ""}, ("80/tcp",))
+    with pytest.raises(PullError) as error:
+        config_of({"Env": "A=b"})
+    assert error.value.kind == "corrupt"
+
+
 @pytest.mark.parametrize(
     ("text", "moment"),
     [
         ("1970-01-01T00:00:10Z", 10.0),
         ("1970-01-01T00:00:10.123456789Z", 10.123456),
         ("1970-01-01T01:00:10+01:00", 10.0),
-        ("0001-01-01T00:00:00Z", -62135596800.0),
+        ("1970-01-01T00:00:10.5Z", 10.5),
+        ("0001-01-01T00:00:00Z", 0.0),
         ("yesterday", 0.0),
         ("", 0.0),
     ],

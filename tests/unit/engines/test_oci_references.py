@@ -19,6 +19,10 @@ DIGEST = "sha256:" + "a" * 64
         ("index.docker.io/alpine", "docker.io/library/alpine:latest"),
         ("localhost/app", "localhost/app:latest"),
         ("localhost:4566/app:v1", "localhost:4566/app:v1"),
+        (
+            "000000000000.dkr.ecr.us-east-1.localhost:4566/a/b:x",
+            "000000000000.dkr.ecr.us-east-1.localhost:4566/a/b:x",
+        ),
         ("host.example/a/b/c:v.1_x-y", "host.example/a/b/c:v.1_x-y"),
         ("host.example:5000/app", "host.example:5000/app:latest"),
         ("[::1]:5000/app", "[::1]:5000/app:latest"),

@@ -57,6 +57,8 @@ class EngineImages:
         self.here: dict[str, Image] = {}
         self.error: PullError | None = None
         self.busy: set[str] = set()
+        self.why_not = ""
+        self.why_not_once_open = ""
         self.config = Config(entrypoint=("/run",), command=("app.handler",), cwd="/app")
         self.pulled: list[tuple[str, str]] = []
 
@@ -71,6 +73,7 @@ class EngineImages:
         return image
 
     async def get(self, name):
+        self.why_not = self.why_not_once_open
         return self.here.get(name) or next((i for i in self.here.values() if i.id == name), None)
 
     async def remove(self, name):
@@ -90,6 +93,7 @@ class ImageCloud(Cloud):
             self.engine,
             machine="x86_64",
             runtime_images={"ruby3.3": APP},
+            why_not=lambda: self.engine.why_not,
         )
         super().__init__(folder, images=images, **options)
 
@@ -634,6 +638,27 @@ def test_without_an_engine_functions_from_images_are_refused_by_name(tmp_path):
             assert error.code == "NotImplemented"
             assert "CreateFunction with PackageType Image" in error.message
             assert "cumulo doctor" in error.message
+
+    run(main)
+
+
+def test_on_an_engine_that_cannot_run_functions_they_are_refused_once_that_is_known(tmp_path):
+    async def main():
+        async with ImageCloud(tmp_path / "c") as cloud:
+            cloud.engine.why_not_once_open = "the docker engine lacks a limb"
+            failed = await cloud.active_image()
+            assert (failed["State"], failed["StateReasonCode"]) == ("Failed", "InternalError")
+            assert failed["StateReason"] == "the docker engine lacks a limb"
+            assert cloud.engine.pulled == []
+            error = await refused(cloud.create("g", PackageType="Image"))
+            assert error.code == "NotImplemented"
+            assert "CreateFunction with PackageType Image" in error.message
+            assert "lacks a limb" in error.message
+            assert (await cloud.active("zip"))["State"] == "Active"
+            cloud.runtimes.missing = {"ruby3.3"}
+            failed = await cloud.active("ruby", Runtime="ruby3.3")
+            assert (failed["State"], failed["StateReasonCode"]) == ("Failed", "InvalidRuntime")
+            assert "lacks a limb" in failed["StateReason"]
 
     run(main)
 

@@ -20,7 +20,7 @@ from cumulo.engines.engine import (
     StartFailed,
     Usage,
 )
-from cumulo.engines.manifests import seconds_of
+from cumulo.engines.oci.manifests import moment
 
 _STATES = {
     "created": ContainerState.CREATED,
@@ -69,9 +69,9 @@ def container_status(name: str, said: Mapping[str, Any]) -> ContainerStatus:
         image=said["Image"],
         state=found,
         pid=int(state.get("Pid") or 0),
-        created_at=seconds_of(said["Created"]),
-        started_at=seconds_of(state.get("StartedAt") or ""),
-        exit=_exit(state, error, seconds_of(said["Created"])) if found is ContainerState.EXITED else None,
+        created_at=moment(said["Created"]),
+        started_at=moment(state.get("StartedAt")),
+        exit=_exit(state, error, moment(said["Created"])) if found is ContainerState.EXITED else None,
     )
 
 
@@ -79,7 +79,7 @@ def _exit(state: Mapping[str, Any], error: str, created_at: float) -> Exit:
     return Exit(
         code=start_code(error, int(state["ExitCode"])) if error else int(state["ExitCode"]),
         out_of_memory=bool(state.get("OOMKilled")),
-        finished_at=seconds_of(state.get("FinishedAt") or "") or created_at,
+        finished_at=moment(state.get("FinishedAt")) or created_at,
         error=error,
     )
 

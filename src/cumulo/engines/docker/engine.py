@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any, NoReturn
 from weakref import WeakValueDictionary
 
+from cumulo.base.tasks import cancel_all
 from cumulo.engines.docker import answers, nearby, requests
 from cumulo.engines.docker import names as called
 from cumulo.engines.docker.api import Api, DockerError, Unreachable
@@ -307,9 +308,6 @@ class DockerEngine:
 
     async def close(self) -> None:
         """Let go of the daemon; output that was pumped goes into the log alone from now on."""
-        for task in tuple(self._pumps):
-            task.cancel()
-        if self._pumps:
-            await asyncio.wait(self._pumps)
+        await cancel_all(self._pumps)
         await self._maker.leave()
         await self._api.close()

@@ -10,11 +10,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from cumulo.engines import manifests
+import msgspec
+
 from cumulo.engines.docker import pause, transfer
 from cumulo.engines.docker.api import Api, DockerError, Unreachable
 from cumulo.engines.engine import Busy
 from cumulo.engines.images import Image, Login, Platform, PullError, Reference, Source
+from cumulo.engines.oci import archives, manifests, references
 
 PULL_SECONDS = 3600.0
 _FILE_PIECE_BYTES = 1024 * 1024
@@ -51,7 +53,7 @@ class DockerImages:
         only_missing: bool = False,
     ) -> Image:
         """From the registry by the daemon, or from the source by us."""
-        parsed = manifests.parse_reference(reference)
+        parsed = references.parse(reference)
         if only_missing and (known := await self.get(reference)) is not None:
             return known
         key = (str(parsed), login, platform, id(source))
@@ -78,7 +80,7 @@ class DockerImages:
         query = {
             "fromImage": name,
             "tag": reference.digest or reference.tag,
-            "platform": _platform_text(platform) if platform else None,
+            "platform": manifests.shown(platform) if platform else None,
         }
         try:
             request = self._api.request(
@@ -116,10 +118,12 @@ class DockerImages:
     async def _take(self, reference: Reference, wanted: Platform, source: Source) -> Image:
         with tempfile.TemporaryDirectory(prefix="cumulo-pull-", ignore_cleanup_errors=True) as folder:
             fetched = await transfer.fetch(source, reference, wanted, Path(folder))
-            tag = f"{reference.host}/{reference.repository}:{reference.tag}" if reference.tag else ""
-            await self._load(transfer.docker_archive(fetched, tag))
-        image = await self._must_get(tag or fetched.id)
-        return _with_digest(image, fetched.digest)
+            return await self._give(fetched, [_tagged(reference)] if reference.tag else [])
+
+    async def _give(self, fetched: transfer.Fetched, tags: list[str]) -> Image:
+        await self._load(transfer.docker_archive(fetched, tags))
+        image = await self._must_get(tags[0] if tags else fetched.id)
+        return msgspec.structs.replace(image, digest=fetched.digest)
 
     async def load(self, archive: Path, *, platform: Platform | None = None) -> list[Image]:
         """A `docker save` archive as it is; an OCI archive or layout turned into one, for daemons that know none."""
@@ -129,24 +133,15 @@ class DockerImages:
             names = [line.partition(": ")[2].strip() for line in said if line.startswith("Loaded image")]
             images = [await self._must_get(name) for name in names]
             return _one_each([_checked(image, platform) for image in images])
+        wanted = platform or self._machine
         with tempfile.TemporaryDirectory(prefix="cumulo-load-", ignore_cleanup_errors=True) as place:
             folder = Path(place)
-            layout = archive
-            if kind == "oci":
-                layout = folder / "layout"
-                await asyncio.to_thread(transfer.unpack_layout, archive, layout)
-            return await self._load_layout(transfer.Layout(layout), platform or self._machine, folder)
-
-    async def _load_layout(self, layout: transfer.Layout, wanted: Platform, folder: Path) -> list[Image]:
-        images = []
-        for reference, name in await asyncio.to_thread(layout.references):
-            fetched = await transfer.fetch(layout, reference, wanted, folder)
-            tag = ""
-            if name:
-                parsed = manifests.parse_reference(name)
-                tag = f"{parsed.host}/{parsed.repository}:{parsed.tag or 'latest'}"
-            await self._load(transfer.docker_archive(fetched, tag))
-            images.append(_with_digest(await self._must_get(tag or fetched.id), fetched.digest))
+            async with archives.opened(archive, aside=folder, bytes_max=transfer.BLOB_BYTES_MAX) as found:
+                images = []
+                for entry in found.fitting(wanted):
+                    fetched = await transfer.fetch(found, entry.reference, wanted, folder)
+                    tags = [_tagged(references.parse(name)) for name in entry.references]
+                    images.append(await self._give(fetched, tags))
         return _one_each(images)
 
     async def _load(self, tar: AsyncIterator[bytes]) -> list[str]:
@@ -163,7 +158,7 @@ class DockerImages:
         """By id, or by reference."""
         if not name.startswith("sha256:"):
             try:
-                name = _docker_name(manifests.parse_reference(name))
+                name = _docker_name(references.parse(name))
             except PullError:
                 return None
         try:
@@ -185,7 +180,7 @@ class DockerImages:
         image = await self.get(name)
         if image is None:
             return
-        target = name if name == image.id else _docker_name(manifests.parse_reference(name))
+        target = name if name == image.id else _docker_name(references.parse(name))
         # Untagging the last name would delete the image, so one in use keeps its id and loses the name alone.
         if name == image.id and await self._is_used(image.id):
             raise Busy(f"a container uses the image {image.id}")
@@ -213,7 +208,7 @@ class _Gone(Exception):
 
 def image_of(said: dict[str, Any]) -> Image:
     """From Docker's inspection of an image."""
-    tags = [manifests.parse_reference(tag) for tag in said.get("RepoTags") or () if "<none>" not in tag]
+    tags = [references.parse(tag) for tag in said.get("RepoTags") or () if "<none>" not in tag]
     digests = [one.partition("@")[2] for one in said.get("RepoDigests") or ()]
     return Image(
         id=said["Id"],
@@ -225,7 +220,7 @@ def image_of(said: dict[str, Any]) -> Image:
         config=manifests.config_of(said.get("Config") or {}),
         layers=tuple((said.get("RootFS") or {}).get("Layers") or ()),
         size_bytes=int(said.get("Size") or 0),
-        created_at=manifests.seconds_of(said.get("Created") or ""),
+        created_at=manifests.moment(said.get("Created")),
     )
 
 
@@ -234,20 +229,13 @@ def _docker_name(reference: Reference) -> str:
     return f"{name}@{reference.digest}" if reference.digest else f"{name}:{reference.tag}"
 
 
-def _platform_text(platform: Platform) -> str:
-    end = f"/{platform.variant}" if platform.variant else ""
-    return f"{platform.os}/{platform.architecture}{end}"
-
-
-def _with_digest(image: Image, digest: str) -> Image:
-    import msgspec
-
-    return msgspec.structs.replace(image, digest=digest)
+def _tagged(reference: Reference) -> str:
+    return f"{reference.host}/{reference.repository}:{reference.tag or 'latest'}"
 
 
 def _checked(image: Image, wanted: Platform | None) -> Image:
     if wanted is not None and not manifests.fits(image.platform, wanted):
-        raise PullError("platform", f"the image is for {_platform_text(image.platform)}")
+        raise PullError("platform", f"the image is for {manifests.shown(image.platform)}")
     return image
 
 

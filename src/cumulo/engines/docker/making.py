@@ -17,7 +17,7 @@ from cumulo.engines.docker import answers, names, nearby, pause, requests
 from cumulo.engines.docker.api import Api, DockerError, Unreachable
 from cumulo.engines.engine import EngineError, NetworkMode, NoSuchPod, PodSpec, PodStatus, StartFailed
 from cumulo.engines.images import Config
-from cumulo.engines.manifests import config_of
+from cumulo.engines.oci.manifests import config_of
 
 _REMOVAL_SECONDS = 60.0
 _LEAVING_SECONDS = 5.0

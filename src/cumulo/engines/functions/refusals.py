@@ -1,5 +1,6 @@
 """Why a container of a function did not start, in the words that Lambda's own init has for it."""
 
+import re
 from pathlib import Path
 
 from cumulo.engines.engine import EngineError, StartFailed
@@ -8,6 +9,7 @@ from cumulo.sandbox.contract import SandboxSpec, StartError
 NO_ENTRYPOINT = "Runtime.InvalidEntrypoint"
 NO_FOLDER = "Runtime.InvalidWorkingDir"
 FAILED = "Sandbox.Failed"
+_FOUND = re.compile(r"exec (/\S*): ")  # the local engine names what PATH led to
 
 
 def check(spec: SandboxSpec) -> None:
@@ -28,18 +30,20 @@ def check(spec: SandboxSpec) -> None:
 def explain(spec: SandboxSpec, error: EngineError, printed: str = "") -> StartError:
     """What an engine's refusal means: the function's fault, or this machine's.
 
-    printed   what came out of the container's pipe meanwhile: some monitors leave there what the runtime says
+    printed   what came out of the container's pipe meanwhile, perhaps the last words of what was to start it
     """
     image = spec.image
     assert image is not None, "checked"
     command = spec.argv[0]
-    said = f"{error}\n{printed}".lower()
+    said = str(error).lower()
     if isinstance(error, StartFailed) and error.kind in {"entrypoint", "engine"}:
         if _about_folder(said, image.cwd.lower()):
             return StartError(NO_FOLDER, f"the working directory doesn't exist: {image.cwd}")
-        if error.kind == "entrypoint" or ("exec" in printed and command in printed):
-            return StartError(NO_ENTRYPOINT, _about_command(said, command))
-    return StartError(FAILED, ": ".join(text for text in (str(error), printed.strip()) if text))
+        if error.kind == "entrypoint":
+            found = _FOUND.match(str(error))
+            return StartError(NO_ENTRYPOINT, _about_command(said, found[1] if found else command))
+    further = "" if printed.strip() in str(error) else f": {printed.strip()}"
+    return StartError(FAILED, f"{error}{further}")
 
 
 def _about_folder(said: str, cwd: str) -> bool:

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable
 
 from cumulo.base.log import Log
+from cumulo.base.tasks import cancel_all
 from cumulo.engines import engine as engines
 from cumulo.engines.engine import Engine, EngineError, NoSuchPod
 from cumulo.engines.functions.process_group import ProcessGroup
@@ -168,9 +169,7 @@ class ContainerSandbox:
                     await self.wait()
             await self._engine.remove(self.name)
         finally:
-            for task in (self._watcher, self._steerer):
-                task.cancel()
-            await asyncio.gather(self._watcher, self._steerer, return_exceptions=True)
+            await cancel_all((self._watcher, self._steerer))
             if not self._exit.done():
                 self._exit.set_result(Exit(signal=KILLED))
             self.runtime_socket.close()

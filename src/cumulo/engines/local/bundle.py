@@ -12,6 +12,7 @@ from cumulo.engines.local.users import User
 
 INIT_INSIDE = "/dev/init"  # in a file system of memory: the image stays as it is
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+SYSTEM = ("/proc", "/dev", "/sys")  # what is mounted in every container
 PERIOD_US = 100_000
 _QUOTA_US_MIN = 1_000  # the kernel's
 _MIB = 1024 * 1024

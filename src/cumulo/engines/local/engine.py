@@ -11,7 +11,7 @@ import os
 import secrets
 import signal as signals
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import msgspec
 
@@ -67,7 +67,7 @@ class LocalEngine:
         images: Images,
         network: PodNetwork,
         clock: Clock,
-        let_go: Callable[[], None],
+        let_go: Callable[[], Awaitable[None]],
     ) -> None:
         self.images = images
         self._places = places
@@ -341,7 +341,7 @@ class LocalEngine:
         if not self._keeper.pods:
             await self._hands.do(self._groups.remove_parent)
         await asyncio.to_thread(self._hands.close)
-        self._let_go()
+        await self._let_go()
 
 
 def _wish(record: PodRecord) -> Wish:

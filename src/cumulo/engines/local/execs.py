@@ -13,10 +13,11 @@ from pathlib import Path
 
 import msgspec
 
+from cumulo.base.tasks import cancel_all
 from cumulo.engines.engine import EngineError, ExecSpec, StartFailed
 from cumulo.engines.local import processes
 from cumulo.engines.local.hands import Hands
-from cumulo.engines.local.runtime import Runtime, failure
+from cumulo.engines.local.runtime import Runtime, failure, said
 
 _START_SECONDS_MAX = 30.0
 _LOOK_SECONDS = 0.002
@@ -238,9 +239,7 @@ class Session:
                 await asyncio.wait_for(self.wait(), _CLOSE_SECONDS_MAX)
             except TimeoutError:
                 self._started.child.kill()
-        for reader in self._readers:
-            reader.cancel()
-        await asyncio.gather(*self._readers, return_exceptions=True)
+        await cancel_all(self._readers)
         for fd in {self._input, *(fd for _, fd in self._started.outputs)} - {-1}:
             os.close(fd)
         self._input = self._terminal = -1
@@ -252,14 +251,14 @@ class Session:
         return self._started.folder / f"{self._started.token}.{kind}"
 
     def _failure(self) -> StartFailed:
-        said = [_message(line) for line in _lines(self._file("log"))]
-        if not said:
-            said = [
+        errors = said(self._file("log"))
+        if not errors:
+            errors = " ".join(
                 os.read(fd, 4096).decode("utf-8", "replace")
                 for name, fd in self._started.outputs
                 if name == "stderr"
-            ]
-        return failure(" ".join(said))
+            )
+        return failure(errors)
 
     async def _read_all(self, stream: str, fd: int) -> None:
         try:
@@ -278,20 +277,6 @@ class Session:
             self._over += 1
         if self._over == len(self._readers):
             await self._queue.put(None)
-
-
-def _message(line: str) -> str:
-    try:
-        return str(msgspec.json.decode(line, type=dict[str, object]).get("msg", ""))
-    except msgspec.MsgspecError:
-        return line
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text("utf-8", "replace").splitlines()[-20:]
-    except OSError:
-        return []
 
 
 def _number(path: Path) -> int:

@@ -198,7 +198,9 @@ class GroupsV1(_Groups):
         read, written = _blkio(_read(self._in("blkio", name) / "blkio.throttle.io_service_bytes"))
         return Figures(
             cpu_seconds=_number(self._in("cpuacct", name) / "cpuacct.usage") / 1e9,
-            memory_bytes=_number(memory / "memory.usage_in_bytes"),
+            memory_bytes=_without_cache(
+                _number(memory / "memory.usage_in_bytes"), memory, "total_inactive_file"
+            ),
             memory_peak_bytes=_number(memory / "memory.max_usage_in_bytes"),
             memory_limit_bytes=limit if limit < _UNLIMITED_BYTES else 0,
             pids=_number(self._in("pids", name) / "pids.current"),
@@ -260,7 +262,7 @@ class GroupsV2(_Groups):
         now = _number(folder / "memory.current")
         return Figures(
             cpu_seconds=counter(_read(folder / "cpu.stat"), "usage_usec") / 1e6,
-            memory_bytes=now,
+            memory_bytes=_without_cache(now, folder, "inactive_file"),
             memory_peak_bytes=_number(folder / "memory.peak") or now,  # Linux 5.19 and later
             memory_limit_bytes=_number(folder / "memory.max"),
             pids=_number(folder / "pids.current"),
@@ -284,6 +286,11 @@ def open_groups(root: Path, instance: str) -> Groups:
 def weight(shares: int) -> int:
     """Version 2's weight (1 to 10000) for version 1's shares (2 to 262144), as runtimes convert it."""
     return 1 + (min(262_144, max(2, shares)) - 2) * 9_999 // 262_142
+
+
+def _without_cache(used_bytes: int, folder: Path, word: str) -> int:
+    """What is used, without the files that the kernel would drop at any time: as `docker stats` counts."""
+    return max(0, used_bytes - counter(_read(folder / "memory.stat"), word))
 
 
 def _blkio(text: str) -> tuple[int, int]:

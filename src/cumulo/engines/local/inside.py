@@ -36,7 +36,7 @@ class Inside:
         result = _libc.syscall(
             ctypes.c_long(_SYS_OPENAT2),
             ctypes.c_int(self._fd),
-            path.encode(),
+            os.fsencode(path),
             ctypes.byref(how),
             ctypes.c_size_t(ctypes.sizeof(how)),
         )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
+from cumulo.base.tasks import cancel_all
 from cumulo.engines.engine import EngineError, NoSuchPod
 from cumulo.engines.local.hands import Hands
 from cumulo.engines.local.live import Live
@@ -108,10 +109,7 @@ class Keeper:
         self._closed = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_VERB_SECONDS_MAX)
-        watchers = [task for live in self.pods.values() for task in live.watchers.values()]
-        for task in watchers:
-            task.cancel()
-        await asyncio.gather(*watchers, return_exceptions=True)
+        await cancel_all(task for live in self.pods.values() for task in live.watchers.values())
         return True
 
     def _done(self, task: "asyncio.Task[Any]") -> None:

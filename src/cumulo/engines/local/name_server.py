@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
+from cumulo.base.tasks import cancel_all
 from cumulo.engines.local import dns
 from cumulo.engines.local.dns import Answer, Question
 from cumulo.engines.local.upstream import Upstream
@@ -93,9 +94,7 @@ class NameServer:
             self._transport.close()
         if self._streams is not None:
             self._streams.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel_all(self._tasks)
         self._transport, self._streams = None, None
 
     def asked_by_datagram(

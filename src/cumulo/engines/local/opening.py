@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import os
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
@@ -41,6 +42,7 @@ async def open_engine(
     run: Path = RUN,
     cgroups: Path = CGROUPS,
     call_seconds_max: float = runtime.CALL_SECONDS_MAX,
+    closing: Callable[[], Awaitable[None]] | None = None,
 ) -> LocalEngine:
     """The engine of a data folder, with the pods that it has.  EngineError; also when another server has it open.
 
@@ -48,6 +50,7 @@ async def open_engine(
     tools    what probe.choose found
     instance  the name of the data folder on this machine, always the same; empty: made of its path
     run      in memory or on a disk that is emptied at boot: states of the runtime
+    closing  awaited when the engine closes, after all else, while the folder is still its own
     """
     try:
         places = await asyncio.to_thread(_places, data, run, instance)
@@ -80,7 +83,7 @@ async def open_engine(
             images=images,
             network=network,
             clock=clock,
-            let_go=lambda: _close(lock, sealed),
+            let_go=lambda: _let_go(lock, sealed, closing),
         )
         await engine.adopt(found)
     except BaseException as error:
@@ -118,6 +121,14 @@ def _places(data: Path, run: Path, instance: str) -> Places:
     places.make()
     forsaken.note(places.run, places.data)
     return places
+
+
+async def _let_go(lock: int, sealed: int, closing: Callable[[], Awaitable[None]] | None) -> None:
+    try:
+        if closing is not None:
+            await closing()
+    finally:
+        _close(lock, sealed)
 
 
 def _claim(path: Path) -> int:

@@ -94,6 +94,10 @@ class Places:
         """The same by a path without colons: the monitor would cut it off there."""
         return self._link / pod / "containers" / container / "log"
 
+    def said(self, pod: str, container: str) -> Path:
+        """What the runtime says of a run; without colons, as above."""
+        return self._link / pod / "containers" / container / "said"
+
     def exit(self, pod: str, container: str, number: int) -> Path:
         """Where the monitor writes the exit code of a run."""
         return self.container(pod, container) / "exits" / run_id(pod, container, number)

@@ -11,7 +11,7 @@ import msgspec
 
 from cumulo.engines.engine import ContainerSpec, EngineError, Mount, MountKind, StartFailed
 from cumulo.engines.images import Image
-from cumulo.engines.local import bundle, capabilities, hostfiles, overlay, users, volumes
+from cumulo.engines.local import bundle, capabilities, hostfiles, overlay, programs, users, volumes
 from cumulo.engines.local.bundle import Bound, Device, Surroundings
 from cumulo.engines.local.files import write_whole
 from cumulo.engines.local.filters import Filters
@@ -68,6 +68,15 @@ class Preparer:
         with Inside(str(rootfs)) as inside:
             user = find_user(inside, spec.user or image.config.user)
             mounts = self._mounts(record, spec, image, inside, _stage(folder, binds))
+            if not spec.init:  # which tells its own tale when it cannot execute it
+                caller = programs.Caller(
+                    cwd=bundle.cwd(spec, image.config),
+                    path={**image.config.env, **spec.env}.get("PATH", bundle.PATH),
+                    user=user,
+                    capabilities=granted,
+                )
+                covered = [*bundle.SYSTEM, *(mount.target for mount in mounts)]
+                programs.check(inside, bundle.argv(spec, image.config)[0], caller, covered)
         around = Surroundings(
             image=image.config,
             rootfs=str(rootfs),

@@ -133,7 +133,11 @@ def _runtime(data: Path, cgroups: Path, search: str, sound: bool) -> tuple[str, 
         if not problem:
             return path, Finding(name, ok=True, detail="; ".join([path, *problems]))
         problems.append(f"{program} does not work here: {problem}")
-    return "", Finding(name, ok=False, detail="; ".join(problems), fix="apt-get install runc")
+    # runc helps where there is none at all, or where crun fails by itself and not for what both need.
+    there = [program for program in _RUNTIMES if shutil.which(program, path=search)]
+    helps = not there or (sound and "runc" not in there)
+    fix = "apt-get install runc" if helps else ""
+    return "", Finding(name, ok=False, detail="; ".join(problems), fix=fix)
 
 
 def trial(runtime: str, data: Path, cgroups: Path = CGROUPS) -> str:

@@ -24,12 +24,14 @@ from cumulo.engines.local import processes
 CALL_SECONDS_MAX = 30.0
 _ANSWER_BYTES_MAX = 64 * 1024
 _ROUNDS_MAX = 50
+_LINES_MAX = 20  # of what a runtime says
 _RUN_ID = re.compile(r"[a-z0-9-]+\.[a-z0-9-]+\.\d+")
 _NOT_FOUND = (
     "executable file not found", "no such file or directory", "not found in $path", "not a directory",
 )  # fmt: skip
 _NOT_EXECUTABLE = (
     "permission denied", "is a directory", "exec format error", "open executable: operation not permitted",
+    "too many levels of symbolic links",
 )  # fmt: skip
 
 
@@ -71,16 +73,19 @@ class Runtime:
         log_bytes_max: int,
         terminal: bool,
         output: int | None,
+        said_file: Path,
     ) -> Launched:
         """Create the container under a monitor.  StartFailed; what is left then is for `clear`.
 
-        output  takes stdout and stderr, when there is no log
+        output     takes stdout and stderr, when there is no log
+        said_file  takes what the runtime says: without a log the monitor would not hear it
         """
         exit_file.parent.mkdir(exist_ok=True)
         monitor_file = bundle / "monitor.pid"
         monitor_file.unlink(missing_ok=True)
+        said_file.unlink(missing_ok=True)
         answer, say = os.pipe()
-        argv = self._monitor_argv(run, bundle, exit_file, monitor_file)
+        argv = self._monitor_argv(run, bundle, exit_file, monitor_file, said_file)
         argv += [
             "--log-path",
             f"k8s-file:{log}" if log else "passthrough:",
@@ -105,7 +110,7 @@ class Runtime:
             ) as first:  # it forks and ends at once
                 os.close(say)
                 say = -1
-                pid = self._answer(answer)
+                pid = self._answer(answer, said_file)
                 self._await(first)
         except OSError as error:
             raise StartFailed("engine", f"the monitor could not be started: {error}") from error
@@ -174,11 +179,14 @@ class Runtime:
     def _argv(self) -> list[str]:
         return [self.tools.runtime, "--root", str(self.root)]
 
-    def _monitor_argv(self, run: str, bundle: Path, exit_file: Path, monitor_file: Path) -> list[str]:
+    def _monitor_argv(
+        self, run: str, bundle: Path, exit_file: Path, monitor_file: Path, said_file: Path
+    ) -> list[str]:
+        further = ["--root", str(self.root), "--log", str(said_file)]
         # fmt: off
         return [
             self.tools.conmon, "--api-version", "1", "--cid", run, "--cuuid", run, "--name", run,
-            "--runtime", self.tools.runtime, "--runtime-arg", "--root", "--runtime-arg", str(self.root),
+            "--runtime", self.tools.runtime, *(word for one in further for word in ("--runtime-arg", one)),
             "--bundle", str(bundle), "--persist-dir", str(bundle), "--exit-dir", str(exit_file.parent),
             "--container-pidfile", str(bundle / "pid"), "--conmon-pidfile", str(monitor_file),
             "--socket-dir-path", str(self._sockets), "--no-sync-log", "--full-attach",
@@ -204,16 +212,19 @@ class Runtime:
         except OSError as error:
             raise StartFailed("engine", f"{self.tools.runtime} could not be run: {error}") from error
 
-    def _answer(self, pipe: int) -> int:
+    def _answer(self, pipe: int, said_file: Path) -> int:
         """The process id that the monitor says.  StartFailed with what the runtime said instead."""
         text = self._line(pipe)
         try:
-            said: dict[str, Any] = msgspec.json.decode(text, type=dict[str, Any])
-            pid = int(said.get("data", said.get("pid", -1)))
+            told: dict[str, Any] = msgspec.json.decode(text, type=dict[str, Any])
+            pid = int(told.get("data", told.get("pid", -1)))
         except (msgspec.MsgspecError, ValueError) as error:
+            if errors := said(said_file):
+                raise failure(errors) from error
             raise StartFailed("engine", f"the monitor said {text[:200]!r}") from error
         if pid <= 0:
-            raise failure(str(said.get("message", "")) or "the runtime ended without a word")
+            why = said(said_file) or str(told.get("message", ""))
+            raise failure(why or "the runtime ended without a word")
         return pid
 
     def _line(self, pipe: int) -> bytes:
@@ -253,6 +264,25 @@ def failure(message: str) -> StartFailed:
     elif "unable to find user" in lower or "unable to find group" in lower:
         kind = "user"
     return StartFailed(kind, text[-1000:] or "the runtime failed without a word")
+
+
+def said(path: Path) -> str:
+    """What a runtime wrote into its log, in JSON: its errors, or all when it called nothing one; empty when there is none."""
+    try:
+        lines = path.read_text("utf-8", "replace").splitlines()[-_LINES_MAX:]
+    except OSError:
+        return ""
+    entries = [_entry(line) for line in lines]
+    errors = [message for level, message in entries if level in {"error", "fatal"}]
+    return " ".join(errors or [message for _, message in entries])
+
+
+def _entry(line: str) -> tuple[str, str]:
+    try:
+        entry = msgspec.json.decode(line, type=dict[str, object])
+    except msgspec.MsgspecError:
+        return "", line
+    return str(entry.get("level", "")), str(entry.get("msg", ""))
 
 
 def exit_code(error: StartFailed) -> int:

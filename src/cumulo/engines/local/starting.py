@@ -6,6 +6,8 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
+
 from cumulo.base.clock import Clock
 from cumulo.engines.engine import ContainerSpec, EngineError, Exit, StartFailed
 from cumulo.engines.local import processes
@@ -85,6 +87,7 @@ class Starter:
                 log_bytes_max=spec.log_bytes_max,
                 terminal=spec.terminal,
                 output=output,
+                said_file=self._places.said(pod, spec.name),
             )
         finally:
             if binds:
@@ -129,16 +132,7 @@ class Starter:
                 else "the machine was restarted"
             )
             ended = Exit(_UNKNOWN_CODE, memory, self._clock.now(), why)
-        settled = RunRecord(
-            number=run.number,
-            boot=run.boot,
-            pid=run.pid,
-            born=run.born,
-            monitor=run.monitor,
-            monitor_born=run.monitor_born,
-            started_at=run.started_at,
-            exit=ended,
-        )
+        settled = msgspec.structs.replace(run, exit=ended)
         with contextlib.suppress(OSError):  # a full disk: the next engine finds it out again
             self._places.save_run(pod, container, settled)
         self._runtime.forget(run_id(pod, container, run.number))

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Coroutine
 
+from cumulo.base.tasks import cancel_all
 from cumulo.engines.local import processes
 from cumulo.engines.local.places import RunRecord
 
@@ -43,6 +44,4 @@ async def _first(waits: list[Coroutine[None, None, None]]) -> None:
     try:
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for end in ends:
-            end.cancel()
-        await asyncio.gather(*ends, return_exceptions=True)
+        await cancel_all(ends)

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Generic, TypeVar
 
+from cumulo.base.tasks import cancel_all
+
 T = TypeVar("T")
 
 
@@ -47,7 +49,5 @@ class Flights(Generic[T]):
 
     async def close(self) -> None:
         """Give up everything, and wait until it is cleaned up."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, *self._ending, return_exceptions=True)
+        await cancel_all(self._tasks.values())
+        await asyncio.gather(*self._ending, return_exceptions=True)

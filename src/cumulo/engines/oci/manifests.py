@@ -228,22 +228,33 @@ def parse_config(data: bytes) -> Configuration:
         raise PullError("corrupt", "the configuration of the image has a layer that is no sha256")
     if len(diff_ids) > LAYERS_MAX:
         raise PullError("refused", f"the image has more than {LAYERS_MAX} layers")
-    said = found.config or _Settings()
     return Configuration(
         Platform(found.architecture, found.os or "linux", found.variant),
-        Config(
-            entrypoint=tuple(said.Entrypoint or ()),
-            command=tuple(said.Cmd or ()),
-            env=dict(_variable(one) for one in said.Env or ()),
-            cwd=said.WorkingDir or "",
-            user=said.User or "",
-            stop_signal=said.StopSignal or "",
-            labels=said.Labels or {},
-            exposed=tuple(said.ExposedPorts or ()),
-            volumes=tuple(said.Volumes or ()),
-        ),
+        _config(found.config or _Settings()),
         diff_ids,
-        _moment(found.created),
+        moment(found.created),
+    )
+
+
+def config_of(said: Mapping[str, object]) -> Config:
+    """The `Config` of Docker's inspection of an image, which is written as in a configuration.  PullError."""
+    try:
+        return _config(msgspec.convert(said, _Settings))
+    except msgspec.ValidationError as error:
+        raise PullError("corrupt", f"the configuration of the image cannot be read: {error}") from None
+
+
+def _config(said: _Settings) -> Config:
+    return Config(
+        entrypoint=tuple(said.Entrypoint or ()),
+        command=tuple(said.Cmd or ()),
+        env=dict(_variable(one) for one in said.Env or ()),
+        cwd=said.WorkingDir or "",
+        user=said.User or "",
+        stop_signal=said.StopSignal or "",
+        labels=said.Labels or {},
+        exposed=tuple(said.ExposedPorts or ()),
+        volumes=tuple(said.Volumes or ()),
     )
 
 
@@ -252,10 +263,11 @@ def _variable(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _moment(text: str | None) -> float:
+def moment(text: str | None) -> float:
+    """RFC 3339 in seconds since the epoch; 0 for nothing, for nonsense, and for Go's year one, which means nothing."""
     try:
-        moment = datetime.fromisoformat(text or "")
-        return moment.timestamp() if moment.tzinfo else 0.0
+        found = datetime.fromisoformat(text or "")
+        return found.timestamp() if found.tzinfo and found.year > 1 else 0.0
     except (ValueError, OverflowError):
         return 0.0
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from cumulo.engines.images import Descriptor, Platform, PullError, Reference, Source
+from cumulo.engines.images import Descriptor, Image, Platform, PullError, Reference, Source
 from cumulo.engines.oci import manifests
 from cumulo.engines.oci.layers import Layers
 
@@ -58,6 +58,19 @@ async def configuration(
     if len(config.diff_ids) != len(found.manifest.layers):
         raise PullError("corrupt", f"{found.reference} has not as many layers as its configuration says")
     return config, raw
+
+
+def image_of(found: Found, config: manifests.Configuration, size_bytes: int = 0) -> Image:
+    """What these say together, without a name; `size_bytes` unpacked."""
+    return Image(
+        id=found.manifest.config.digest,
+        digest=found.descriptor.digest,
+        platform=config.platform,
+        config=config.config,
+        layers=config.diff_ids,
+        size_bytes=size_bytes,
+        created_at=config.created_at,
+    )
 
 
 async def _small(source: Source, reference: Reference, blob: Descriptor) -> bytes:

@@ -45,6 +45,10 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     pause_max: float = 10.0
 
 
+FindLogin = Callable[[str], Login | None]
+"""The login for a host, from wherever logins are kept."""
+
+
 class _Trouble(Exception):
     """It may go better next time.  `after`: seconds that the registry asked us to wait."""
 
@@ -54,10 +58,21 @@ class _Trouble(Exception):
 
 
 class Registry:
-    """A Source; `async with` it.  One login for all hosts that it is asked about."""
+    """A Source; `async with` it.  One login for all hosts that it is asked about.
 
-    def __init__(self, login: Login | None, *, clock: Clock, patience: Patience | None = None) -> None:
+    find_login   asked in a thread, when there is no login and a host wants one
+    """
+
+    def __init__(
+        self,
+        login: Login | None,
+        *,
+        clock: Clock,
+        patience: Patience | None = None,
+        find_login: FindLogin | None = None,
+    ) -> None:
         self._login = login
+        self._find_login = find_login
         self._clock = clock
         self._patience = patience or Patience()
         self._session: aiohttp.ClientSession | None = None
@@ -230,6 +245,8 @@ class Registry:
     async def _authorize(self, reference: Reference, home: str, answer: "aiohttp.ClientResponse") -> str:
         """The value of Authorization that the registry asks for.  PullError unauthorized."""
         header = ", ".join(answer.headers.getall("WWW-Authenticate", []))
+        if self._login is None and self._find_login is not None:
+            self._login = await asyncio.to_thread(self._find_login, reference.host)
         for challenge in challenges.parse(header):
             if challenge.scheme == "bearer":
                 ask = partial(self._token, reference, home, challenge.parameters)

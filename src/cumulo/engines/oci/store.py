@@ -166,7 +166,8 @@ class ImageStore:
                     await pulling.fetch_layers(
                         source, found, config.diff_ids, self._layers, self._limits.image_bytes_max
                     )
-                    record = _ImageRecord(self._image(found, config), found.raw, raw)
+                    size = sum(self._layers.size(diff_id) for diff_id in set(config.diff_ids))
+                    record = _ImageRecord(pulling.image_of(found, config, size), found.raw, raw)
                     await self._commit(record, names)
             except BaseException:
                 self._layers.collect(self._needed())  # what only this image would have needed
@@ -185,17 +186,6 @@ class ImageStore:
             if record.image.digest == digest and manifests.fits(record.image.platform, wanted):
                 return record
         return None
-
-    def _image(self, found: pulling.Found, config: manifests.Configuration) -> Image:
-        return Image(
-            id=found.manifest.config.digest,
-            digest=found.descriptor.digest,
-            platform=config.platform,
-            config=config.config,
-            layers=config.diff_ids,
-            size_bytes=sum(self._layers.size(diff_id) for diff_id in set(config.diff_ids)),
-            created_at=config.created_at,
-        )
 
     async def _commit(self, record: _ImageRecord, names: tuple[str, ...]) -> None:
         async with self._writing:

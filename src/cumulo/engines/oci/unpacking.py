@@ -110,6 +110,8 @@ async def _feed(process: asyncio.subprocess.Process, pieces: AsyncIterator[bytes
     assert stdin is not None
     try:
         async for piece in pieces:
+            if stdin.is_closing():  # it died: uvloop refuses to write then, and not as asyncio does
+                break
             stdin.write(piece)
             await stdin.drain()
     except ConnectionError:

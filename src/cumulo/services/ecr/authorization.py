@@ -3,6 +3,7 @@
 from cumulo.base.caller import Caller
 from cumulo.services.ecr.model import registry_host
 from cumulo.services.ecr.tokens import Tokens
+from cumulo.services.ecr.views import moment
 from cumulo.wire.service import Values
 
 
@@ -20,7 +21,7 @@ class Authorization:
             "authorizationData": [
                 {
                     "authorizationToken": token,
-                    "expiresAt": expires_at,
+                    "expiresAt": moment(expires_at),
                     "proxyEndpoint": f"{scheme}://{registry_host(account, caller.region, caller.endpoint)}",
                 }
                 for account in dict.fromkeys(values.get("registryIds") or [caller.account])

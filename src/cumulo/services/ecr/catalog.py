@@ -106,6 +106,12 @@ class StoredCatalog:
         for at in range(bisect_right(names, after), len(names)):
             yield self._repositories.get(join_key(account, region, names[at]))  # type: ignore[misc]
 
+    def regions_of(self, account: str, name: str) -> list[str]:
+        """Where an account has a repository of that name."""
+        return sorted(
+            region for owner, region in self._names if owner == account and self.find(account, region, name)
+        )
+
     def all_repositories(self) -> list[Repository]:
         """Those of every account and region."""
         return self._repositories.scan()

@@ -6,8 +6,11 @@ from itertools import islice
 from typing import Protocol, TypeVar
 
 from cumulo.base.caller import Caller
+from cumulo.base.errors import AwsError
 from cumulo.base.pages import decode_marker, encode_marker
-from cumulo.services.ecr.model import Repository, invalid
+from cumulo.services.ecr.core import Catalog
+from cumulo.services.ecr.model import Image, Repository, invalid
+from cumulo.services.ecr.refusals import constraint
 from cumulo.wire.service import Values
 
 T = TypeVar("T")
@@ -33,6 +36,11 @@ def repository_of(catalog: Repositories, caller: Caller, values: Values) -> Repo
     return catalog.repository(account_of(caller, values), caller.region, values["repositoryName"])
 
 
+def image_of(catalog: Catalog, repository: Repository, asked: Values) -> Image:
+    """The image of an `imageId`.  AwsError ImageNotFoundException."""
+    return catalog.image(repository, tag=asked.get("imageTag", ""), digest=asked.get("imageDigest", ""))
+
+
 async def one_page(
     items: Callable[[str], Iterable[T]],
     key: Callable[[T], str],
@@ -47,7 +55,10 @@ async def one_page(
     after each of them: things may change in between.
     """
     token = values.get("nextToken")
-    after = decode_marker(token, "InvalidParameterException") if token else ""
+    try:
+        after = decode_marker(token, "InvalidParameterException") if token else ""
+    except AwsError as error:
+        raise constraint("NextToken", error.message) from error
     size = int(values.get("maxResults") or default)
     taken: list[T] = []
     while True:

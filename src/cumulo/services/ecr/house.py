@@ -16,6 +16,7 @@ from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
 from cumulo.base.ports import EventBus, Secrets, UsageSink
 from cumulo.engines.images import Login
+from cumulo.engines.oci.credentials import find_login
 from cumulo.engines.oci.references import parse
 from cumulo.engines.oci.registry import Registry as OtherRegistry
 from cumulo.services.ecr.authorization import Authorization
@@ -112,7 +113,9 @@ class EcrHouse:
             self._catalog,
             self._layers,
             parse=parse,
-            open_source=lambda: open_registry(None),
+            open_source=lambda: OtherRegistry(
+                None, clock=clock, find_login=None if place.verify else find_login
+            ),
             port=place.port,
             may_pull=_of_own_account if place.verify else None,
         )

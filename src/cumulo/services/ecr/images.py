@@ -11,10 +11,10 @@ from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.services.ecr.catalog import StoredCatalog
-from cumulo.services.ecr.finding import account_of, no_paging, one_page, repository_of
+from cumulo.services.ecr.finding import account_of, image_of, no_paging, one_page, repository_of
 from cumulo.services.ecr.model import Image, Repository
 from cumulo.services.ecr.mutability import TAG_PATTERN, tag_problem
-from cumulo.services.ecr.refusals import no_image
+from cumulo.services.ecr.refusals import constraint, no_image
 from cumulo.services.ecr.shelf import Shelf
 from cumulo.services.ecr.views import detail_view, image_id, image_view, named, referrer_view
 from cumulo.wire.service import Values
@@ -89,7 +89,7 @@ class Images:
         if values.get("imageIds"):
             found = self._named(repository, values["imageIds"])
             chosen = [image for image in found if _wanted(image, shelf, values, "ANY")]
-            return {"imageDetails": [detail_view(image, shelf.tags_of(image.digest)) for image in chosen]}
+            return {"imageDetails": [detail_view(image, shelf.tags_by_age(image.digest)) for image in chosen]}
 
         def after(digest: str) -> Iterator[Image]:
             for image in shelf.starting(digest):
@@ -102,14 +102,15 @@ class Images:
             values,
             wanted=lambda image: _wanted(image, shelf, values, "ACTIVE"),
         )
-        details = [detail_view(image, shelf.tags_of(image.digest)) for image in found]
+        details = [detail_view(image, shelf.tags_by_age(image.digest)) for image in found]
         return {"imageDetails": details, "nextToken": token}
 
     def _named(self, repository: Repository, ids: list[Values]) -> list[Image]:
-        """Each image once.  AwsError ImageNotFoundException for the first that is not there."""
+        """Each image once.  AwsError InvalidParameterException, ImageNotFoundException: for the first that is not there."""
         found: dict[str, Image] = {}
         for one in ids:
             tag, digest = one.get("imageTag", ""), one.get("imageDigest", "")
+            well_formed(one)
             image = self._catalog.image(repository, tag=tag, digest=digest)
             found[image.digest] = image
         return list(found.values())
@@ -203,9 +204,8 @@ class Images:
         """UpdateImageStorageClass: into the archive, where nobody can pull it, and back (at once)."""
         repository = repository_of(self._catalog, caller, values)
         one = values["imageId"]
-        image = self._catalog.image(
-            repository, tag=one.get("imageTag", ""), digest=one.get("imageDigest", "")
-        )
+        well_formed(one)
+        image = image_of(self._catalog, repository, one)
         await archive(
             self._catalog, image, self._clock.now(), restore=values["targetStorageClass"] == "STANDARD"
         )
@@ -232,6 +232,15 @@ class Images:
 
         rows, token = await one_page(after, _age, values, default=REFERRERS_PAGE)
         return {"referrers": [referrer_view(image) for image in rows], "nextToken": token}
+
+
+def well_formed(one: Values) -> None:
+    """Check how the identifier of an image is spelled, as operations on a single image do."""
+    digest, tag = one.get("imageDigest"), one.get("imageTag")
+    if digest is not None and not _DIGEST.fullmatch(digest):
+        raise constraint("imageDigest", f"must satisfy regular expression '{_DIGEST_PATTERN}'")
+    if tag is not None and tag_problem(tag):
+        raise constraint("imageTag", tag_problem(tag))
 
 
 async def archive(catalog: StoredCatalog, image: Image, now: float, *, restore: bool) -> None:

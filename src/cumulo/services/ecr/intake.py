@@ -42,8 +42,7 @@ def accept(push: Push, repository: Repository, shelf: Shelf, find: Find) -> Imag
         raise refusals.tag_is_immutable(repository, push.tag)
     if old is None:
         if len(shelf.images) >= IMAGES_MAX:
-            where = f"repository with name '{repository.name}' in the registry with id '{repository.account}'"
-            raise refusals.too_many("images", IMAGES_MAX, where)
+            raise refusals.too_many("images", IMAGES_MAX, refusals.within(repository))
         return _new(push, repository, _size(push.manifest, repository, shelf, find))
     if restores:
         return replace(old, status="ACTIVE", activated_at=push.now)

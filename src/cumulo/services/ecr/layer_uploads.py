@@ -26,6 +26,9 @@ from cumulo.wire.service import Values
 
 PARTS_MAX = 4_200
 UPLOADS_REMEMBERED_MAX = 10_000
+DOCKER_LAYER = (
+    "application/vnd.docker.image.rootfs.diff.tar.gzip"  # what is uploaded here does not say what it is
+)
 _DIGEST = re.compile(r"[a-zA-Z0-9\-_+.]+:[a-fA-F0-9]+")
 _TOO_SMALL = "All layer parts except the last part should be at least 5MB"
 
@@ -76,7 +79,7 @@ class LayerUploads:
             "layerDigest": digest,
             "layerAvailability": "AVAILABLE",
             "layerSize": layer.size_bytes,
-            "mediaType": layer.media_type or None,
+            "mediaType": layer.media_type or self._catalog.shelf(repository).kind_of(digest) or DOCKER_LAYER,
         }
 
     async def url(self, caller: Caller, values: Values) -> Values | None:

@@ -101,7 +101,7 @@ def _selection(value: Any, action: str) -> dict[str, Any]:
     _members(value, required=("countNumber", "countType", "tagStatus"), optional=optional)
     status = _one_of(value["tagStatus"], "any", "tagged", "untagged")
     kind = value["countType"]
-    if kind != "imageCountMoreThan" and kind not in _DAYS:
+    if not isinstance(kind, str) or kind not in _DAYS | {"imageCountMoreThan"}:
         raise _no_schema()
     if (kind in _DAYS) != ("countUnit" in value):
         raise _no_schema()
@@ -169,7 +169,7 @@ def _together(rules: list[Rule]) -> None:
         if any(rule.tag_status == "any" for rule in group[:-1]):
             raise _failure("Rule for tagStatus=ANY must have the lowest priority per storage class")
         if sum(rule.tag_status == "untagged" for rule in group) > 1:
-            raise _failure("Only one rule can select Untagged images per storage class")
+            raise _failure("Only one rule can select Untagged images per storage class.")
         chosen = [frozenset(rule.prefixes or rule.patterns) for rule in group if rule.tag_status == "tagged"]
         if _doubled(chosen):
             raise _failure("Only one rule can select the same set of tags per storage class")

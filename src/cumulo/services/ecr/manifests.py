@@ -106,10 +106,10 @@ def _kind(document: dict[str, Any], said: str) -> str:
     if said and written and said != written:
         raise _bad(f"The manifest's mediaType '{written}' does not match the media type '{said}'")
     kind = said or written
-    if not kind:  # AWS's answer for OCI manifests that leave it out, which they may
+    if (
+        kind not in MANIFESTS | INDEXES
+    ):  # AWS's answer also for OCI manifests that leave it out, which they may
         raise _bad("Invalid JSON syntax")
-    if kind not in MANIFESTS | INDEXES:
-        raise _bad(f"Unsupported manifest media type '{kind}'")
     if ("manifests" in document) == ("layers" in document) or ("layers" in document) != (kind in MANIFESTS):
         raise _bad("Invalid JSON syntax")
     return kind

@@ -9,14 +9,15 @@ from cumulo.services.ecr.refusals import constraint
 
 FILTERS_MAX = 5
 WILDCARDS_MAX = 2  # in one filter
-TAG_PATTERN = "[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}"
-_TAG = re.compile(TAG_PATTERN)
+TAG_PATTERN = "[a-zA-Z0-9-_.]+"  # as AWS prints it; the model says how long a tag may be
+TAG_RULE = f"must satisfy regular expression '{TAG_PATTERN}'"
+_TAG = re.compile(r"[a-zA-Z0-9\-_.]{1,300}")
 _EXCLUDING = ("IMMUTABLE_WITH_EXCLUSION", "MUTABLE_WITH_EXCLUSION")
 
 
 def tag_problem(tag: str) -> str:
     """What is wrong with a tag's spelling; empty when nothing is."""
-    return "" if _TAG.fullmatch(tag) else f"must satisfy regular expression '{TAG_PATTERN}'"
+    return "" if _TAG.fullmatch(tag) else TAG_RULE
 
 
 def matches(pattern: str, tag: str) -> bool:

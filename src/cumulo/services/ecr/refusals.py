@@ -37,7 +37,7 @@ def no_image(repository: Repository, digest: str, tag: str) -> AwsError:
     """There is no such image."""
     return AwsError(
         "ImageNotFoundException",
-        f"The image with imageId {image_id_text(digest, tag)} does not exist within the {_within(repository)}",
+        f"The image with imageId {image_id_text(digest, tag)} does not exist within the {within(repository)}",
     )
 
 
@@ -71,7 +71,7 @@ def layers_missing(repository: Repository, digests: Iterable[str]) -> AwsError:
     """A manifest names blobs that the repository does not have."""
     return AwsError(
         "LayersNotFoundException",
-        f"Layers with digests '[{', '.join(digests)}]' required for pushing image into {_within(repository)} "
+        f"Layers with digests '[{', '.join(digests)}]' required for pushing image into {within(repository)} "
         "do not exist",
     )
 
@@ -80,7 +80,7 @@ def images_missing(repository: Repository, digests: Iterable[str]) -> AwsError:
     """An index names manifests that the repository does not have."""
     return AwsError(
         "ReferencedImagesNotFoundException",
-        f"Images with digests '[{', '.join(digests)}]' required for pushing image into {_within(repository)} "
+        f"Images with digests '[{', '.join(digests)}]' required for pushing image into {within(repository)} "
         "do not exist",
     )
 
@@ -89,7 +89,7 @@ def layer_missing(repository: Repository, digest: str) -> AwsError:
     """A layer that the repository does not have."""
     return AwsError(
         "LayersNotFoundException",
-        f"The layer with digest '{digest}' does not exist within the {_within(repository)}",
+        f"The layer with digest '{digest}' does not exist within the {within(repository)}",
     )
 
 
@@ -97,7 +97,7 @@ def layer_unused(repository: Repository, digest: str) -> AwsError:
     """A layer that no image has."""
     return AwsError(
         "LayerInaccessibleException",
-        f"The layer with digest '{digest}' in the {_within(repository)} is not available because it is not "
+        f"The layer with digest '{digest}' in the {within(repository)} is not available because it is not "
         "associated with an image. Unassociated image layers may be cleaned up at any time.",
     )
 
@@ -106,13 +106,13 @@ def no_scan(repository: Repository, digest: str, tag: str) -> AwsError:
     """No scan of this image ever ran."""
     return AwsError(
         "ScanNotFoundException",
-        f"Image scan does not exist for the image with '{image_id_text(digest, tag)}' in the {_within(repository)}",
+        f"Image scan does not exist for the image with '{image_id_text(digest, tag)}' in the {within(repository)}",
     )
 
 
 def no_policy(code: str, what: str, repository: Repository) -> AwsError:
     """A repository has no policy of this kind."""
-    return AwsError(code, f"{what} does not exist for the {_within(repository)}")
+    return AwsError(code, f"{what} does not exist for the {within(repository)}")
 
 
 def referenced(parents: Iterable[str]) -> AwsError:
@@ -131,5 +131,6 @@ def too_many(what: str, limit: int, where: str) -> AwsError:
     )
 
 
-def _within(repository: Repository) -> str:
+def within(repository: Repository) -> str:
+    """Where something is, as AWS prints it inside sentences."""
     return f"repository with name '{repository.name}' in the registry with id '{repository.account}'"

@@ -1,6 +1,7 @@
 """Repositories: create, describe, delete; how their tags may move, and whether pushes are to be scanned."""
 
 import re
+import uuid
 from collections.abc import Iterable
 
 from cumulo.base.arn import Arn, partition_of
@@ -101,5 +102,11 @@ def _encryption(asked: Values | None, account: str, region: str) -> tuple[str, s
         return kind, ""
     if key.startswith("arn:"):
         return kind, key
-    resource = f"key/{key}" if _KEY_ID.fullmatch(key) else key or "alias/aws/ecr"
+    key = key or _own_key(account, region)
+    resource = f"key/{key}" if _KEY_ID.fullmatch(key) else key
     return kind, str(Arn("kms", region, account, resource, partition_of(region)))
+
+
+def _own_key(account: str, region: str) -> str:
+    """The id of the key that AWS keeps for ECR in an account: always the same one."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"arn:aws:kms:{region}:{account}:alias/aws/ecr"))

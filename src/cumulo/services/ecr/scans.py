@@ -4,6 +4,7 @@ from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError, not_implemented
 from cumulo.services.ecr.catalog import StoredCatalog
 from cumulo.services.ecr.finding import repository_of
+from cumulo.services.ecr.images import well_formed
 from cumulo.services.ecr.model import Image, Repository
 from cumulo.services.ecr.refusals import no_scan
 from cumulo.wire.service import Values
@@ -24,11 +25,13 @@ class Scans:
 
     async def describe(self, caller: Caller, values: Values) -> Values | None:
         """DescribeImageScanFindings: no scan ever ran."""
-        repository, image = self._image(caller, values)
-        raise no_scan(repository, image.digest, values["imageId"].get("imageTag", ""))
+        repository, _ = self._image(caller, values)
+        asked = values["imageId"]
+        raise no_scan(repository, asked.get("imageDigest", ""), asked.get("imageTag", ""))
 
     def _image(self, caller: Caller, values: Values) -> tuple[Repository, Image]:
         repository = repository_of(self._catalog, caller, values)
         one = values["imageId"]
+        well_formed(one)
         tag, digest = one.get("imageTag", ""), one.get("imageDigest", "")
         return repository, self._catalog.image(repository, tag=tag, digest=digest)

@@ -18,12 +18,17 @@ class Shelf:
         self._parents: dict[str, set[str]] = {}  # of a digest: the indexes that name it
         self._referrers: dict[str, set[str]] = {}  # of a digest: the artifacts about it
         self._blobs: dict[str, int] = {}  # of a blob: how many images need it
+        self._kinds: dict[str, str] = {}  # of a configuration: its media type
 
     # -- asking ------------------------------------------------------------------------------------------
 
     def tags_of(self, digest: str) -> list[str]:
         """The tags of an image, sorted."""
         return sorted(self._tags_of.get(digest, ()))
+
+    def tags_by_age(self, digest: str) -> list[str]:
+        """The tags of an image, in the order in which it got them."""
+        return sorted(self._tags_of.get(digest, ()), key=lambda name: (self.tags[name].tagged_at, name))
 
     def tag_names(self) -> list[str]:
         """All tags, sorted."""
@@ -49,6 +54,10 @@ class Shelf:
         """Whether an image here needs a blob."""
         return blob in self._blobs
 
+    def kind_of(self, blob: str) -> str:
+        """The media type of a blob that is the configuration of an image here; empty for others."""
+        return self._kinds.get(blob, "")
+
     def blobs(self) -> set[str]:
         """Every blob that an image here needs."""
         return set(self._blobs)
@@ -73,6 +82,8 @@ class Shelf:
             self._referrers.setdefault(image.subject, set()).add(image.digest)
         for blob in _blobs_of(image):
             self._blobs[blob] = self._blobs.get(blob, 0) + 1
+        if image.config_media_type:
+            self._kinds[image.config] = image.config_media_type
 
     def drop_image(self, digest: str) -> None:
         """Remove an image; its tags must be gone."""
@@ -89,6 +100,7 @@ class Shelf:
                 self._blobs[blob] = left
             else:
                 del self._blobs[blob]
+                self._kinds.pop(blob, None)
 
     def put_tag(self, tag: Tag) -> None:
         """Give a tag to an image, maybe taking it from another."""

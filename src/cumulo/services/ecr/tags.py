@@ -13,10 +13,7 @@ from cumulo.wire.service import Values
 
 KEY_CHARACTERS_MAX = 128
 VALUE_CHARACTERS_MAX = 256
-_LENGTHS = (
-    "An invalid parameter has been specified. Tag keys can have a maximum character length of 128 characters, "
-    "and tag values can have a maximum length of 256 characters."
-)
+_INVALID = "Tag parameters are invalid"
 _TOO_MANY = (
     "The list of tags on the repository is over the limit. "
     "The maximum number of tags that can be applied to a repository is 50."
@@ -64,9 +61,9 @@ def checked_tags(asked: Iterable[Mapping[str, str]], have: Mapping[str, str]) ->
     for tag in asked:
         key, value = tag["Key"], tag["Value"]
         if not 1 <= len(key) <= KEY_CHARACTERS_MAX or len(value) > VALUE_CHARACTERS_MAX:
-            raise AwsError("InvalidTagParameterException", _LENGTHS)
+            raise AwsError("InvalidTagParameterException", _INVALID)
         if key in added:
-            raise AwsError("InvalidTagParameterException", f"Duplicate tag keys found: {key}")
+            raise AwsError("InvalidTagParameterException", _INVALID)
         added[key] = value
     _own(added)
     merged = {**have, **added}
@@ -77,4 +74,4 @@ def checked_tags(asked: Iterable[Mapping[str, str]], have: Mapping[str, str]) ->
 
 def _own(keys: Iterable[str]) -> None:
     if any(key.lower().startswith("aws:") for key in keys):
-        raise AwsError("InvalidTagParameterException", "Tag keys that begin with 'aws:' are reserved.")
+        raise AwsError("InvalidTagParameterException", _INVALID)

@@ -4,7 +4,7 @@ ImageUri -> resolve (a registry) -> ImageCode: the digest -> host: pulled, unpac
 runtime  -> runtime_host: a configured image that runs zips, where this machine lacks the runtime
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError
@@ -53,6 +53,7 @@ class FunctionImages:
     images          the engine's
     machine         this machine's processor, in the words of `platform.machine()`
     runtime_images  for runtimes that this machine lacks: their names, and the images that have them
+    why_not         why the engine cannot run functions, as far as it is known; empty when it can, or is not open yet
     """
 
     def __init__(
@@ -62,7 +63,9 @@ class FunctionImages:
         *,
         machine: str,
         runtime_images: Mapping[str, str] | None = None,
+        why_not: Callable[[], str] = str,
     ) -> None:
+        self.why_not = why_not
         self._registry = registry
         self._images = images
         self._machine = _OCI.get(machine, machine)
@@ -96,6 +99,8 @@ class FunctionImages:
         assert code is not None, "a function from an image has one"
         wanted = Platform(code.architecture or _OCI.get(version.architecture, version.architecture))
         image = await self._known(code.reference)
+        if why := self.why_not():  # the engine is open by now
+            raise ImageUnusable("InternalError", why)
         if image is None:
             caller = Caller(account=version.account, region=version.region)
             found = await self._again(caller, code.resolved_uri)
@@ -147,6 +152,8 @@ class FunctionImages:
                     "InvalidRuntime",
                     f"{version.runtime} is to run in the image {uri}, which cannot be had: {said}",
                 ) from error
+        if why := self.why_not():
+            raise ImageUnusable("InvalidRuntime", f"{version.runtime} is to run in the image {uri}: {why}")
         row = catalog.find(version.runtime)
         return RuntimeHost(
             runtime=version.runtime,

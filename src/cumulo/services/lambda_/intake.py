@@ -37,18 +37,18 @@ class Intake:
         objects: ObjectReader,
         transitions: Transitions,
         images: FunctionImages | None = None,
-        why_no_images: str = NO_ENGINE,
     ) -> None:
         self._code = code
         self._objects = objects
         self._transitions = transitions
         self._images = images
-        self._why_no_images = why_no_images
 
     def check(self, operation: str, package_type: str) -> None:
         """Say what is missing when images cannot be run here."""
-        if package_type == IMAGE and self._images is None:
-            raise not_implemented("lambda", f"{operation} with PackageType Image", self._why_no_images)
+        if package_type != IMAGE:
+            return
+        if why := NO_ENGINE if self._images is None else self._images.why_not():
+            raise not_implemented("lambda", f"{operation} with PackageType Image", why)
 
     @asynccontextmanager
     async def take(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import msgspec
 
 from cumulo.base.errors import AwsError
+from cumulo.base.tasks import cancel_all
 from cumulo.sandbox.contract import Early, ImageRoot, RuntimeHost, RuntimeMissing, Runtimes
 from cumulo.services.lambda_ import errors
 from cumulo.services.lambda_.code import CodeStore
@@ -108,10 +109,7 @@ class Preparation:
 
     async def close(self) -> None:
         """Give up what is being prepared."""
-        tasks = list(self._running.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_all(self._running.values())
         self._hosts.clear()
 
     def _done(self, generation: str, task: asyncio.Task[RuntimeHost]) -> None:

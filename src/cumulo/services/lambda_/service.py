@@ -18,7 +18,7 @@ from cumulo.services.lambda_.code import CodeStore
 from cumulo.services.lambda_.concurrency import Concurrency
 from cumulo.services.lambda_.functions import Functions
 from cumulo.services.lambda_.images import LOST_CODES, FunctionImages
-from cumulo.services.lambda_.intake import NO_ENGINE, Intake
+from cumulo.services.lambda_.intake import Intake
 from cumulo.services.lambda_.links import Links
 from cumulo.services.lambda_.model import Fleet, Ready, State, Version
 from cumulo.services.lambda_.policies import Policies
@@ -46,7 +46,7 @@ class Lambda:
                   are kept for as long as the longest call could take
     networks      who knows the networks of subnets; without it, functions show none
     expect        hears which runtimes are about to be wanted
-    images        for functions from images; without it they are refused: `why_no_images`
+    images        for functions from images; without it they are refused
     """
 
     def __init__(
@@ -66,7 +66,6 @@ class Lambda:
         networks: Networks | None = None,
         expect: Callable[[Early], None] | None = None,
         images: FunctionImages | None = None,
-        why_no_images: str = NO_ENGINE,
     ) -> None:
         self._code = CodeStore(blobs, code_root, clock, in_use=code_in_use)
         self._registry = Registry(store)
@@ -85,7 +84,7 @@ class Lambda:
         functions = Functions(
             registry=self._registry,
             versions=versions,
-            intake=Intake(self._code, objects, self._transitions, images, why_no_images),
+            intake=Intake(self._code, objects, self._transitions, images),
             transitions=self._transitions,
             policies=self._policies,
             links=self._links,

@@ -1,9 +1,10 @@
-"""Who asks which registry: by host name, by token, or the default one."""
+"""Who asks which registry: by host name, by the name that a mirror was asked for (`ns`), by token, or the default."""
 
 import base64
 import binascii
 import re
 from collections.abc import Callable
+from urllib.parse import unquote
 
 import msgspec
 
@@ -23,11 +24,12 @@ Authorize = Callable[[Caller, str, Repository], None]
 
 
 class Visit(msgspec.Struct, frozen=True, kw_only=True):
-    """A request's caller, and the registry that it is about."""
+    """A request's caller, and the registry that it is about; `assumed` when nothing in the request says which."""
 
     caller: Caller
     account: str
     region: str
+    assumed: bool = False
 
 
 class Access:
@@ -49,7 +51,7 @@ class Access:
         request.request_id = self._ids.uuid()
         grant = self._grant(request)
         host = request.headers.get("host")
-        named = _HOST.fullmatch(host)
+        named = _HOST.fullmatch(host) or _HOST.fullmatch(_mirrored(request.query))
         if named:
             account, region = named[1], named[2]
         elif grant is not None:
@@ -63,7 +65,8 @@ class Access:
             request_id=request.request_id,
             endpoint=f"{request.scheme}://{host}",
         )
-        return Visit(caller=caller, account=account, region=region)
+        assumed = not named and grant is None
+        return Visit(caller=caller, account=account, region=region, assumed=assumed)
 
     def _grant(self, request: Request) -> Grant | None:
         header = request.headers.get("authorization")
@@ -78,6 +81,14 @@ class Access:
             if bad.expired:
                 raise _unauthorized(request, "DENIED", _EXPIRED) from None
             raise _unauthorized(request, "UNAUTHORIZED", "Not Authorized") from None
+
+
+def _mirrored(query: str) -> str:
+    """The registry whose mirror containerd takes us for, which it names in each request."""
+    if "ns=" not in query:
+        return ""
+    found = next((part for part in query.split("&") if part.startswith("ns=")), "")
+    return unquote(found[3:])
 
 
 def password_of(header: str) -> str | None:

@@ -18,7 +18,7 @@ _CODES: Mapping[str, tuple[int, str]] = {
     "ImageDigestDoesNotMatchException": (400, "DIGEST_INVALID"),
     "ImageTagAlreadyExistsException": (400, "TAG_INVALID"),
     "ImageReferencedByManifestList": (405, "UNSUPPORTED"),
-    "InvalidParameterException": (400, "MANIFEST_INVALID"),
+    "InvalidParameterException": (405, "UNSUPPORTED"),
     "InvalidLayerException": (400, "DIGEST_INVALID"),
     "InvalidLayerPartException": (416, "BLOB_UPLOAD_INVALID"),
     "EmptyUploadException": (400, "BLOB_UPLOAD_INVALID"),

@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Protocol, TypeVar
 
+import msgspec
+
 from cumulo.base.errors import AwsError
 from cumulo.services.ecr.core import Catalog
 from cumulo.services.ecr.model import Image, Repository
@@ -29,6 +31,10 @@ class Listed(Catalog, Protocol):
         """Those of a registry, sorted by name, after a name."""
         ...
 
+    def regions_of(self, account: str, name: str) -> list[str]:
+        """Where an account has a repository of that name."""
+        ...
+
 
 class Desk:
     """What every part of the registry needs to find things."""
@@ -45,6 +51,17 @@ class Desk:
         self.authorize = authorize
         self._missing = missing
         self._on_push = on_push
+
+    def settled(self, visit: Visit, name: str) -> Visit:
+        """The visit, in the one region that has the repository, when the client did not say which it means."""
+        if not visit.assumed or not name or self.catalog.find(visit.account, visit.region, name) is not None:
+            return visit
+        regions = self.catalog.regions_of(visit.account, name)
+        if len(regions) != 1:
+            return visit
+        return msgspec.structs.replace(
+            visit, region=regions[0], caller=msgspec.structs.replace(visit.caller, region=regions[0])
+        )
 
     def known(self, visit: Visit, name: str, action: str) -> Repository:
         """A repository that must be there, and that the caller may use so."""

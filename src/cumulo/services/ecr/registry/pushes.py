@@ -6,6 +6,8 @@ from collections.abc import Callable
 from cumulo.base.errors import AwsError
 from cumulo.services.ecr.core import Layers
 from cumulo.services.ecr.model import MANIFEST_BYTES_MAX, Image, Layer, Repository
+from cumulo.services.ecr.mutability import TAG_RULE
+from cumulo.services.ecr.refusals import constraint
 from cumulo.services.ecr.registry.access import Visit
 from cumulo.services.ecr.registry.answers import RegistryError, answer, bad_digest, no_blob, no_manifest
 from cumulo.services.ecr.registry.desk import Desk
@@ -32,7 +34,7 @@ class Pushes:
         if by_digest and not is_digest(reference):
             raise bad_digest(reference)
         if not by_digest and not is_tag(reference):
-            raise RegistryError(400, "TAG_INVALID", f"'{reference[:200]}' cannot be a tag")
+            raise constraint("imageTag", TAG_RULE)
         try:
             data = await request.body.read(MANIFEST_BYTES_MAX)
         except BodyCutShort:

@@ -43,6 +43,7 @@ class Registry:
     ) -> None:
         desk = Desk(catalog, authorize=authorize, missing=missing, on_push=on_push)
         self._access = access
+        self._settled = desk.settled
         self._log = Log("ecr")
         self._parts = _parts(
             Pulls(desk, layers),
@@ -97,7 +98,7 @@ class Registry:
             query = Query(request.query)
         except ValueError:
             raise RegistryError(400, "UNSUPPORTED", "the query has too many parameters") from None
-        return await part(visit, request, route, query)
+        return await part(self._settled(visit, route.name), request, route, query)
 
 
 async def _version(_visit: Visit, _request: Request, _route: Route, _query: Query) -> Response:

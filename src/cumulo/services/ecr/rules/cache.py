@@ -15,6 +15,7 @@ from contextlib import AbstractAsyncContextManager
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.base.log import Log
+from cumulo.base.tasks import cancel_all
 from cumulo.engines.images import Descriptor, Login, PullError, Reference, Source
 from cumulo.services.ecr.core import Catalog
 from cumulo.services.ecr.model import Repository
@@ -119,10 +120,7 @@ class PullCache:
 
     async def close(self) -> None:
         """End what runs; what was fetched so far is fetched again when it is asked for."""
-        running = list(self._running.values())
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await cancel_all(self._running.values())
 
     def clear(self) -> None:
         """Forget what came from where."""

@@ -87,7 +87,7 @@ class CacheRule(msgspec.Struct, frozen=True, kw_only=True):
     upstream: str = ""
     credential_arn: str = ""
     role_arn: str = ""
-    upstream_prefix: str = ROOT
+    upstream_prefix: str = ""  # when nobody said: everything
     created_at: float
     updated_at: float
 

@@ -18,7 +18,7 @@ P = TypeVar("P", bound=_Prefixed)
 
 def namespace(prefix: str) -> str:
     """What a repository's name begins with under a prefix: AWS assumes a slash at the end of one."""
-    return "" if prefix == ROOT else prefix.removesuffix("/") + "/"
+    return "" if prefix in ("", ROOT) else prefix.removesuffix("/") + "/"
 
 
 def longest(candidates: Iterable[P], name: str) -> P | None:

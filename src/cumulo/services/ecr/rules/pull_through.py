@@ -14,6 +14,7 @@ from cumulo.engines.images import Login
 from cumulo.services.ecr.rules import upstreams
 from cumulo.services.ecr.rules.model import PAGE_DEFAULT, ROOT, CacheRule, own_registry, unfit
 from cumulo.services.ecr.rules.plan import Upstream, upstream_of
+from cumulo.services.ecr.views import moment
 from cumulo.state.store import Store, join_key
 from cumulo.wire.service import Values
 
@@ -91,13 +92,13 @@ class PullThroughRules:
             upstream=values.get("upstreamRegistry", "") or upstreams.kind_of(url, local=self._local).name,
             credential_arn=values.get("credentialArn", ""),
             role_arn=values.get("customRoleArn", ""),
-            upstream_prefix=values.get("upstreamRepositoryPrefix", ROOT).removesuffix("/"),
+            upstream_prefix=values.get("upstreamRepositoryPrefix", "").removesuffix("/"),
             created_at=now,
             updated_at=now,
         )
         upstreams.kind_of(url, local=self._local)
         upstreams.check(rule)
-        if rule.prefix == ROOT and rule.upstream_prefix != ROOT:
+        if rule.prefix == ROOT and rule.upstream_prefix not in ("", ROOT):
             raise unfit(
                 "upstreamRepositoryPrefix", "The upstream prefix must be ROOT when the ECR prefix is ROOT"
             )
@@ -194,8 +195,8 @@ class PullThroughRules:
 
 def _shown(rule: CacheRule, *more: str) -> Values:
     further = {
-        "createdAt": rule.created_at,
-        "updatedAt": rule.updated_at,
+        "createdAt": moment(rule.created_at),
+        "updatedAt": moment(rule.updated_at),
         "upstreamRegistry": rule.upstream or None,
         "upstreamRegistryUrl": rule.upstream_url,
     }
@@ -204,6 +205,6 @@ def _shown(rule: CacheRule, *more: str) -> Values:
         "registryId": rule.account,
         "credentialArn": rule.credential_arn or None,
         "customRoleArn": rule.role_arn or None,
-        "upstreamRepositoryPrefix": rule.upstream_prefix,
+        "upstreamRepositoryPrefix": rule.upstream_prefix or None,
         **{name: further[name] for name in more},
     }

@@ -5,6 +5,7 @@ from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.base.pages import page
 from cumulo.services.ecr.rules.model import PAGE_DEFAULT, Exclusion
+from cumulo.services.ecr.views import moment
 from cumulo.state.store import Store, join_key
 from cumulo.wire.service import Values
 
@@ -43,7 +44,7 @@ class PullTimes:
         made = Exclusion(principal=principal, created_at=self._clock.now())
         self._table.put(prefix + principal, made)
         await self._store.commit()
-        return {"principalArn": principal, "createdAt": made.created_at}
+        return {"principalArn": principal, "createdAt": moment(made.created_at)}
 
     async def deregister(self, caller: Caller, values: Values) -> Values | None:
         """DeregisterPullTimeUpdateExclusion."""

@@ -5,6 +5,7 @@ from msgspec.structs import replace
 from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.services.ecr.core import Catalog
+from cumulo.services.ecr.finding import image_of
 from cumulo.services.ecr.rules.model import Destination, Registry, ReplicationRule, own_registry, unfit
 from cumulo.services.ecr.rules.registries import Registries
 from cumulo.services.ecr.rules.replicator import Replicator
@@ -48,9 +49,7 @@ class Replications:
         own_registry(caller.account, values.get("registryId"))
         repository = self._catalog.repository(caller.account, caller.region, values["repositoryName"])
         asked = values["imageId"]
-        image = self._catalog.image(
-            repository, tag=asked.get("imageTag", ""), digest=asked.get("imageDigest", "")
-        )
+        image = image_of(self._catalog, repository, asked)
         return {
             "repositoryName": repository.name,
             "imageId": {**asked, "imageDigest": image.digest},

@@ -56,20 +56,15 @@ class Scanning:
         for name in values["repositoryNames"]:
             repository = self._catalog.find(caller.account, caller.region, name)
             if repository is None:
-                failures.append(_failure(name, caller.account))
+                failures.append(_failure(name))
             else:
                 found.append(_of_repository(registry, repository))
         return {"scanningConfigurations": found, "failures": failures}
 
 
-def _failure(name: str, account: str) -> Values:
-    return {
-        "repositoryName": name,
-        "failureCode": "REPOSITORY_NOT_FOUND",
-        "failureReason": (
-            f"The repository with name '{name}' does not exist in the registry with id '{account}'"
-        ),
-    }
+def _failure(name: str) -> Values:
+    code = "REPOSITORY_NOT_FOUND"
+    return {"repositoryName": name, "failureCode": code, "failureReason": code}
 
 
 def _of_repository(registry: Registry, repository: Repository) -> Values:

@@ -5,6 +5,7 @@ from msgspec.structs import replace
 from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError
 from cumulo.services.ecr.core import Catalog
+from cumulo.services.ecr.finding import image_of
 from cumulo.services.ecr.rules.model import SigningRule, own_registry
 from cumulo.services.ecr.rules.plan import matched
 from cumulo.services.ecr.rules.registries import Registries
@@ -46,9 +47,7 @@ class Signing:
         own_registry(caller.account, values.get("registryId"))
         repository = self._catalog.repository(caller.account, caller.region, values["repositoryName"])
         asked = values["imageId"]
-        image = self._catalog.image(
-            repository, tag=asked.get("imageTag", ""), digest=asked.get("imageDigest", "")
-        )
+        image = image_of(self._catalog, repository, asked)
         rules = self._registries.of(caller.account, caller.region).signing or ()
         profiles = {
             rule.profile_arn: None

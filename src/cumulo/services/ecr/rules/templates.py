@@ -16,6 +16,7 @@ from cumulo.services.ecr.core import Catalog
 from cumulo.services.ecr.model import TAGS_PER_RESOURCE_MAX, Repository, TagFilter
 from cumulo.services.ecr.rules.model import PAGE_DEFAULT, Template, unfit
 from cumulo.services.ecr.rules.plan import longest
+from cumulo.services.ecr.views import moment
 from cumulo.state.store import Store, join_key
 from cumulo.wire.service import Values
 
@@ -237,6 +238,6 @@ def _shown(template: Template) -> Values:
         "lifecyclePolicy": template.lifecycle or None,
         "appliedFor": list(template.applied_for),
         "customRoleArn": template.role_arn or None,
-        "createdAt": template.created_at,
-        "updatedAt": template.updated_at,
+        "createdAt": moment(template.created_at),
+        "updatedAt": moment(template.updated_at),
     }
