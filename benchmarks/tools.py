@@ -134,8 +134,10 @@ def free_port() -> int:
 
 @contextmanager
 def process(argv: list[str], **kwargs: Any) -> Iterator[subprocess.Popen[str]]:
-    """A process group that is gone at the end."""
-    child = subprocess.Popen(argv, text=True, start_new_session=True, **kwargs)
+    """A process group that is gone at the end.  It may keep compiled modules, as those of users do."""
+    env = {**os.environ, **(kwargs.pop("env", None) or {})}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    child = subprocess.Popen(argv, text=True, start_new_session=True, env=env, **kwargs)
     try:
         yield child
     finally:
@@ -147,11 +149,22 @@ def process(argv: list[str], **kwargs: Any) -> Iterator[subprocess.Popen[str]]:
             child.wait()
 
 
+def until(condition: Callable[[], Any], what: str, seconds: float = 30.0) -> Any:
+    """Ask until `condition` gives something true; AssertionError with `what` when it never does."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"not within {seconds} s: {what}")
+
+
 @contextmanager
-def cumulo() -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def cumulo(*options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """A Cumulo on a free port; its endpoint and process."""
-    with process([str(BIN / "cumulo"), "up", "--port", "0", "--ephemeral", "--log-level", "error"],
-                 stdout=subprocess.PIPE) as child:  # fmt: skip
+    argv = [str(BIN / "cumulo"), "up", "--port", "0", "--log-level", "error", *(options or ("--ephemeral",))]
+    with process(argv, stdout=subprocess.PIPE) as child:
         endpoint = ""
         assert child.stdout is not None
         for line in child.stdout:

@@ -5,10 +5,10 @@ Cloud(settings)   -> start: state, door, sandboxes, services, in this order -> s
 
 import asyncio
 import contextlib
-import platform
+import os
 import shutil
 import tempfile
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from cumulo.meter.views import BillPage
 from cumulo.pages import Counters, Pages, answer
 from cumulo.sandbox.contract import Launcher
 from cumulo.sandbox.opening import open_launcher
+from cumulo.sandbox.probe import Report, probe
 from cumulo.sandbox.runtimes.host import HostRuntimes
 from cumulo.services.ecr.house import EcrHouse, Place
 from cumulo.services.lambda_.endings import Endings
@@ -68,8 +69,10 @@ _log = Log("app")
 class Cloud:
     """One cloud: everything that `cumulo up` runs."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, report: Callable[[], Report] = probe) -> None:
+        """`report` says what this machine allows; it may take its time."""
         self.settings = settings
+        self._report = report
         self.endpoint = ""
         self.port = 0
         self.isolation = "none"
@@ -175,6 +178,7 @@ class Cloud:
             instance=instance_of(self.data),
             cloud_port=self.port,
             kind=self.settings.sandbox,
+            report=await asyncio.to_thread(self._report),
         )
         self.isolation = str(cells.isolation)
         if self.isolation == "none":
@@ -299,13 +303,13 @@ class Cloud:
             clock=self.clock,
             ids=self.ids,
             concurrency=self.settings.concurrency,
-            machine=platform.machine(),
+            machine=os.uname().machine,
             code_in_use=self.fleet.looks_at,
             expect=self._launcher.expect,
             images=FunctionImages(
                 self.ecr.resolver,
                 LateImages(self._slot),
-                machine=platform.machine(),
+                machine=os.uname().machine,
                 runtime_images=self.settings.runtime_images,
                 why_not=self._slot.why_no_functions,
             )

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from benchmarks import dockerd as daemons
 
 from cumulo.base.clock import SystemClock
 from cumulo.engines.engine import Engine, EngineError
 from cumulo.engines.fake import FakeEngine, FakeHost
 from cumulo.engines.opening import open_engine
-from tests.engines import dockerd as daemons
 from tests.engines.images import BUSYBOX, write_test_images
 from tests.engines.kit import Bench, Lab
 

@@ -19,7 +19,17 @@ from cumulo.engines.engine import (
     Ulimit,
 )
 from cumulo.engines.images import Config
-from tests.engines.local_kit import RUNTIMES, Lab, container, finish, needs_local, output, pod, script
+from tests.engines.local_kit import (
+    RUNTIMES,
+    Lab,
+    container,
+    finish,
+    needs_local,
+    output,
+    pod,
+    script,
+    until_printed,
+)
 
 pytestmark = needs_local
 
@@ -289,6 +299,33 @@ def test_system_calls_are_filtered(lab: Lab) -> None:
         == "0"
     )
     assert prints(lab, "grep NoNewPrivs /proc/self/status", no_new_privileges=True).split()[1] == "1"
+
+
+def test_every_container_has_its_whole_filter_and_so_has_what_is_started_inside(lab: Lab) -> None:
+    """The second one with a profile gets what the runtime compiled for the first."""
+    tries = "grep Seccomp: /proc/self/status; unshare -U true 2>&1"
+
+    async def story(engine):
+        filters = []
+        for name, changes in (("a", {}), ("b", {}), ("free", {"add": ("SYS_ADMIN",)}), ("c", {})):
+            await engine.create(pod(name, script(f"{tries}; echo tried; sleep 60", **changes)))
+            await engine.start(name, "main")
+            await until_printed(engine, name, "tried")
+            kept = list(lab.run.glob(f"*/runtime/{name}.main.1/seccomp.bpf"))
+            filters.append(kept[0].read_bytes() if kept else b"")
+            session = await engine.exec(name, "main", ExecSpec(argv=("/bin/sh", "-c", tries)))
+            inside = b""
+            while (piece := await session.read()) is not None:
+                inside += piece[1]
+            await session.close()
+            for text in (await output(engine, name), inside.decode()):
+                assert text.split()[:2] == ["Seccomp:", "2"]
+                assert ("Operation not permitted" in text) == (name != "free"), text
+            await engine.remove(name)
+        assert filters[0] == filters[1] == filters[3]
+        assert (filters[2] != filters[0]) == bool(filters[0])
+
+    lab.tell(story)
 
 
 def test_the_kernels_files_are_guarded(lab: Lab) -> None:

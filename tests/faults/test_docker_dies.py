@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.engines import dockerd as daemons
+from benchmarks import dockerd as daemons
 from tests.engines.images import BUSYBOX, PLAIN, write_test_images
 from tests.support import until
 

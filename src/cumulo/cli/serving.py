@@ -6,27 +6,28 @@ from collections.abc import Callable
 
 from cumulo.app import Cloud
 from cumulo.base.log import Log
+from cumulo.sandbox.probe import Report
 from cumulo.settings import Settings
 from cumulo.state.store import StoreError
 
 _log = Log("app")
 
 
-def serve(settings: Settings, on_ready: Callable[[Cloud], None]) -> int:
-    """Run a cloud until SIGTERM or Ctrl-C; the process's exit code."""
+def serve(settings: Settings, on_ready: Callable[[Cloud], None], report: Callable[[], Report]) -> int:
+    """Run a cloud until SIGTERM or Ctrl-C; the process's exit code.  `report` says what this machine allows."""
     import uvloop
 
-    code: int = uvloop.run(_serve(settings, on_ready))
+    code: int = uvloop.run(_serve(settings, on_ready, report))
     return code
 
 
-async def _serve(settings: Settings, on_ready: Callable[[Cloud], None]) -> int:
+async def _serve(settings: Settings, on_ready: Callable[[Cloud], None], report: Callable[[], Report]) -> int:
     import signal
 
     from cumulo.base.log import set_up
 
     set_up(settings.log_level)
-    cloud = Cloud(settings)
+    cloud = Cloud(settings, report)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, cloud.stopping.set)
@@ -37,6 +38,7 @@ async def _serve(settings: Settings, on_ready: Callable[[Cloud], None]) -> int:
         raise
     # What is there now stays; the collector need not walk it again and again, which takes it tens of milliseconds.
     gc.freeze()
+    gc.enable()
     on_ready(cloud)
     await cloud.stopping.wait()
     try:

@@ -1,6 +1,7 @@
 """`cumulo up`: start a cloud, in the foreground or detached."""
 
 import errno
+import gc
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from cumulo.settings import Settings
 
 if TYPE_CHECKING:
     from cumulo.app import Cloud
+    from cumulo.sandbox.probe import Report
 
 START_SECONDS_MAX = 60.0
 PATH = click.Path(path_type=Path)
@@ -103,6 +105,8 @@ def command(*, detach: bool, **options: Any) -> None:
     if detach:
         _detach(settings)
         return
+    gc.disable()  # until it is served: nothing of what is imported and built now is garbage
+    report = _begin_to_look()
     from cumulo.base.lock import Locked
     from cumulo.cli.serving import serve
     from cumulo.engines.engine import EngineError
@@ -111,7 +115,7 @@ def command(*, detach: bool, **options: Any) -> None:
 
     announced: list[Running] = []
     try:
-        code = serve(settings, lambda cloud: announced.append(announce(cloud)))
+        code = serve(settings, lambda cloud: announced.append(announce(cloud)), report)
     except Locked as error:
         raise click.ClickException(f"{error}: stop it with `cumulo down`, or name another --data") from error
     except (InstanceRuns, StoreError, EngineError) as error:
@@ -122,6 +126,21 @@ def command(*, detach: bool, **options: Any) -> None:
         for running in announced:
             running.remove(runtime_folder())
     sys.exit(code)
+
+
+def _begin_to_look() -> "Callable[[], Report]":
+    """Look at the machine in a thread; waits for the report when called.
+
+    Looking is waiting for other programs, and importing all of the server takes as long.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    from cumulo.sandbox.probe import probe
+
+    thread = ThreadPoolExecutor(1)
+    looking = thread.submit(probe)
+    thread.shutdown(wait=False)
+    return looking.result
 
 
 def announce(cloud: "Cloud") -> Running:

@@ -131,8 +131,16 @@ class ContainerLauncher:
         open_sockets: list[socket.socket] = []
         try:
             before = time.clock_gettime_ns(_CLOCK_REALTIME_COARSE)
-            tmp = await self._scratch.take(spec.tmp_name, spec.tmp_mib)
-            await self._engine.create(self._pod(spec, tmp))
+            pod = self._pod(spec, self._scratch.place(spec.tmp_name))
+            for (
+                made
+            ) in await asyncio.gather(  # each takes milliseconds; when one fails, the other has ended too
+                self._scratch.take(spec.tmp_name, spec.tmp_mib),
+                self._engine.create(pod),
+                return_exceptions=True,
+            ):
+                if isinstance(made, BaseException):
+                    raise made
             for port in (RUNTIME_PORT, self._cloud_port):
                 inside = await self._engine.listen_inside(spec.name, port)
                 inside.setblocking(False)

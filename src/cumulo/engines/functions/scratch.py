@@ -36,12 +36,16 @@ class Scratch:
         await asyncio.to_thread(self._clear)
         await asyncio.to_thread(self._prepare)
 
+    def place(self, name: str) -> Path:
+        """Where the folder of a volume is, once it was taken."""
+        return self._folder / name
+
     async def take(self, name: str, size_mib: int) -> Path:
         """The folder of a volume, made when there is none.  OSError."""
         async with self._lock:
             if name not in self._mounted:
                 self._mounted[name] = await asyncio.to_thread(self._make, name, size_mib)
-        return self._folder / name
+        return self.place(name)
 
     def has(self, name: str) -> bool:
         """Whether there is such a volume."""

@@ -8,10 +8,12 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import msgspec
+
 from cumulo.base.clock import Clock
 from cumulo.engines.engine import EngineError
 from cumulo.engines.images import Images
-from cumulo.engines.local import forsaken, processes, runtime, sweep
+from cumulo.engines.local import forsaken, processes, program, runtime, sweep
 from cumulo.engines.local.engine import LocalEngine
 from cumulo.engines.local.execs import Execs
 from cumulo.engines.local.groups import open_groups
@@ -57,9 +59,11 @@ async def open_engine(
     instance = places.run.name
     lock = await asyncio.to_thread(_claim, places.run / forsaken.LOCK)
     hands = Hands()
+    sealed = -1
     try:
         await asyncio.to_thread(forsaken.end, run, cgroups)
         groups = await hands.do(lambda: open_groups(cgroups, instance))
+        tools, sealed = await hands.do(_seal, tools, places)
         caller = Runtime(tools, places.runtime, places.sockets, call_seconds_max)
         machine = await hands.do(
             lambda: machine_of(_STATUS.read_text(), tools.init, swap=groups.swap, unified=groups.version == 2)
@@ -79,16 +83,31 @@ async def open_engine(
             images=images,
             network=network,
             clock=clock,
-            let_go=lambda: _let_go(lock, closing),
+            let_go=lambda: _let_go(lock, sealed, closing),
         )
         await engine.adopt(found)
     except BaseException as error:
         hands.close()
-        os.close(lock)
+        _close(lock, sealed)
         if isinstance(error, OSError):
             raise EngineError(f"the local engine cannot be opened: {error}") from error
         raise
     return engine
+
+
+def _seal(tools: Tools, places: Places) -> tuple[Tools, int]:
+    """The tools with crun as a sealed copy, where that can be (runc would take ten times the memory)."""
+    path = Path(tools.runtime)
+    sealed = program.seal(tools.runtime, places.run / path.name) if path.name == "crun" else -1
+    if sealed < 0:
+        return tools, -1
+    return msgspec.structs.replace(tools, runtime=str(places.run / path.name)), sealed
+
+
+def _close(lock: int, sealed: int) -> None:
+    os.close(lock)
+    if sealed >= 0:
+        os.close(sealed)
 
 
 def instance_of(data: Path) -> str:
@@ -104,12 +123,12 @@ def _places(data: Path, run: Path, instance: str) -> Places:
     return places
 
 
-async def _let_go(lock: int, closing: Callable[[], Awaitable[None]] | None) -> None:
+async def _let_go(lock: int, sealed: int, closing: Callable[[], Awaitable[None]] | None) -> None:
     try:
         if closing is not None:
             await closing()
     finally:
-        os.close(lock)
+        _close(lock, sealed)
 
 
 def _claim(path: Path) -> int:

@@ -14,6 +14,7 @@ from cumulo.engines.images import Image
 from cumulo.engines.local import bundle, capabilities, hostfiles, overlay, programs, users, volumes
 from cumulo.engines.local.bundle import Bound, Device, Surroundings
 from cumulo.engines.local.files import write_whole
+from cumulo.engines.local.filters import Filters
 from cumulo.engines.local.inside import Inside
 from cumulo.engines.local.needs import LayerStore
 from cumulo.engines.local.places import Places, PodRecord
@@ -44,6 +45,7 @@ class Preparer:
         self._places = places
         self._layers = layers
         self._machine = machine
+        self._filters = Filters()
 
     def prepare(self, record: PodRecord, spec: ContainerSpec, cgroup: str, binds: Mapping[str, int]) -> Path:
         """Mount the root and write config.json; the bundle's folder.  StartFailed.
@@ -91,8 +93,17 @@ class Preparer:
             unified=self._machine.unified,
             pod=record.spec.limits,
         )
-        write_whole(folder / "config.json", msgspec.json.encode(bundle.config(spec, around)))
+        document = bundle.config(spec, around)
+        if not spec.privileged:
+            document["annotations"] = self._filters.annotations((granted, image.platform.architecture))
+        write_whole(folder / "config.json", msgspec.json.encode(document))
         return folder
+
+    def learn(self, record: PodRecord, spec: ContainerSpec, state: Path) -> None:
+        """A container was created; `state` is the runtime's folder of it."""
+        if not spec.privileged:
+            architecture = record.images[spec.image].platform.architecture
+            self._filters.learn((self._capabilities(spec), architecture), state)
 
     def granted(self, spec: ContainerSpec) -> frozenset[str]:
         """The capabilities of a container.  StartFailed."""

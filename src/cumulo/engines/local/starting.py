@@ -92,6 +92,7 @@ class Starter:
         finally:
             if binds:
                 unmount_below(self._places.container(pod, spec.name) / "binds")
+        self._preparer.learn(record, spec, self._runtime.root / run)
         self._runtime.start(run)
         record_of_run = RunRecord(
             number=number,

@@ -10,11 +10,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cumulo.sandbox.runtimes.homes import Homes, link, shipped, write_all
 from cumulo.sandbox.runtimes.pythons import Python
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
 
 PACKAGES = (
     "awslambdaric",
@@ -59,7 +62,7 @@ def make(homes: Homes, python: Python) -> Path:
     return homes.make(name, (str(python.executable), *versions, *files.values()), fill)
 
 
-def _gather(python: Python, packages: dict[str, metadata.Distribution], folder: Path) -> None:
+def _gather(python: Python, packages: "dict[str, Distribution]", folder: Path) -> None:
     """Link what the server has, and install what is of no use to another version."""
     strangers: set[str] = set()
     if _is_own(python):
@@ -74,7 +77,9 @@ def _gather(python: Python, packages: dict[str, metadata.Distribution], folder: 
         _link_package(packages[name], folder)
 
 
-def _installed() -> dict[str, metadata.Distribution]:
+def _installed() -> "dict[str, Distribution]":
+    from importlib import metadata  # takes 5 ms, which the start of the server need not
+
     try:
         return {name: metadata.distribution(name) for name in PACKAGES}
     except metadata.PackageNotFoundError as missing:
@@ -85,16 +90,16 @@ def _is_own(python: Python) -> bool:
     return f"{sys.version_info.major}.{sys.version_info.minor}" == python.version
 
 
-def _has_machine_code(package: metadata.Distribution) -> bool:
+def _has_machine_code(package: "Distribution") -> bool:
     return any(file.suffix == ".so" and not file.name.startswith(TRANSPORT) for file in package.files or ())
 
 
-def _is_new_enough(package: metadata.Distribution, minor: int) -> bool:
+def _is_new_enough(package: "Distribution", minor: int) -> bool:
     at_least = _AT_LEAST.search(str(package.metadata["Requires-Python"] or ""))
     return at_least is None or int(at_least[1]) <= minor
 
 
-def _link_package(package: metadata.Distribution, folder: Path) -> None:
+def _link_package(package: "Distribution", folder: Path) -> None:
     """Link a package's modules and the part of its metadata that says its name and version."""
     for file in package.files or ():
         if ".." in file.parts or file.is_absolute():

@@ -1,4 +1,4 @@
-"""A Docker daemon of the tests' own: in a temporary folder, one at a time on the machine, gone without a trace.
+"""A Docker daemon of the benchmarks' and the tests' own: in a temporary folder, one at a time on the machine, gone without a trace.
 
 with dockerd(tmp) as daemon:
     daemon.socket          # /tmp/.../docker.sock
@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support import until
+from benchmarks.tools import until
 
 LOCK = Path(tempfile.gettempdir()) / "cumulo-tests-dockerd.lock"
 LOCK_SECONDS = 600
