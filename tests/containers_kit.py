@@ -16,7 +16,15 @@ from urllib.parse import urlsplit
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tests.image_kit import ARCHITECTURE, BUSYBOX, CONFIG_TYPE, LAYER_TYPE, MANIFEST_TYPE, ImageFiles, digest_of
+from tests.image_kit import (
+    ARCHITECTURE,
+    BUSYBOX,
+    CONFIG_TYPE,
+    LAYER_TYPE,
+    MANIFEST_TYPE,
+    ImageFiles,
+    digest_of,
+)
 from tests.leftovers import leftovers
 from tests.oci_kit import Member, folder, member, tarred
 from tests.registry_kit import Client
@@ -72,7 +80,9 @@ def a_cloud(data: Path, *options: str, log: Path | None = None) -> Iterator[Proc
         until(lambda: not leftovers(data), Said(data), 20)
 
 
-def image_of(layers: Iterable[bytes], *, diff_ids: Iterable[str] = (), **config: Any) -> tuple[ImageFiles, list[bytes]]:
+def image_of(
+    layers: Iterable[bytes], *, diff_ids: Iterable[str] = (), **config: Any
+) -> tuple[ImageFiles, list[bytes]]:
     """An image of uncompressed layers, which may lie about their digests; and the compressed layers."""
     plain = list(layers)
     packed = [gzip.compress(one, 1, mtime=0) for one in plain]
@@ -89,7 +99,9 @@ def image_of(layers: Iterable[bytes], *, diff_ids: Iterable[str] = (), **config:
             "schemaVersion": 2,
             "mediaType": MANIFEST_TYPE,
             "config": {"mediaType": CONFIG_TYPE, "digest": digest_of(settings), "size": len(settings)},
-            "layers": [{"mediaType": LAYER_TYPE, "digest": digest_of(one), "size": len(one)} for one in packed],
+            "layers": [
+                {"mediaType": LAYER_TYPE, "digest": digest_of(one), "size": len(one)} for one in packed
+            ],
         }
     ).encode()
     return ImageFiles(manifest, settings, packed[-1], plain[-1]), packed
@@ -142,14 +154,17 @@ def is_whole(client: Client, name: str, reference: str, image: ImageFiles, layer
     if answer.status != 200 or answer.body != image.manifest:
         return False
     return all(
-        client.ask("GET", f"/v2/{name}/blobs/{digest_of(blob)}").body == blob for blob in (image.config, *layers)
+        client.ask("GET", f"/v2/{name}/blobs/{digest_of(blob)}").body == blob
+        for blob in (image.config, *layers)
     )
 
 
 def create_from(aws: Any, name: str, uri: str, **settings: Any) -> Any:
     """Create a function from an image."""
     usual = {"Role": ROLE, "Timeout": 20, "MemorySize": 256}
-    return aws.create_function(FunctionName=name, PackageType="Image", Code={"ImageUri": uri}, **(usual | settings))
+    return aws.create_function(
+        FunctionName=name, PackageType="Image", Code={"ImageUri": uri}, **(usual | settings)
+    )
 
 
 def settled(aws: Any, name: str, seconds: float = 40) -> Mapping[str, Any]:

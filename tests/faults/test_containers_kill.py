@@ -199,7 +199,9 @@ def test_containers_of_a_killed_server_end_when_the_next_one_starts(tmp_path: Pa
         settled(aws, "f")
         assert call(aws, "f") == 1
         order = {"image": "app:1", "entrypoint": "/bin/busybox"}
-        shots = [Shot(server, order | {"command": ("sleep", "1000"), "env": {"MARK": mark}}) for mark in marks]
+        shots = [
+            Shot(server, order | {"command": ("sleep", "1000"), "env": {"MARK": mark}}) for mark in marks
+        ]
         assert all("started" in shot.event() for shot in shots)
         before = pods(server.data)
         assert len(before) == 4

@@ -93,7 +93,8 @@ def test_this_machine_is_examined_for_people_and_for_machines(tmp_path):
 
 def _probe(*, usable):
     return Probe(
-        usable=usable, findings=(EngineFinding("conmon", ok=usable, detail="d", fix="apt-get install conmon"),)
+        usable=usable,
+        findings=(EngineFinding("conmon", ok=usable, detail="d", fix="apt-get install conmon"),),
     )
 
 
