@@ -96,9 +96,12 @@ def _loops(data: Path) -> list[str]:
 
 
 def _groups(data: Path) -> list[str]:
-    here = Path("/sys/fs/cgroup")
-    found = [path for name in _group_names(data) for path in here.glob(f"**/{name}*") if path.is_dir()]
-    return [f"control group {path}" for path in found]
+    return [
+        f"control group {folder}/{name}"
+        for folder, names, _ in os.walk("/sys/fs/cgroup")  # what goes while we look is passed over
+        for name in names
+        if name.startswith(_group_names(data))
+    ]
 
 
 def _links(instance: str) -> list[str]:

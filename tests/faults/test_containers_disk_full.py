@@ -43,7 +43,9 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     argv = ["mkfs.ext4", "-q", "-m", "0", "-O", "^has_journal", str(image)]
     if subprocess.run(argv, capture_output=True, check=False).returncode:
         pytest.skip("needs mkfs.ext4")
-    if subprocess.run(["mount", "-o", "loop", str(image), str(mount)], capture_output=True, check=False).returncode:
+    if subprocess.run(
+        ["mount", "-o", "loop", str(image), str(mount)], capture_output=True, check=False
+    ).returncode:
         pytest.skip("this machine mounts no loop device")
     yield mount
     until(lambda: subprocess.run(["umount", str(mount)], check=False, capture_output=True).returncode == 0, "the disk is free again", 20)  # fmt: skip

@@ -6,6 +6,8 @@ CUMULO_KILL_ROUNDS=50 makes it long.
 import contextlib
 import os
 import random
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +15,7 @@ from pathlib import Path
 
 from tests.containers_kit import (
     GONE,
+    Said,
     Shot,
     a_cloud,
     create_from,
@@ -25,7 +28,7 @@ from tests.containers_kit import (
     settled,
 )
 from tests.image_kit import ImageFiles, function_image
-from tests.leftovers import processes
+from tests.leftovers import leftovers, processes
 from tests.support import Process, call, until
 
 from cumulo.base.ids import Ids
@@ -212,3 +215,30 @@ def test_containers_of_a_killed_server_end_when_the_next_one_starts(tmp_path: Pa
         until(lambda: not pods(server.data), "the pods are gone")
         assert [line for line in processes(server.data) if "sleep" in line or "conmon" in line] == []
         assert call(server.client("lambda"), "f") == 1
+
+
+def test_what_a_killed_server_leaves_goes_with_its_data_when_another_one_needs_its_engine(tmp_path: Path):
+    killed = Process(tmp_path / "killed", "--engine", "local")
+    killed.start()
+    uri = make_repository(killed, "app")
+    image = function_image("count")
+    with registry(killed) as client:
+        push_all(client, "app", "1", image, (image.layer,))
+    aws = killed.client("lambda")
+    create_from(aws, "f", f"{uri}:1")
+    settled(aws, "f")
+    assert call(aws, "f") == 1
+    shot = Shot(killed, {"image": "app:1", "entrypoint": "/bin/busybox", "command": ["sleep", "1000"]})
+    assert "started" in shot.event()
+    killed.kill()
+    shot.close()
+    scratch = killed.data / "engine" / "scratch"
+    for mounted in [
+        line.split()[4]
+        for line in Path("/proc/self/mountinfo").read_text().splitlines()
+        if str(scratch) in line
+    ][::-1]:
+        subprocess.run(["umount", "-l", mounted], check=True)
+    shutil.rmtree(killed.data, ignore_errors=True)
+    with a_cloud(tmp_path / "other"):
+        until(lambda: not leftovers(killed.data), Said(killed.data), 20)
