@@ -32,7 +32,7 @@ from cumulo.engines.functions.launcher import RoutingLauncher
 from cumulo.engines.images import Image
 from cumulo.engines.one_shot import OneShots
 from cumulo.engines.opening import open_and_explain
-from cumulo.engines.slot import EngineSlot, LateImages, LateLauncher, plausible
+from cumulo.engines.slot import EngineSlot, LateImages, LateLauncher, plausible, why_implausible
 from cumulo.meter.meter import Meter
 from cumulo.meter.pricebook import PriceBooks
 from cumulo.meter.views import BillPage
@@ -310,6 +310,7 @@ class Cloud:
             )
             if plausible(self.settings.engine)
             else None,
+            why_no_images=why_implausible(self.settings.engine),
         )
         functions = FunctionCaller(resolver=self.lambda_, fleet=self.fleet, ids=self.ids, tracer=self._tracer)
         self.events = EventQueue(

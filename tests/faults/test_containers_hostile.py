@@ -28,11 +28,11 @@ from tests.containers_kit import (
     settled,
 )
 from tests.leftovers import processes
-from tests.oci_kit import folder, hard_link, member, symlink, tarred
+from tests.oci_kit import hard_link, member, symlink, tarred
 from tests.support import Process, call, until
 
-from cumulo.sandbox.network import short
 from cumulo.base.folders import instance_of
+from cumulo.sandbox.network import short
 
 pytestmark = needs_local
 SECRET = "s3cr3t-of-the-neighbour"
@@ -207,7 +207,7 @@ def test_a_manifest_that_lies_is_refused_or_makes_a_failed_function(prison: Pris
         create_from(prison.aws, "lies", f"{prison.uri}:lies")
     except ClientError as error:
         told = error.response
-        assert told["ResponseMetadata"]["HTTPStatusCode"] == 400, told  # noqa: PT017
+        assert told["ResponseMetadata"]["HTTPStatusCode"] == 400, told
         return
     shown = settled(prison.aws, "lies")
     prison.aws.delete_function(FunctionName="lies")
@@ -276,7 +276,7 @@ def test_a_function_in_an_image_sees_no_one_else(prison: Prison):
 
 
 def test_a_function_in_an_image_reaches_no_service_of_the_host(prison: Prison):
-    with socket.create_server(("0.0.0.0", 0)) as service:  # noqa: S104 - so that it is one that could be reached
+    with socket.create_server(("0.0.0.0", 0)) as service:
         port = service.getsockname()[1]
         _, route = prison.tell("ip route")
         gateway = route.split("default via ")[1].split()[0]
