@@ -192,7 +192,7 @@ def test_a_bomb_is_refused_and_its_folder_is_gone(prison: Prison):
     ids=["config is not there", "layers are no list", "no layers", "unknown kind"],
 )
 def test_a_manifest_that_lies_is_refused_or_makes_a_failed_function(prison: Prison, spoil: dict[str, Any]):
-    image, layers = scripted(SHELL)
+    image, _ = scripted(SHELL)
     manifest = json.loads(image.manifest)
     for key, value in spoil.items():
         manifest[key] = manifest[key] | value if isinstance(value, dict) else value
@@ -291,7 +291,7 @@ def test_a_function_in_an_image_reaches_no_service_of_the_host(prison: Prison):
         )
         _, output = prison.tell(f"{tries} wait")
         assert "REACHED" not in output
-        code, output = prison.tell("printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 1 127.0.0.1 9001")
+        _, output = prison.tell("printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 1 127.0.0.1 9001")
         assert "HTTP/1" in output, "what is its own can be reached like that"
         service.settimeout(0.1)
         with pytest.raises(TimeoutError):

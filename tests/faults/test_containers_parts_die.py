@@ -90,7 +90,6 @@ def test_a_function_whose_container_is_killed_between_calls_answers_the_next(clo
         assert isinstance(answer, int) or answer["errorType"] == "Runtime.ExitError", answer
     assert isinstance(answers[-1], int)
     until(lambda: not set(mains.values()) & below(1), "the processes of the dead are gone", 20)
-    assert len(function_pods(cloud)) <= len(mains)
     assert settled(aws, "f")["State"] == "Active"
 
 

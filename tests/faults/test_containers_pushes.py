@@ -86,7 +86,7 @@ def test_what_is_tidied_away_while_pushes_run_is_only_what_nobody_needs(tmp_path
             for layer in old:
                 client.push_blob("a", layer)
         for path in (registry_.data / "content" / "sha256").rglob("*"):
-            os.utime(path, (time.time() - 2 * DAY,) * 2)
+            os.utime(path, (path.stat().st_mtime - 2 * DAY,) * 2)
         registry_.do("shift", seconds="0")
         gone: list[int] = []
         stop = threading.Event()
