@@ -254,11 +254,7 @@ class Session:
     def _failure(self) -> StartFailed:
         said = [_message(line) for line in _lines(self._file("log"))]
         if not said:
-            said = [
-                os.read(fd, 4096).decode("utf-8", "replace")
-                for name, fd in self._started.outputs
-                if name == "stderr"
-            ]
+            said = [_printed(fd) for name, fd in self._started.outputs if name == "stderr"]
         return failure(" ".join(said))
 
     async def _read_all(self, stream: str, fd: int) -> None:
@@ -285,6 +281,13 @@ def _message(line: str) -> str:
         return str(msgspec.json.decode(line, type=dict[str, object]).get("msg", ""))
     except msgspec.MsgspecError:
         return line
+
+
+def _printed(fd: int) -> str:
+    try:
+        return os.read(fd, 4096).decode("utf-8", "replace")
+    except BlockingIOError:  # nothing; somebody whom the runtime has left still holds the other end
+        return ""
 
 
 def _lines(path: Path) -> list[str]:
