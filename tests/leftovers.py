@@ -6,22 +6,36 @@ import subprocess
 from pathlib import Path
 
 from cumulo.base.folders import instance_of
+from cumulo.engines.local.building import NETWORKS
+from cumulo.engines.local.groups import PREFIX
+from cumulo.engines.local.opening import RUN
+from cumulo.engines.local.opening import instance_of as pods_of
 from cumulo.sandbox.network import bridge_name, short, table_name
 
 MARK = "CUMULO_TEST_MARK"
 
 
 def leftovers(data: Path) -> list[str]:
-    """Processes, mounts, loop devices, control groups, links, nft tables and locks of the cloud on a data folder."""
+    """Processes, mounts, loop devices, control groups, links, nft tables, rules, locks and folders below /run."""
     return [
         *processes(data),
         *_mounts(data),
         *_loops(data),
-        *_groups(instance_of(data)),
+        *_groups(data),
         *_links(instance_of(data)),
         *_tables(instance_of(data)),
         *(f"lock {path}" for path in Path("/run/cumulo").glob(f"{instance_of(data)}*")),
+        *(f"folder {path}" for path in _run_folders(data) if path.exists()),
     ]
+
+
+def _run_folders(data: Path) -> tuple[Path, Path]:
+    """Where the engine of a cloud has its states and its networks."""
+    return RUN / pods_of(data / "engine"), NETWORKS / instance_of(data)
+
+
+def _group_names(data: Path) -> tuple[str, str]:
+    return f"cumulo-{instance_of(data)}", f"{PREFIX}{pods_of(data / 'engine')}"
 
 
 def processes(data: Path) -> list[str]:
@@ -44,10 +58,12 @@ def _belongs(process: Path, data: Path) -> str:
         links = _links_of(process)
     except OSError:
         return ""
-    names = [str(data), f"/{instance_of(data)}.lock"]  # the warden holds its instance's lock
+    # The warden holds its instance's lock; who is in a pod's network may hold nothing else.
+    names = [str(data), f"/{instance_of(data)}.lock", *(str(folder) for folder in _run_folders(data))]
     holds = any(name in link for link in links for name in names)
     marked = holds or f"{MARK}={data}".encode() in environ.split(b"\0")
-    if marked or f"cumulo-{instance_of(data)}" in groups or str(data).encode() in command:
+    in_group = any(name in groups for name in _group_names(data))
+    if marked or in_group or str(data).encode() in command:
         return command.replace(b"\0", b" ").decode(errors="replace")[:200] or "(no command line)"
     return ""
 
@@ -64,7 +80,8 @@ def _links_of(process: Path) -> list[str]:
 
 def _mounts(data: Path) -> list[str]:
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    return [f"mount {line.split()[4]}" for line in lines if str(data) in line]
+    ours = [str(data), *(str(folder) for folder in _run_folders(data))]
+    return [f"mount {line.split()[4]}" for line in lines if any(name in line for name in ours)]
 
 
 def _loops(data: Path) -> list[str]:
@@ -78,9 +95,13 @@ def _loops(data: Path) -> list[str]:
     return found
 
 
-def _groups(instance: str) -> list[str]:
-    here = Path("/sys/fs/cgroup")
-    return [f"control group {path}" for path in here.glob(f"**/cumulo-{instance}*") if path.is_dir()]
+def _groups(data: Path) -> list[str]:
+    return [
+        f"control group {folder}/{name}"
+        for folder, names, _ in os.walk("/sys/fs/cgroup")  # what goes while we look is passed over
+        for name in names
+        if name.startswith(_group_names(data))
+    ]
 
 
 def _links(instance: str) -> list[str]:
@@ -93,5 +114,12 @@ def _links(instance: str) -> list[str]:
 def _tables(instance: str) -> list[str]:
     if os.geteuid() != 0 or shutil.which("nft") is None:
         return []
-    done = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False)
-    return [line for line in done.stdout.splitlines() if table_name(instance) in line]
+    tables = _nft("list", "tables").splitlines()
+    rules = _nft("list", "table", "ip", "filter").splitlines()  # our exceptions in the host's own firewall
+    return [line for line in tables if table_name(instance) in line] + [
+        f"rule {line.strip()}" for line in rules if f'"cu{short(instance)}' in line
+    ]
+
+
+def _nft(*words: str) -> str:
+    return subprocess.run(["nft", *words], capture_output=True, text=True, check=False).stdout

@@ -38,11 +38,19 @@ CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 
+class Shifted(SystemClock):
+    """The machine's time, and some."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.now = lambda: SystemClock.now() + self.seconds  # type: ignore[method-assign]
+
+
 class App:
     """The registry and what it stands on, as the integration builds it, and a back door for tests."""
 
     def __init__(self, data: Path, *, shared: bool) -> None:
-        clock, ids = SystemClock(), Ids()
+        clock, ids = Shifted(), Ids()
         self.store = Store(data / "db")
         self.content = Content(data / "content")
         self.layers = StoredLayers(content=self.content, store=self.store, clock=clock, ids=ids)
@@ -85,6 +93,10 @@ class App:
         """A token of yesterday."""
         yesterday = VirtualClock(self.clock.now() - TOKEN_SECONDS - 1)
         return (await Tokens(self.store, yesterday).issue(ACCOUNT, REGION))[0]
+
+    async def shift(self, seconds: str):
+        """Let it be so much later (or earlier) than it is."""
+        self.clock.seconds = float(seconds)
 
     async def tidy(self, seconds: str = "3600"):
         return await self.upkeep.tidy(file_seconds_min=float(seconds))

@@ -32,7 +32,7 @@ from cumulo.engines.functions.launcher import RoutingLauncher
 from cumulo.engines.images import Image
 from cumulo.engines.one_shot import OneShots
 from cumulo.engines.opening import open_and_explain
-from cumulo.engines.slot import EngineSlot, LateImages, LateLauncher, plausible
+from cumulo.engines.slot import EngineSlot, LateImages, LateLauncher, plausible, why_implausible
 from cumulo.meter.meter import Meter
 from cumulo.meter.pricebook import PriceBooks
 from cumulo.meter.views import BillPage
@@ -311,10 +311,8 @@ class Cloud:
                 LateImages(self._slot),
                 machine=os.uname().machine,
                 runtime_images=self.settings.runtime_images,
-                why_not=self._slot.why_no_functions,
-            )
-            if plausible(self.settings.engine)
-            else None,
+                why_not=self._why_no_functions,
+            ),
         )
         functions = FunctionCaller(resolver=self.lambda_, fleet=self.fleet, ids=self.ids, tracer=self._tracer)
         self.events = EventQueue(
@@ -340,6 +338,11 @@ class Cloud:
             await self._shots.reap()
         except EngineError as error:
             _log.warning("containers of an earlier process are out of reach", error=str(error))
+
+    def _why_no_functions(self) -> str:
+        if plausible(self.settings.engine):
+            return self._slot.why_no_functions()
+        return why_implausible(self.settings.engine)
 
     async def _pull(self, uri: str) -> Image:
         """The image that somebody at this machine names: `app` and `app:1` are ours when there is such a repository."""

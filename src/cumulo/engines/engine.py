@@ -178,7 +178,7 @@ class Exit(msgspec.Struct, frozen=True):
 
     out_of_memory   the kernel killed a process of the container for memory
     finished_at     seconds since the epoch
-    error           why it could not even be started; empty when it could
+    error           why it could not even be started (code 126 to 128), or why nobody knows how it ended (137)
     """
 
     code: int

@@ -97,6 +97,16 @@ def plausible(kind: str, *, search: str = SEARCH) -> bool:
     return bool(os.environ.get("DOCKER_HOST")) or any(path.is_socket() for path in usual_sockets())
 
 
+def why_implausible(kind: str) -> str:
+    """Why no engine is to be expected, and what helps; for when `plausible` says no."""
+    if kind == "none":
+        return "container images need an engine, and this cloud was started with --engine none"
+    return (
+        "container images need an engine, and none runs here: install runc and conmon (apt-get install runc conmon) and "
+        "start the cloud as root, or install and start Docker; `cumulo doctor` tells more"
+    )
+
+
 class LateImages:
     """The images of the engine in a slot: `Images` of engines/images.py."""
 

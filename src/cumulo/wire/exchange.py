@@ -29,9 +29,11 @@ class Exchange:
         "head_only",
         "http10",
         "keep_alive",
+        "pieces",
         "request",
         "sent",
         "started",
+        "streams",
         "task",
     )
 
@@ -47,6 +49,8 @@ class Exchange:
         self.body: StreamBody | None = None
         self.counted = 0  # bytes of a body that is all here, for the budget
         self.sent = False  # the head of the answer has left
+        self.streams = False  # ... and the rest is made piece by piece
+        self.pieces = 0  # that have been made so far
         self.task: asyncio.Task[None] | None = None
 
     def reply(self, response: Response) -> None:
@@ -163,7 +167,7 @@ class Exchange:
         if connection.exchange is not self:
             return
         connection.transport.write(head)
-        self.sent = True
+        self.sent = self.streams = True
         if not (self.head_only or response.status in {204, 304}):
             whole = await self._pieces(pieces, said, chunked=length is None)
             if not whole:
@@ -195,6 +199,7 @@ class Exchange:
         return True
 
     def _write_piece(self, piece: bytes, *, chunked: bool) -> None:
+        self.pieces += 1
         write = self.connection.transport.write
         if not chunked:
             write(piece)

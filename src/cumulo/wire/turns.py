@@ -134,9 +134,13 @@ class Turns(Link):
 
     def _expect_little_patience(self, exchange: Exchange) -> None:
         loop = asyncio.get_running_loop()
-        loop.call_later(self.server.limits.half_closed_seconds_max, self._give_up, exchange)
+        loop.call_later(self.server.limits.half_closed_seconds_max, self._give_up, exchange, exchange.pieces)
 
-    def _give_up(self, exchange: Exchange) -> None:
-        """Stop working for a client that closed its side a while ago."""
-        if self.exchange is exchange and not exchange.sent:
+    def _give_up(self, exchange: Exchange, pieces: int) -> None:
+        """Stop working for a client that closed its side a while ago, unless an answer is flowing to it."""
+        if self.exchange is not exchange or (exchange.sent and not exchange.streams):
+            return
+        if exchange.pieces == pieces and not self.write_paused:
             self.abort()
+        else:
+            self._expect_little_patience(exchange)

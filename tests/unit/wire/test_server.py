@@ -356,6 +356,37 @@ def test_a_client_that_goes_away_cancels_the_handler(run):
     run(main())
 
 
+def test_a_client_that_closes_its_side_of_a_stream_is_given_up_when_nothing_flows(run):
+    async def main():
+        ended: list[bool] = []
+
+        async def pieces(count: int):
+            try:
+                for _ in range(count):
+                    yield b"x"
+                    await asyncio.sleep(0.02)
+                yield b"last"
+                if count < 5:
+                    await asyncio.sleep(60)
+            finally:
+                ended.append(True)
+
+        async def answers(request: Request) -> Response:
+            return Response(200, [], pieces(int(request.path[1:])))
+
+        async with door(answers, limits=Limits(half_closed_seconds_max=0.1)) as front:
+            for count in (1, 20):
+                client = await front.client()
+                await client.send(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % count)
+                client.writer.write_eof()
+                heard = await client.rest()
+                assert heard.count(b"x") >= count
+                assert heard.endswith(b"0\r\n\r\n") == (count == 20)
+            await until(lambda: len(ended) == 2)
+
+    run(main())
+
+
 def test_a_client_that_closes_only_its_side_still_gets_its_answers(run):
     async def slowly(request: Request) -> Response:
         await asyncio.sleep(0.05)

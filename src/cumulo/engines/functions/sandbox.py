@@ -19,6 +19,7 @@ from cumulo.sandbox.contract import Exit
 
 CONTAINER = "function"
 KILLED = 9
+NOT_STARTED = (126, 127, 128)  # the codes of what could not even be started
 KILL_ATTEMPTS_MAX = 3
 KILL_AGAIN_S = 0.5
 CLOSE_SECONDS_MAX = 10.0
@@ -184,7 +185,7 @@ class ContainerSandbox:
 
 def ended(how: engines.Exit) -> Exit:
     """An engine's exit, where a signal is 128 and its number, as a sandbox's."""
-    if how.error:
+    if how.error and how.code in NOT_STARTED:
         return Exit(code=how.code, entrypoint_failed=True)
     if 128 < how.code <= 128 + 64:
         return Exit(signal=how.code - 128, out_of_memory=how.out_of_memory)

@@ -32,7 +32,7 @@ from cumulo.engines.engine import (
     Usage,
 )
 from cumulo.engines.images import Image, Images
-from cumulo.engines.local import bundle, hostfiles, volumes
+from cumulo.engines.local import bundle, forsaken, hostfiles, volumes
 from cumulo.engines.local.check import check
 from cumulo.engines.local.execs import Execs, Session
 from cumulo.engines.local.groups import Groups
@@ -340,6 +340,7 @@ class LocalEngine:
         await self._network.stop()
         if not self._keeper.pods:
             await self._hands.do(self._groups.remove_parent)
+            await self._hands.do(forsaken.remove_folder, self._places.run)
         await asyncio.to_thread(self._hands.close)
         await self._let_go()
 

@@ -253,11 +253,7 @@ class Session:
     def _failure(self) -> StartFailed:
         errors = said(self._file("log"))
         if not errors:
-            errors = " ".join(
-                os.read(fd, 4096).decode("utf-8", "replace")
-                for name, fd in self._started.outputs
-                if name == "stderr"
-            )
+            errors = " ".join(_printed(fd) for name, fd in self._started.outputs if name == "stderr")
         return failure(errors)
 
     async def _read_all(self, stream: str, fd: int) -> None:
@@ -277,6 +273,13 @@ class Session:
             self._over += 1
         if self._over == len(self._readers):
             await self._queue.put(None)
+
+
+def _printed(fd: int) -> str:
+    try:
+        return os.read(fd, 4096).decode("utf-8", "replace")
+    except BlockingIOError:  # nothing; somebody whom the runtime has left still holds the other end
+        return ""
 
 
 def _number(path: Path) -> int:

@@ -44,6 +44,20 @@ def end(parent: Path, cgroups: Path) -> list[str]:
     return ended
 
 
+def remove_folder(run: Path) -> None:
+    """Remove what an instance has below /run, by whoever holds its lock: that file is the last to go."""
+    with contextlib.suppress(OSError, EngineError):
+        for entry in run.iterdir():
+            if entry.name == LOCK:
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                delete_folder(entry)
+            else:
+                entry.unlink()
+        (run / LOCK).unlink()
+        run.rmdir()
+
+
 def _end_one(run: Path, cgroups: Path) -> None:
     runtime = Runtime(Tools("", ""), run / "runtime", run / "sockets")
     groups = open_groups(cgroups, run.name)
@@ -57,4 +71,4 @@ def _end_one(run: Path, cgroups: Path) -> None:
         groups.remove(pod)
     with contextlib.suppress(OSError):
         groups.remove_parent()
-    delete_folder(run)
+    remove_folder(run)

@@ -52,6 +52,9 @@ class _Groups:
     def _freezing(self, name: str) -> tuple[Path, str, str]:
         raise NotImplementedError
 
+    def _hold(self, name: str) -> None:
+        """Keep processes from seeing one another die, and from going on with that; where a kill is not one for all."""
+
     def frozen(self, name: str) -> bool:
         """Whether its processes are held."""
         raise NotImplementedError
@@ -94,6 +97,7 @@ class _Groups:
         deadline = time.monotonic() + seconds_max
         pause = 0.0005
         while left := self.processes(name):
+            self._hold(name)
             for base in self.bases():
                 _write_if_there(base / name / "cgroup.kill", "1")
             for pid in left:
@@ -179,6 +183,10 @@ class GroupsV1(_Groups):
             _write(cpu / "cpu.shares", str(max(2, limits.cpu_shares)))
         if limits.pids_max:
             _write(pids / "pids.max", str(limits.pids_max))
+
+    def _hold(self, name: str) -> None:
+        file, frozen, _ = self._freezing(name)
+        _write_if_there(file, frozen)
 
     def _freezing(self, name: str) -> tuple[Path, str, str]:
         return self._in("freezer", name) / "freezer.state", "FROZEN", "THAWED"

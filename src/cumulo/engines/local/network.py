@@ -40,6 +40,7 @@ class LocalNetwork:
     nft        the program; without it there are no pods on the bridge
     upstream   whom to ask for names that no pod has; the host's name servers
     gateway_names  under which pods find the gateway, and with it the ports that `allow_host_port` opens
+    data       noted there: whose networks these are
     """
 
     def __init__(
@@ -49,9 +50,10 @@ class LocalNetwork:
         nft: str,
         upstream: Upstream | None = None,
         gateway_names: tuple[str, ...] = ("host.docker.internal",),
+        data: Path | None = None,
     ) -> None:
         self._instance = instance
-        self._records = Records(folder)
+        self._records = Records(folder, data)
         self._known: dict[str, Record] = {}
         self._mapped: dict[str, tuple[int, tuple[Port, ...]]] = {}  # of each pod: serial and ports
         self._addresses = Addresses()
@@ -120,6 +122,12 @@ class LocalNetwork:
         if not self._known and not self._locks:
             with _as_engine_error("what is left of the pods' network"):
                 await self._shared.remove()
+
+    async def end(self) -> None:
+        """Remove everything of an instance that no control plane serves any more; instead of `start`."""
+        for pod in await asyncio.to_thread(self._records.load):
+            self._records.drop(pod)
+        await self.sweep(())
 
     def listen_inside(self, pod: str, port: int) -> socket.socket:
         """A listening socket at 127.0.0.1:port inside.  Quick, and may be called in any thread."""

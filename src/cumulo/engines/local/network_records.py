@@ -14,6 +14,7 @@ from cumulo.engines.engine import NAME_PATTERN, NetworkMode, Port
 SUFFIX = ".json"
 NAMESPACE = ".net"
 _SUBNET = "subnet"
+_DATA = "data"
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,10 +31,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Records:
-    """The files of one instance: `<pod>.json` beside `<pod>.net`, the namespace, and `subnet`."""
+    """The files of one instance: `<pod>.json` beside `<pod>.net`, the namespace, `subnet`, and whose it is: `data`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, data: Path | None = None) -> None:
         self.folder = folder
+        self._data = data
 
     def namespace(self, pod: str) -> Path:
         """Where a pod's namespace is mounted."""
@@ -76,9 +78,17 @@ class Records:
         """Remember the subnet."""
         self._write(_SUBNET, str(second).encode())
 
+    def data(self) -> Path | None:
+        """The data folder that these networks belong to, when that is known."""
+        try:
+            return Path(os.fsdecode((self.folder / _DATA).read_bytes()))
+        except OSError:
+            return None
+
     def forget_all(self) -> None:
         """Remove the folder once nothing of a pod is in it."""
-        (self.folder / _SUBNET).unlink(missing_ok=True)
+        for name in (_SUBNET, _DATA):
+            (self.folder / name).unlink(missing_ok=True)
         for path in self.folder.glob(".*.new"):
             path.unlink(missing_ok=True)
         try:
@@ -92,5 +102,7 @@ class Records:
             fresh.write_bytes(data)
         except FileNotFoundError:
             self.folder.mkdir(parents=True, mode=0o700)
+            if self._data is not None:
+                (self.folder / _DATA).write_bytes(os.fsencode(self._data))
             fresh.write_bytes(data)
         os.replace(fresh, self.folder / name)  # noqa: PTH105 - quicker than Path's

@@ -57,7 +57,7 @@ async def open_engine(
     except OSError as error:
         raise EngineError(f"the local engine cannot be opened: {error}") from error
     instance = places.run.name
-    lock = await asyncio.to_thread(_claim, places.run / forsaken.LOCK)
+    lock = await asyncio.to_thread(_claim, places)
     hands = Hands()
     sealed = -1
     try:
@@ -104,12 +104,6 @@ def _seal(tools: Tools, places: Places) -> tuple[Tools, int]:
     return msgspec.structs.replace(tools, runtime=str(places.run / path.name)), sealed
 
 
-def _close(lock: int, sealed: int) -> None:
-    os.close(lock)
-    if sealed >= 0:
-        os.close(sealed)
-
-
 def instance_of(data: Path) -> str:
     """The name that a data folder has on this machine: in control groups, and where states are kept."""
     return hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:12]
@@ -117,10 +111,7 @@ def instance_of(data: Path) -> str:
 
 def _places(data: Path, run: Path, instance: str) -> Places:
     data.mkdir(parents=True, exist_ok=True)
-    places = Places(data.resolve(), run / (instance or instance_of(data)))
-    places.make()
-    forsaken.note(places.run, places.data)
-    return places
+    return Places(data.resolve(), run / (instance or instance_of(data)))
 
 
 async def _let_go(lock: int, sealed: int, closing: Callable[[], Awaitable[None]] | None) -> None:
@@ -131,16 +122,36 @@ async def _let_go(lock: int, sealed: int, closing: Callable[[], Awaitable[None]]
         _close(lock, sealed)
 
 
-def _claim(path: Path) -> int:
-    """Lock the instance.  A child that a killed server was just starting may hold the lock a moment longer."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _claim(places: Places) -> int:
+    """Make the folders and lock them.  EngineError.
+
+    A child that a killed server was just starting may hold the lock a moment longer.  Whoever had it before may have
+    removed the folder, the file of the lock last: then it is made again.
+    """
+    path = places.run / forsaken.LOCK
     deadline = time.monotonic() + _LOCK_SECONDS_MAX
     while True:
+        fd = -1
         try:
+            places.run.mkdir(parents=True, exist_ok=True, mode=0o700)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return fd
-        except OSError as error:
+            if os.fstat(fd).st_ino == path.stat().st_ino:
+                places.make()
+                forsaken.note(places.run, places.data)
+                return fd
+        except (BlockingIOError, FileNotFoundError) as error:
             if time.monotonic() > deadline:
-                os.close(fd)
+                _close(fd)
                 raise EngineError("another server has the pods of this data folder") from error
-            time.sleep(0.02)
+        except OSError as error:
+            _close(fd)
+            raise EngineError(f"the local engine cannot be opened: {error}") from error
+        _close(fd)
+        time.sleep(0.02)
+
+
+def _close(*fds: int) -> None:
+    for fd in fds:
+        if fd >= 0:
+            os.close(fd)

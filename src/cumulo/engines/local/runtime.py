@@ -107,6 +107,7 @@ class Runtime:
                     "XDG_RUNTIME_DIR": str(self.root),
                 },
                 start_new_session=True,
+                cwd=bundle,  # a file `oom` is what it leaves where it stands
             ) as first:  # it forks and ends at once
                 os.close(say)
                 say = -1
