@@ -32,7 +32,7 @@ from cumulo.engines.engine import (
     Usage,
 )
 from cumulo.engines.images import Image, Images
-from cumulo.engines.local import bundle, forsaken, hostfiles, volumes
+from cumulo.engines.local import bundle, hostfiles, volumes
 from cumulo.engines.local.check import check
 from cumulo.engines.local.execs import Execs, Session
 from cumulo.engines.local.groups import Groups
@@ -67,7 +67,7 @@ class LocalEngine:
         images: Images,
         network: PodNetwork,
         clock: Clock,
-        let_go: Callable[[], Awaitable[None]],
+        let_go: Callable[[bool], Awaitable[None]],
     ) -> None:
         self.images = images
         self._places = places
@@ -338,11 +338,11 @@ class LocalEngine:
         for session in self._sessions:
             await session.close()
         await self._network.stop()
-        if not self._keeper.pods:
+        empty = not self._keeper.pods
+        if empty:
             await self._hands.do(self._groups.remove_parent)
-            await self._hands.do(forsaken.remove_folder, self._places.run)
         await asyncio.to_thread(self._hands.close)
-        await self._let_go()
+        await self._let_go(empty)
 
 
 def _wish(record: PodRecord) -> Wish:

@@ -83,7 +83,7 @@ async def open_engine(
             images=images,
             network=network,
             clock=clock,
-            let_go=lambda: _let_go(lock, sealed, closing),
+            let_go=lambda empty: _let_go(places if empty else None, (lock, sealed), closing),
         )
         await engine.adopt(found)
     except BaseException as error:
@@ -114,12 +114,17 @@ def _places(data: Path, run: Path, instance: str) -> Places:
     return Places(data.resolve(), run / (instance or instance_of(data)))
 
 
-async def _let_go(lock: int, sealed: int, closing: Callable[[], Awaitable[None]] | None) -> None:
+async def _let_go(
+    empty: Places | None, held: tuple[int, int], closing: Callable[[], Awaitable[None]] | None
+) -> None:
+    """End what is to end while the folder is still ours; then let it go, and remove it when no pod is left."""
     try:
         if closing is not None:
             await closing()
     finally:
-        _close(lock, sealed)
+        if empty is not None:
+            await asyncio.to_thread(forsaken.remove_folder, empty.run)
+        _close(*held)
 
 
 def _claim(places: Places) -> int:
