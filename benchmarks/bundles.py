@@ -1,5 +1,6 @@
 """Images for benchmarks, as archives and unpacked; and bundles by which runc runs the same as our engine did."""
 
+import contextlib
 import hashlib
 import io
 import json
@@ -87,10 +88,17 @@ class Runc:
             said.seek(0)
             assert done.returncode == 0, said.read()
         if detach:
-            subprocess.run([*runc, "delete", "--force", "bench"], check=True)
+            subprocess.run([*runc, "delete", "--force", "bench"], check=True, capture_output=True)
         return took
 
     def close(self) -> None:
-        """Give back the group above its containers'."""
-        for kind in Path("/sys/fs/cgroup").glob(f"**/cumulo-bench-{os.getpid()}"):
-            kind.rmdir()
+        """Give back its groups."""
+        root, name = Path("/sys/fs/cgroup"), f"cumulo-bench-{os.getpid()}"
+        for group in (
+            *root.glob(f"{name}/runc"),
+            *root.glob(f"*/{name}/runc"),
+            *root.glob(name),
+            *root.glob(f"*/{name}"),
+        ):
+            with contextlib.suppress(OSError):  # it is an empty one, and of no harm
+                group.rmdir()
