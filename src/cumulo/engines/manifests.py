@@ -96,7 +96,10 @@ def _platform(said: Mapping[str, Any]) -> Platform:
 
 def choose(index: Mapping[str, Any], wanted: Platform) -> Descriptor:
     """The manifest of an index for a platform; PullError `platform`."""
-    offered = [descriptor(item) for item in index.get("manifests") or ()]
+    listed = index.get("manifests") or []
+    if not isinstance(listed, list):
+        raise PullError("corrupt", "the index of the image has no list of manifests")
+    offered = [descriptor(item) for item in listed]
     for one in offered:
         if one.platform is None and len(offered) == 1:
             return one
