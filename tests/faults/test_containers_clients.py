@@ -1,6 +1,7 @@
 """Clients that go away half-way: of a push, a pull, `cumulo image run` and an Invoke."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -26,6 +27,8 @@ from tests.containers_kit import (
 from tests.leftovers import processes
 from tests.registry_kit import sha256
 from tests.support import CUMULO, Process, call, until
+
+from cumulo.cli.image_run import RESET
 
 pytestmark = needs_local
 SCRIPT = """
@@ -125,13 +128,20 @@ def test_a_command_that_goes_away_while_its_image_is_fetched_leaves_no_container
     image, layers = scripted("handler() { echo 1; }")
     with registry(cloud) as client:
         push_all(client, "app", "new", image, [*layers])
-    for pause in (0.2, 0.3, 0.4, 0.5):
-        words = ["image", "run", "--entrypoint", "/bin/busybox", "app:new", "sleep", "1234"]
-        child = subprocess.Popen([*CUMULO, *words], env=env, stdout=subprocess.DEVNULL)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(pause)
-        child.kill()
-        child.wait()
+    words = ["image", "run", "--entrypoint", "/bin/busybox", "app:new", "sleep", "1234"]
+    child = subprocess.Popen([*CUMULO, *words], env=env, stdout=subprocess.DEVNULL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(0.4)
+    child.kill()
+    child.wait()
+    headers = f"x-cumulo-token: {(cloud.data / 'admin-token').read_text().strip()}"
+    body = json.dumps({"image": "app:new", "entrypoint": "/bin/busybox", "command": ["sleep", "1234"]})
+    head = f"POST /_cumulo/containers HTTP/1.1\r\nHost: a\r\n{headers}\r\nContent-Length: {len(body)}\r\n\r\n"
+    for number in range(60):  # gone at any moment of pull, create and start
+        with socket.create_connection(("127.0.0.1", port_of(cloud))) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            sock.sendall((head + body).encode())
+            time.sleep(number * 0.002)
     until(lambda: not _runs(cloud), "no container is left", 10)
     assert [line for line in processes(cloud.data) if "1234" in line] == []
 

@@ -27,11 +27,15 @@ from tests.containers_kit import (
     registry,
     settled,
 )
+from tests.faults.test_kill_the_server import start_and_kill_early
 from tests.image_kit import ImageFiles, function_image
 from tests.leftovers import leftovers, processes
 from tests.support import Process, call, until
 
+from cumulo.base.folders import instance_of
 from cumulo.base.ids import Ids
+from cumulo.engines.local.addresses import link_name, table_name
+from cumulo.engines.local.opening import instance_of as pods_of
 
 ROUNDS = int(os.environ.get("CUMULO_KILL_ROUNDS", "5"))
 pytestmark = needs_local
@@ -151,7 +155,7 @@ def test_what_was_acknowledged_survives_and_nothing_else_does(tmp_path: Path):
     source = random.Random(5)
     with a_cloud(tmp_path / "data") as server:
         yes = Acknowledged(server, make_repository(server, "app"), source)
-        for _ in range(ROUNDS):
+        for round_ in range(ROUNDS):
             stop = threading.Event()
             threads = yes.work(stop)
             time.sleep(source.uniform(0.3, 2.0))
@@ -160,6 +164,8 @@ def test_what_was_acknowledged_survives_and_nothing_else_does(tmp_path: Path):
             stop.set()
             for thread in threads:
                 thread.join()
+            if round_ % 3 == 1:
+                start_and_kill_early(server, source.uniform(0.05, 1.2))
             server.start()
             until(lambda before=before: not before & pods(server.data), "earlier pods are gone", 30)
         check(server, yes)
@@ -242,3 +248,28 @@ def test_what_a_killed_server_leaves_goes_with_its_data_when_another_one_needs_i
     shutil.rmtree(killed.data, ignore_errors=True)
     with a_cloud(tmp_path / "other"):
         until(lambda: not leftovers(killed.data), Said(killed.data), 20)
+
+
+def test_a_leak_of_containers_would_be_found(tmp_path: Path):
+    data = tmp_path / "data"
+    data.mkdir()
+    assert leftovers(data) == []
+    instance, pods_name = instance_of(data), pods_of(data / "engine")
+    bases = ("/sys/fs/cgroup/pids", "/sys/fs/cgroup")
+    root = next(path for path in bases if Path(path, "cgroup.procs").exists())
+    steps = [
+        (["mkdir", "-p", f"/run/cumulo/pods/{pods_name}"], ["rmdir", f"/run/cumulo/pods/{pods_name}"], "folder"),
+        (["mkdir", "-p", f"/run/cumulo/nets/{instance}"], ["rmdir", f"/run/cumulo/nets/{instance}"], "folder"),
+        (["mkdir", f"{root}/cumulopods-{pods_name}"], ["rmdir", f"{root}/cumulopods-{pods_name}"], "control group"),
+        (["ip", "link", "add", link_name(instance, 3), "type", "bridge"], ["ip", "link", "del", link_name(instance, 3)], "link"),
+        (["nft", "add", "table", "inet", table_name(instance)], ["nft", "delete", "table", "inet", table_name(instance)], "table"),
+    ]  # fmt: skip
+    for make, undo, word in steps:
+        if shutil.which(make[0]) is None:
+            continue
+        subprocess.run(make, check=True, capture_output=True)
+        try:
+            assert any(word in found for found in leftovers(data)), make
+        finally:
+            subprocess.run(undo, check=True, capture_output=True)
+    assert leftovers(data) == []

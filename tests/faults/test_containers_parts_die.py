@@ -73,14 +73,21 @@ def function_pods(server: Process) -> set[str]:
 
 def main_process(server: Process, pod: str) -> int:
     """The pid of a pod's first process, as its record has it."""
-    (record,) = (server.data / "engine" / "pods" / pod / "containers").glob("*/run.json")
+    place = server.data / "engine" / "pods" / pod / "containers"
+    record = until(lambda: list(place.glob("*/run.json")), f"{pod} has been started")[0]
     return int(json.loads(record.read_bytes())["pid"])
+
+
+def _started(server: Process, pod: str) -> bool:
+    place = server.data / "engine" / "pods" / pod
+    return bool(list(place.glob("containers/*/run.json"))) and (place / "pod.json").exists()
 
 
 @pytest.mark.parametrize("victim", ["main", "monitor"])
 def test_a_function_whose_container_is_killed_between_calls_answers_the_next(cloud: Process, victim: str):
     aws = cloud.client("lambda")
     call(aws, "f", "before")
+    until(lambda: all(_started(cloud, pod) for pod in function_pods(cloud)), "nothing is being started or removed")
     mains = {pod: main_process(cloud, pod) for pod in function_pods(cloud)}
     for pod, pid in mains.items():
         for one in [pid] if victim == "main" else monitors(cloud, pod):

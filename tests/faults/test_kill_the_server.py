@@ -117,7 +117,7 @@ class Acknowledged:
 def start_and_kill_early(server: Process, seconds: float) -> None:
     """A second kill, while the first one's journal is replayed or anything else is made ready."""
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), MARK: str(server.data)}
-    argv = [*CUMULO, "up", "--port", "0", "--data", str(server.data)]
+    argv = [*CUMULO, "up", "--port", "0", "--data", str(server.data), *server.arguments]
     with server.log.open("a") as sink:
         child = subprocess.Popen(argv, stdout=sink, stderr=sink, env=env, start_new_session=True)
     try:

@@ -118,8 +118,8 @@ class OneShots:
         name = f"run-{self._ids.uuid()}"
         image = await self._pull(order.image)
         spec = pod_of(order, image, name)
-        pod = await engine.create(spec)
         try:
+            pod = await engine.create(spec)  # goes on when we are cancelled: removing waits for its end
             try:
                 await engine.start(name, CONTAINER)
             except StartFailed as error:
