@@ -87,7 +87,10 @@ def _started(server: Process, pod: str) -> bool:
 def test_a_function_whose_container_is_killed_between_calls_answers_the_next(cloud: Process, victim: str):
     aws = cloud.client("lambda")
     call(aws, "f", "before")
-    until(lambda: all(_started(cloud, pod) for pod in function_pods(cloud)), "nothing is being started or removed")
+    until(
+        lambda: all(_started(cloud, pod) for pod in function_pods(cloud)),
+        "nothing is being started or removed",
+    )
     mains = {pod: main_process(cloud, pod) for pod in function_pods(cloud)}
     for pod, pid in mains.items():
         for one in [pid] if victim == "main" else monitors(cloud, pod):

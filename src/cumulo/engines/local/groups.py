@@ -18,7 +18,8 @@ PREFIX = "cumulopods-"  # not the one that groups of sandboxes have, whose sweep
 _MIB = 1024 * 1024
 MONITORS = "_monitors"  # no name of a pod
 _FREEZE_SECONDS_MAX = 5.0
-_PARENT_SECONDS_MAX = 1.0
+_PARENT_SECONDS_MAX = 4.0
+_MONITOR_SECONDS_MAX = 1.0
 _UNLIMITED_BYTES = 1 << 60  # what the kernel says for no limit is beyond this
 
 
@@ -132,11 +133,15 @@ class _Groups:
                 return  # it has ended, or this machine does not allow it
 
     def remove_parent(self) -> None:
-        """Remove our parent, when nothing is left in it; a monitor may take a moment to end."""
-        deadline = time.monotonic() + _PARENT_SECONDS_MAX
+        """Remove our parent, when there are no pods; a monitor may take a moment to end, and no longer."""
+        began = time.monotonic()
         while [base for base in self.bases() if not (_rmdir(base / MONITORS) and _rmdir(base))]:
-            if time.monotonic() > deadline:
+            passed = time.monotonic() - began
+            if passed > _PARENT_SECONDS_MAX:
                 return
+            if passed > _MONITOR_SECONDS_MAX:
+                for pid in self.processes(MONITORS):
+                    _kill(pid)
             time.sleep(0.005)
 
 
