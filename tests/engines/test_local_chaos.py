@@ -94,8 +94,9 @@ def test_a_runtime_that_dies_or_hangs_leaves_nothing(lab: Lab, when: str, what: 
         await engine.close()
         wrapper = lab.base / lab.runtime
         flag = lab.base / "broken"
+        who = "conmon" if when == "create" else "*"  # a parent that is not the monitor is nobody's to kill
         wrapper.write_text(
-            f'#!/bin/sh\ncase " $* $(cat {flag} 2>/dev/null)" in *" {when} "*" {when}") kill {what};; esac\nexec {lab.tools.runtime} "$@"\n'
+            f'#!/bin/sh\ncase " $* $(cat {flag} 2>/dev/null) $(cat /proc/$PPID/comm)" in *" {when} "*" {when} "{who}) kill {what};; esac\nexec {lab.tools.runtime} "$@"\n'
         )
         wrapper.chmod(0o755)
         flag.write_text(when)

@@ -111,6 +111,10 @@ def _with_console(argv: list[str], console: Path, folder: Path, token: str, aske
         child = subprocess.Popen(argv, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
         try:
             master = _receive_terminal(listener, child)
+        except OSError:
+            child.kill()
+            child.wait()
+            raise
         finally:
             console.unlink(missing_ok=True)
     if master < 0:
@@ -151,6 +155,7 @@ class Session:
         self._input = started.input
         self._terminal = started.terminal
         self._code: int | None = None
+        self._born = 0  # when the process inside started: another may get its number
         self.closed = False
         for fd in {started.input, *(fd for _, fd in started.outputs)} - {-1}:
             os.set_blocking(fd, False)
@@ -160,6 +165,7 @@ class Session:
         child, pid_file = self._started.child, self._file("pid")
         for _ in range(int(_START_SECONDS_MAX / _LOOK_SECONDS)):
             if pid_file.exists():
+                self._born = processes.born(_number(pid_file))
                 break
             if child.poll() is not None and not pid_file.exists():
                 raise await self._hands.do(self._failure)
@@ -228,17 +234,12 @@ class Session:
             return
         self.closed = True
         if self._started.child.poll() is None:
-            pid = _number(self._file("pid"))
-            fd = processes.open_process(pid, 0)
-            if fd is not None:
-                signal.pidfd_send_signal(fd, signal.SIGKILL)
-                os.close(fd)
-            else:
-                self._started.child.kill()
+            self._kill()
             try:
                 await asyncio.wait_for(self.wait(), _CLOSE_SECONDS_MAX)
             except TimeoutError:
                 self._started.child.kill()
+                await asyncio.to_thread(self._started.child.wait)
         await cancel_all(self._readers)
         for fd in {self._input, *(fd for _, fd in self._started.outputs)} - {-1}:
             os.close(fd)
@@ -246,6 +247,19 @@ class Session:
         self._started = msgspec.structs.replace(self._started, outputs=())
         for kind in ("json", "pid", "log"):
             self._file(kind).unlink(missing_ok=True)
+
+    def _kill(self) -> None:
+        """End the process inside, and with it the runtime that waits for it; or the runtime, when there is none yet."""
+        fd = processes.open_process(_number(self._file("pid")), self._born) if self._born else None
+        if fd is None:
+            self._started.child.kill()
+            return
+        try:
+            signal.pidfd_send_signal(fd, signal.SIGKILL)
+        except ProcessLookupError:
+            return  # it has just ended; the runtime follows
+        finally:
+            os.close(fd)
 
     def _file(self, kind: str) -> Path:
         return self._started.folder / f"{self._started.token}.{kind}"
