@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from botocore.exceptions import ClientError
 from tests.containers_kit import (
     a_cloud,
     create_from,
@@ -34,9 +35,9 @@ pytestmark = needs_local
 SCRIPT = """
 handler() {
   case "$1" in
-    *slow*) $b sleep 2; echo x >> /tmp/done;;
+    *slow*) echo the slow one has begun >&2; $b sleep 2; echo the slow one has ended >&2;;
   esac
-  $b cat /tmp/done 2>/dev/null | $b wc -l
+  echo 0
 }
 """
 
@@ -156,8 +157,18 @@ def test_a_call_whose_client_dies_runs_to_its_end(cloud: Process):
     path = "/2015-03-31/functions/f/invocations"
     with socket.create_connection(("127.0.0.1", port_of(cloud))) as sock:
         sock.sendall(f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n".encode() + b'"slow"')
-        time.sleep(0.3)  # it has begun by then
-    until(lambda: call(aws, "f") == 1, "what was begun has ended", 15)
+        until(lambda: logged(cloud, "has begun"), "the call has begun")
+    until(lambda: logged(cloud, "has ended"), "what was begun has ended")
+    assert call(aws, "f") == 0
+
+
+def logged(cloud: Process, words: str) -> bool:
+    """Whether the function has printed this."""
+    try:
+        found = cloud.client("logs").filter_log_events(logGroupName="/aws/lambda/f")["events"]
+    except ClientError:
+        return False  # it has not printed anything yet
+    return any(words in event["message"] for event in found)
 
 
 def test_many_clients_that_go_away_at_once_leave_a_healthy_function(cloud: Process):
