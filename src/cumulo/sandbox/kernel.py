@@ -101,6 +101,15 @@ def unshare(flags: int) -> None:
     _checked(_libc.unshare(flags), "unshare")
 
 
+def syncfs(path: str) -> None:
+    """Write everything of the file system that a folder is on."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _checked(_libc.syncfs(fd), "syncfs")
+    finally:
+        os.close(fd)
+
+
 def setns(fd: int, kind: int) -> None:
     """Enter a namespace."""
     _checked(_libc.setns(fd, kind), "setns")

@@ -59,6 +59,8 @@ def make_image(template: str, size_mib: int, mkfs: str, spot: str) -> None:
     mount_image(temporary, spot)
     os.rmdir(f"{spot}/lost+found")
     os.chmod(spot, 0o1777)  # noqa: S103 - it is a /tmp
+    # A mount namespace that was made meanwhile may hold a copy of the mount: then its end writes nothing yet.
+    kernel.syncfs(spot)
     kernel.umount(spot, 0)
     os.rename(temporary, template)
 
