@@ -9,9 +9,11 @@ import os
 import shutil
 import subprocess
 import tarfile
+import tempfile
 from pathlib import Path
 
 import pytest
+from benchmarks import dockerd as daemons
 from tests.registry_kit import (
     OCI_INDEX,
     OCI_MANIFEST,
@@ -188,19 +190,18 @@ def test_buildah_builds_pushes_and_gets_it_back(registry: RegistryProcess, name:
 
 @needs("docker")
 def test_docker_pushes_and_gets_it_back(registry: RegistryProcess, name: str, tmp_path: Path):
-    if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode != 0:
-        pytest.skip("no Docker daemon answers")
+    if daemons.why_not():
+        pytest.skip(daemons.why_not())
     image = f"{registry.address}/{name}:docker"
     archive = tmp_path / "root.tar"
     archive.write_bytes(tar_of({"data": os.urandom(1_000_000)}))
-    config = ["docker", f"--config={tmp_path}/config"]
-    run(*config, "import", str(archive), image)
-    try:
-        run(*config, "login", "-u", "AWS", "-p", "any", registry.address)
-        run(*config, "push", image)
-        before = run(*config, "image", "inspect", "--format", "{{.Id}}", image)
-        run(*config, "image", "rm", image)
-        run(*config, "pull", image)
-        assert run(*config, "image", "inspect", "--format", "{{.Id}}", image) == before
-    finally:
-        subprocess.run([*config, "image", "rm", image], capture_output=True, check=False)
+    # A socket's path has room for little more than a hundred characters.
+    with tempfile.TemporaryDirectory(prefix="docker-") as folder, daemons.dockerd(Path(folder)) as daemon:
+        docker = ["docker", f"--host={daemon.address}", f"--config={tmp_path}/config"]
+        run(*docker, "import", str(archive), image)
+        run(*docker, "login", "-u", "AWS", "-p", "any", registry.address)
+        run(*docker, "push", image)
+        before = run(*docker, "image", "inspect", "--format", "{{.Id}}", image)
+        run(*docker, "image", "rm", image)
+        run(*docker, "pull", image)
+        assert run(*docker, "image", "inspect", "--format", "{{.Id}}", image) == before
