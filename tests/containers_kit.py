@@ -73,7 +73,8 @@ def a_cloud(data: Path, *options: str, log: Path | None = None) -> Iterator[Proc
     try:
         cloud.start()
         yield cloud
-        assert cloud.stop() == 0
+        code = cloud.stop()
+        assert code == 0, f"exit code {code}; {cloud.log.read_text()[-3000:]}"
     finally:
         with contextlib.suppress(Exception):
             cloud.stop()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cumulo.engines.engine import EngineError, Limits
-from cumulo.engines.local.groups import GroupsV1, GroupsV2, open_groups, weight
+from cumulo.engines.local.groups import MONITORS, PREFIX, GroupsV1, GroupsV2, open_groups, weight
 
 
 @pytest.fixture
@@ -116,3 +116,10 @@ def test_monitors_live_apart_and_are_no_pod(root: Path) -> None:
     groups.take_monitor(12)
     assert (root / "cumulopods-x" / "_monitors" / "cgroup.procs").read_text() == "12"
     assert groups.names() == set()
+
+
+def test_a_monitor_that_is_not_known_moves_nobody(root: Path) -> None:
+    """The kernel takes 0 for whoever writes it: the server would be among the monitors, and ended with them."""
+    group(root, f"{PREFIX}x/{MONITORS}", **{"cgroup.procs": ""})
+    GroupsV2(root, "x").take_monitor(0)
+    assert (root / f"{PREFIX}x" / MONITORS / "cgroup.procs").read_text() == ""

@@ -125,7 +125,7 @@ class _Groups:
     def take_monitor(self, pid: int) -> None:
         """Put a monitor where a service manager that stops the server does not stop it, too."""
         base = self._where_monitors_live()
-        if base is not None:
+        if base is not None and pid > 0:  # 0 would mean the server itself, which is no monitor
             try:
                 (base / MONITORS).mkdir(parents=True, exist_ok=True)
                 _write(base / MONITORS / "cgroup.procs", str(pid))
@@ -140,7 +140,7 @@ class _Groups:
             if passed > _PARENT_SECONDS_MAX:
                 return
             if passed > _MONITOR_SECONDS_MAX:
-                for pid in self.processes(MONITORS):
+                for pid in self.processes(MONITORS) - {os.getpid()}:
                     _kill(pid)
             time.sleep(0.005)
 
