@@ -120,6 +120,6 @@ def test_monitors_live_apart_and_are_no_pod(root: Path) -> None:
 
 def test_a_monitor_that_is_not_known_moves_nobody(root: Path) -> None:
     """The kernel takes 0 for whoever writes it: the server would be among the monitors, and ended with them."""
-    group(root, f"{PREFIX}x/{MONITORS}", **{"cgroup.procs": ""})
+    group(root, "_monitors", cgroup_procs="")
     GroupsV2(root, "x").take_monitor(0)
     assert (root / f"{PREFIX}x" / MONITORS / "cgroup.procs").read_text() == ""
