@@ -174,3 +174,94 @@ class ImageRegistry(Protocol[SourceT]):
         registry cannot be reached.
         """
         ...
+
+
+class Parameters(Protocol):
+    """Reads parameters of Systems Manager, wherever its companion lives."""
+
+    async def parameter(self, account: str, region: str, name: str) -> str:
+        """The decrypted value of a parameter (name or ARN).  AwsError as Systems Manager says it."""
+        ...
+
+
+class Target(msgspec.Struct, frozen=True):
+    """Where a load balancer sends: an address (or an instance's id) and a port."""
+
+    id: str
+    port: int
+
+
+class TargetGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """What others may know of a target group.  `target_type` is ip, instance, lambda or alb."""
+
+    arn: str
+    target_type: str
+    protocol: str
+    port: int
+    network: str = ""  # the VPC's id
+    load_balancers: tuple[str, ...] = ()  # ARNs of those whose listeners forward to it
+
+
+class TargetGroups(Protocol):
+    """Target groups of load balancers, for those who fill them."""
+
+    def group(self, arn: str) -> TargetGroup | None:
+        """The target group, or None."""
+        ...
+
+    async def register(self, arn: str, targets: Sequence[Target]) -> None:
+        """Add targets; committed when it returns.  Harmless for those that are there; one that drains is back."""
+        ...
+
+    async def deregister(self, arn: str, targets: Sequence[Target]) -> None:
+        """Let targets drain and leave; committed when it returns.  Harmless for those that are not there."""
+        ...
+
+    def health(self, arn: str) -> Mapping[Target, str]:
+        """initial, healthy, unhealthy, draining, unused or unavailable, by target; draining ones stay until gone."""
+        ...
+
+
+class InstanceAddresses(Protocol):
+    """Knows under which address this machine reaches an instance's host ports."""
+
+    def address_of(self, instance_id: str) -> str:
+        """The address; empty when it is none of this machine's."""
+        ...
+
+
+class Datum(msgspec.Struct, frozen=True, kw_only=True):
+    """One value of a metric, or a set of values (sum, count, least, greatest) of one period."""
+
+    name: str
+    dimensions: Mapping[str, str]
+    value: float
+    unit: str = "None"
+    at: float = 0.0
+    count: float = 1.0
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+class Metrics(Protocol):
+    """CloudWatch's metrics, wherever its companion lives."""
+
+    async def put(self, account: str, region: str, namespace: str, data: Sequence[Datum]) -> None:
+        """Keep values.  AwsError: with a status of 500 or more it may be tried again."""
+        ...
+
+    async def statistic(
+        self,
+        account: str,
+        region: str,
+        *,
+        namespace: str,
+        name: str,
+        dimensions: Mapping[str, str],
+        statistic: str,
+        period: int,
+        start: float,
+        end: float,
+    ) -> list[tuple[float, float]]:
+        """Times and values of a statistic (Average, Sum, ...) in periods of so many seconds, oldest first."""
+        ...

@@ -38,6 +38,9 @@ class Capability(StrEnum):
     USAGE = "usage"
     OUTPUT = "output"  # `start` can connect a pipe instead of the log
     LISTEN_INSIDE = "listen-inside"  # `listen_inside`
+    SLICES = "slices"  # pods can share the limits of a slice
+    HOST_ADDRESSES = "host-addresses"  # `host_address`
+    PUBLISH = "publish"  # `publish`
     SURVIVES = "survives"  # containers outlive the control plane
 
 
@@ -149,6 +152,7 @@ class PodSpec(msgspec.Struct, frozen=True, kw_only=True):
     hostname  empty: the name
     names     under which other pods on the bridge find it, beside `name`
     hosts     further lines of /etc/hosts: name to address
+    slice     the slice it lives in; it must exist.  Empty: none
     """
 
     name: str
@@ -162,6 +166,7 @@ class PodSpec(msgspec.Struct, frozen=True, kw_only=True):
     dns: tuple[str, ...] = ()  # name servers instead of the engine's
     ports: tuple[Port, ...] = ()
     limits: Limits = Limits()
+    slice: str = ""
 
 
 class ContainerState(StrEnum):
@@ -388,10 +393,48 @@ class Engine(Protocol):
         """All pods, or one owner's; also those that an earlier control plane made."""
         ...
 
-    async def listen_inside(self, pod: str, port: int) -> socket.socket:
-        """A listening TCP socket at 127.0.0.1:port inside the pod's network namespace (Capability.LISTEN_INSIDE).
+    async def listen_inside(self, pod: str, port: int, address: str = "127.0.0.1") -> socket.socket:
+        """A listening TCP socket at address:port inside the pod's network namespace (Capability.LISTEN_INSIDE).
 
-        The pod must exist; nothing needs to be started.  Its own containers can reach it, and nobody else.
+        The pod must exist; nothing needs to be started.  Its own containers can reach it, and nobody else.  `address`
+        is of 127.0.0.0/8, or any other (169.254.170.2): then the pod's loopback interface gets it.  Unsupported for
+        other addresses in a pod with the host's network.
+        """
+        ...
+
+    async def make_slice(self, name: str, limits: Limits) -> None:
+        """A part of the machine that pods can live in and whose limits they share (Capability.SLICES).
+
+        Harmless when there is one; then its limits become these.  It outlives the control plane.  NAME_PATTERN.
+        """
+        ...
+
+    async def remove_slice(self, name: str) -> None:
+        """Give a slice back; Busy while pods live in it; harmless when there is none."""
+        ...
+
+    async def slices(self) -> list[str]:
+        """The names of all slices, also those that an earlier control plane made."""
+        ...
+
+    async def host_address(self, name: str) -> str:
+        """An address of the machine's own, for this name alone (Capability.HOST_ADDRESSES).
+
+        The machine and all pods on the bridge reach what listens there (any port), and ports of pods can be mapped to
+        it (Port.address).  The same name has the same address until `free_host_address`, also after a restart of the
+        control plane (not of the machine).  NAME_PATTERN.
+        """
+        ...
+
+    async def free_host_address(self, name: str) -> None:
+        """Give the address back; harmless when there is none."""
+        ...
+
+    async def publish(self, owner: str, records: Mapping[str, Sequence[str]]) -> None:
+        """Names that pods on the bridge resolve (Capability.PUBLISH): each to one or more IPv4 addresses.
+
+        The whole table of `owner`: it takes the place of what `owner` published before.  Answers change their order.  A
+        name without addresses exists, without any.  Not kept: to be published again after a restart.
         """
         ...
 

@@ -1,0 +1,1 @@
+"""ECS: clusters, task definitions, tasks, services and the capacity they run on."""
