@@ -6,7 +6,7 @@ RunTask, services, Batch ──▶ Launches ──commits tasks──▶ Runner 
                           Carriage, placement       services, events, meter, discovery
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -88,6 +88,34 @@ class Runner(Protocol):
 
         The first code and reason stay.  None when there is no such task.
         """
+        ...
+
+
+class Attachment(Protocol):
+    """Something that a task takes part in while it runs: target groups, discovery, Service Connect.
+
+    The Runner calls these in a task's life, also again after a restart: every one must be harmless when repeated, and
+    quick to return when the task has nothing to do with it.
+    """
+
+    def hosts(self, task: Task) -> Mapping[str, str]:
+        """Lines for the containers' /etc/hosts: name to address.  Asked before the pod is made."""
+        ...
+
+    async def prepare(self, task: Task, pod: str) -> None:
+        """The pod is made (or found again after a restart), its containers not yet started: listen inside it."""
+        ...
+
+    async def attach(self, task: Task) -> None:
+        """ACTIVATING: its containers run, its address and ports are known: let traffic come."""
+        ...
+
+    async def detach(self, task: Task) -> None:
+        """DEACTIVATING: let no new traffic come; returns when the old has drained (bounded by its own settings)."""
+        ...
+
+    async def gone(self, task: Task) -> None:
+        """The task has stopped, by whatever way: forget it."""
         ...
 
 
