@@ -1,6 +1,10 @@
 """Task definitions, strategies and the price of a task: what holds for every input."""
 
+import asyncio
 import math
+import tempfile
+from collections import defaultdict
+from pathlib import Path
 
 import botocore.session
 import pytest
@@ -8,13 +12,17 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from cumulo.base.caller import Caller
+from cumulo.base.clock import VirtualClock
 from cumulo.base.errors import AwsError
 from cumulo.services.ecs.definitions import fargate, sizes
 from cumulo.services.ecs.definitions.attributes import INSTANCE_ATTRIBUTES
+from cumulo.services.ecs.definitions.registry import LEAVES_AFTER_SECONDS, Definitions
 from cumulo.services.ecs.definitions.rules import definition_document
 from cumulo.services.ecs.metering import LEAST_SECONDS, paid_until, usages
 from cumulo.services.ecs.model import Task
+from cumulo.services.ecs.records import Records
 from cumulo.services.ecs.strategies import checked_strategy
+from cumulo.state.store import Store
 
 CALLER = Caller(account="123456789012", region="eu-west-1")
 MODEL = botocore.session.Session().get_service_model("ecs")
@@ -302,3 +310,97 @@ def test_instances_can_do_what_a_plain_definition_asks_for():
     required = {one["name"] for one in document["requiresAttributes"]}
     assert len(required) > 15
     assert required <= set(INSTANCE_ATTRIBUTES)
+
+
+class Ledger:
+    """What ought to be there: statuses by family and number, and the last number of each family."""
+
+    def __init__(self):
+        self.status = {}
+        self.last = defaultdict(int)
+        self.asked_at = {}
+
+    def of_status(self, status):
+        return [
+            f"{family}:{number}" for (family, number), one in sorted(self.status.items()) if one == status
+        ]
+
+    def families(self):
+        return sorted({family for family, _ in self.status})
+
+
+class Catalog:
+    """The operations on a store that can be opened again."""
+
+    def __init__(self, path):
+        self.path = path
+        self.clock = VirtualClock()
+        self.open()
+
+    def open(self):
+        self.store = Store(self.path / "store.db", synchronous="OFF")
+        self.definitions = Definitions(Records(self.store), self.clock, lambda _key: "")
+
+    async def listed(self, status):
+        answer = await self.definitions.list_(CALLER, {"status": status})
+        return [arn.rpartition("/")[2] for arn in answer["taskDefinitionArns"]]
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["register", "register", "deregister", "delete", "wait", "restart"]),
+        st.sampled_from(["a", "ab", "b"]),
+        st.integers(1, 4),
+    ),
+    max_size=30,
+)
+
+
+async def _step(catalog, ledger, step, family, number):
+    key, text = (family, number), f"{family}:{number}"
+    definitions = catalog.definitions
+    if step == "register":
+        values = {"family": family, "containerDefinitions": [{"name": "a", "image": "i", "memory": 64}]}
+        made = await definitions.register(CALLER, values)
+        ledger.last[family] += 1
+        assert made["taskDefinition"]["revision"] == ledger.last[family]
+        ledger.status[family, ledger.last[family]] = "ACTIVE"
+    elif step == "deregister":
+        if ledger.status.get(key) in ("ACTIVE", "INACTIVE"):
+            await definitions.deregister(CALLER, {"taskDefinition": text})
+            ledger.status[key] = "INACTIVE"
+        else:
+            with pytest.raises(AwsError):
+                await definitions.deregister(CALLER, {"taskDefinition": text})
+    elif step == "delete":
+        answer = await definitions.delete(CALLER, {"taskDefinitions": [text]})
+        gone = ledger.status.get(key) in ("INACTIVE", "DELETE_IN_PROGRESS")
+        assert bool(answer["taskDefinitions"]) == gone == (not answer["failures"])
+        if gone:
+            ledger.status[key] = "DELETE_IN_PROGRESS"
+            ledger.asked_at.setdefault(key, catalog.clock.now())
+    elif step == "wait":
+        catalog.clock.advance(LEAVES_AFTER_SECONDS / number)
+        for left in [
+            k for k, at in ledger.asked_at.items() if catalog.clock.now() - at >= LEAVES_AFTER_SECONDS
+        ]:
+            ledger.status.pop(left, None)
+    else:
+        await catalog.store.close()
+        catalog.open()
+
+
+@settings(max_examples=60, deadline=None)
+@given(STEPS)
+def test_numbers_only_grow_and_lists_are_always_right(steps):
+    async def story(catalog):
+        ledger = Ledger()
+        for step, family, number in steps:
+            await _step(catalog, ledger, step, family, number)
+            for status in ("ACTIVE", "INACTIVE", "DELETE_IN_PROGRESS"):
+                assert await catalog.listed(status) == ledger.of_status(status)
+            assert (await catalog.definitions.families(CALLER, {}))["families"] == ledger.families()
+        await catalog.store.close()
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(story(Catalog(Path(folder))))
