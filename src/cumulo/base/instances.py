@@ -70,12 +70,20 @@ class Machines(Protocol):
         """A machine image, or None when EC2 does not know it."""
         ...
 
+    async def kind(self, account: str, region: str, name: str) -> tuple[int, int, str] | None:
+        """vCPUs, MiB of memory and architecture (x86_64, arm64) of an instance type, or None when there is none."""
+        ...
+
     async def template(self, account: str, region: str, *, id_: str, name: str, version: str) -> Template:
         """A version ($Default, $Latest or a number) of a launch template, by its id or its name."""
         ...
 
     async def terminate(self, account: str, region: str, instance_id: str) -> None:
         """End an instance."""
+        ...
+
+    async def stop(self, account: str, region: str, instance_id: str) -> None:
+        """Stop an instance, which can be started again."""
         ...
 
 

@@ -87,6 +87,21 @@ class Ec2Machines:
             image_id, one.text("name"), one.text("architecture") or "x86_64", one.text("platform").lower()
         )
 
+    async def kind(self, account: str, region: str, name: str) -> tuple[int, int, str] | None:
+        """vCPUs, MiB of memory and architecture (x86_64, arm64) of an instance type, or None when there is none."""
+        try:
+            answer = await self._call(account, region, "DescribeInstanceTypes", {"InstanceType.1": name})
+        except AwsError as error:
+            if error.code.startswith("InvalidInstanceType"):
+                return None
+            raise
+        for one in answer.all("instanceTypeSet"):
+            vcpus, memory = one.text("vCpuInfo", "defaultVCpus"), one.text("memoryInfo", "sizeInMiB")
+            architectures = [item.text() for item in one.all("processorInfo", "supportedArchitectures")]
+            if vcpus.isdigit() and memory.isdigit():
+                return int(vcpus), int(memory), "arm64" if "arm64" in architectures else "x86_64"
+        return None
+
     async def template(self, account: str, region: str, *, id_: str, name: str, version: str) -> Template:
         """A version ($Default, $Latest or a number) of a launch template, by its id or its name."""
         asked = {"LaunchTemplateId": id_} if id_ else {"LaunchTemplateName": name}
@@ -104,6 +119,10 @@ class Ec2Machines:
     async def terminate(self, account: str, region: str, instance_id: str) -> None:
         """End an instance."""
         await self._call(account, region, "TerminateInstances", {"InstanceId.1": instance_id})
+
+    async def stop(self, account: str, region: str, instance_id: str) -> None:
+        """Stop an instance, which can be started again."""
+        await self._call(account, region, "StopInstances", {"InstanceId.1": instance_id})
 
     async def _call(self, account: str, region: str, action: str, values: Mapping[str, str]) -> Node:
         asked = {"Action": action, **values}
