@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from cumulo.engines.engine import EngineError, NetworkMode, Port, Unsupported
+from cumulo.engines.engine import EngineError, NetworkMode, Port, StartFailed, Unsupported
 from cumulo.engines.local.network import LocalNetwork
 from tests.network_kit import (
     HOST,
@@ -80,6 +80,28 @@ async def test_a_mapped_port_leads_from_one_address_alone_also_to_a_low_port_and
             server.close()
         for name in ("i-1", "i-2"):
             await mine.network.free_host_address(name)
+
+
+@story
+async def test_what_listens_everywhere_keeps_no_port_of_an_address_of_its_own_and_is_not_shadowed() -> None:
+    async with instance() as mine:
+        address = await mine.network.host_address("i-1")
+        everywhere = await serve(HOST, 0, b"everywhere")
+        port = Port(container=80, host=everywhere.port, address=address)
+        await mine.open("a", port)
+        server = await serve(mine.path("a"), 80, b"a")
+        assert (await ask(HOST, address, port.host)).startswith("a")
+        assert (await ask(HOST, "127.0.0.1", port.host)).startswith("everywhere")
+        with pytest.raises(StartFailed):
+            await mine.open("b", port)
+        await mine.network.close("a")
+        everywhere.close()
+        there = await serve(HOST, port.host, b"there", address=address)
+        with pytest.raises(StartFailed):
+            await mine.open("b", port)
+        for one in (server, there):
+            one.close()
+        await mine.network.free_host_address("i-1")
 
 
 @story

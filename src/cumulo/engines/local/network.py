@@ -68,7 +68,7 @@ class LocalNetwork:
         self._addresses = Addresses()
         self._hosts = Hosts(self._records, self._addresses)
         self._names = Names(gateway_names)
-        self._reservations = Reservations()
+        self._reservations = Reservations(lambda address: address in self.host_addresses().values())
         self._shared = Shared(
             instance,
             nft,
