@@ -25,15 +25,21 @@ async def call_json(
     account: str,
     region: str,
     values: Mapping[str, Any],
+    passing: bool = False,
+    version: str = "1.1",
 ) -> dict[str, Any]:
-    """Call the operation that `target` names; its answer, or AwsError as the service says it."""
+    """Call the operation that `target` names; its answer, or AwsError as the service says it.
+
+    `passing` as in Companions.call; `version` of the JSON protocol.
+    """
     answer = await companions.call(
         service,
         "POST",
         "/",
         caller=Caller(account=account, access_key=account, region=region),
-        headers={"content-type": "application/x-amz-json-1.1", "x-amz-target": target},
+        headers={"content-type": f"application/x-amz-json-{version}", "x-amz-target": target},
         body=msgspec.json.encode(values),
+        passing=passing,
     )
     body = await small(answer)
     found: Any = None

@@ -10,7 +10,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from cumulo.base.caller import Caller
-from cumulo.companions.headers import ACCOUNT_HEADER, INTERNAL, SERVICE_HEADER, UNKNOWN_HEADER
+from cumulo.companions.headers import (
+    ACCOUNT_HEADER,
+    INTERNAL,
+    PASSING_HEADER,
+    SERVICE_HEADER,
+    UNKNOWN_HEADER,
+)
 from cumulo.companions.process import CannotStart, MotoProcess
 from cumulo.companions.upstream import HEAD_BYTES_MAX, Pairs, Upstream, UpstreamError
 from cumulo.wire.http import BytesBody, Headers, Request, Response
@@ -89,8 +95,12 @@ class Companions:
         query: str = "",
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
+        passing: bool = False,
     ) -> Response:
-        """Send a request of the cloud's own in the name of `caller`; `service` as in a signature's scope."""
+        """Send a request of the cloud's own in the name of `caller`; `service` as in a signature's scope.
+
+        `passing`: what it changes need not outlive the companion's process.
+        """
         region = caller.region or self._region_default
         scope = f"{caller.account}/20200101/{region}/{service}/aws4_request"
         wanted = {
@@ -101,7 +111,8 @@ class Companions:
         if body or method in {"POST", "PUT"}:
             wanted["content-length"] = str(len(body))
         raw = Headers((name.encode(), value.encode("latin-1")) for name, value in wanted.items())
-        return await self._pass_on(service, Request(method, path, query, raw, BytesBody(body)))
+        request = Request(method, path, query, raw, BytesBody(body))
+        return await self._pass_on(service, request, passing=passing)
 
     async def reset(self) -> None:
         """Forget everything that moto keeps.  Real endpoints are left alone."""
@@ -116,7 +127,7 @@ class Companions:
         for upstream in (self._moto, *self._endpoints.values()):
             upstream.close()
 
-    async def _pass_on(self, service: str, request: Request) -> Response:
+    async def _pass_on(self, service: str, request: Request, *, passing: bool = False) -> Response:
         length = request.headers.get("content-length", "0")
         if "transfer-encoding" not in request.headers and int(length) <= SMALL_BODY_BYTES_MAX:
             request.body = BytesBody(await request.body.read(SMALL_BODY_BYTES_MAX))
@@ -124,7 +135,9 @@ class Companions:
             endpoint = self._endpoints.get(service)
             if endpoint is not None:
                 return await endpoint.send(request, (), INTERNAL)
-            extra = ((ACCOUNT_HEADER, self._account(request)), (SERVICE_HEADER, service))
+            extra: Pairs = ((ACCOUNT_HEADER, self._account(request)), (SERVICE_HEADER, service))
+            if passing:
+                extra = (*extra, (PASSING_HEADER, "yes"))
             answer = await self._ask_moto(request, extra)
         except (CannotStart, UpstreamError) as fault:
             why = f"The companion for {service} is not available: {fault}"

@@ -77,8 +77,9 @@ def kill_all(container_ids: Collection[str]) -> None:
                     kill(int(entry.name), id_, shim=True)
 
 
-def listen_inside(pid: int, container_id: str, port: int) -> socket.socket:
+def listen_inside(pid: int, container_id: str, port: int, address: str) -> socket.socket:
     """A listening socket in the network namespace of a process.  Blocks; EngineError."""
+    from cumulo.engines.local.namespaces import add_to_loopback
     from cumulo.sandbox.kernel import CLONE_NEWNET, setns
 
     found: list[socket.socket] = []
@@ -94,7 +95,9 @@ def listen_inside(pid: int, container_id: str, port: int) -> socket.socket:
                 setns(namespace, CLONE_NEWNET)
             finally:
                 os.close(namespace)
-            found.append(socket.create_server(("127.0.0.1", port), backlog=BACKLOG))
+            if not address.startswith("127."):
+                add_to_loopback(address)
+            found.append(socket.create_server((address, port), backlog=BACKLOG))
         except OSError as error:
             failed.append(error)
 

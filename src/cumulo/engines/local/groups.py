@@ -1,12 +1,15 @@
-"""The control groups of pods: `cumulopods-<instance>/<pod>/<container>`, version 1 and 2 behind one set of verbs.
+"""The control groups of pods: `cumulopods-<instance>[/slice.<slice>]/<pod>/<container>`, version 1 and 2 behind one set
+of verbs.
 
-The runtime makes those of containers; we make those of pods, read figures, freeze, kill and remove.
+The runtime makes those of containers; we make those of slices and pods, read figures, freeze, kill and remove.
 """
 
+import errno
 import os
 import signal
 import time
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -16,7 +19,9 @@ from cumulo.sandbox.cgroups import counter
 
 PREFIX = "cumulopods-"  # not the one that groups of sandboxes have, whose sweep knows nothing of pods
 _MIB = 1024 * 1024
+_SHARES = 1024  # the kernel's, for who says nothing
 MONITORS = "_monitors"  # no name of a pod
+SLICE = "slice."  # and so is what begins with this
 _FREEZE_SECONDS_MAX = 5.0
 _PARENT_SECONDS_MAX = 4.0
 _MONITOR_SECONDS_MAX = 1.0
@@ -41,10 +46,16 @@ class _Groups:
     def __init__(self, root: Path, instance: str) -> None:
         self.root = root
         self.parent = PREFIX + instance
+        self._slice_of: dict[str, str] = {}  # of each pod that lives in one
 
     def path(self, name: str) -> str:
         """As the runtime wants it."""
-        return f"/{self.parent}/{name}"
+        return f"/{self.parent}/{self._place(name)}"
+
+    def _place(self, name: str) -> str:
+        """Where a pod or a container of it is below our parent."""
+        slice_ = self._slice_of.get(name.partition("/")[0])
+        return f"{SLICE}{slice_}/{name}" if slice_ else name
 
     def bases(self) -> list[Path]:
         """Where our parent is, in each hierarchy."""
@@ -62,17 +73,35 @@ class _Groups:
 
     def names(self) -> set[str]:
         """The pods that have groups."""
-        return {entry.name for base in self.bases() for entry in _folders(base)} - {MONITORS}
+        found = set()
+        for base in self.bases():
+            for entry in _folders(base):
+                if not entry.name.startswith(SLICE):
+                    found.add(entry.name)
+                    continue
+                for pod in _folders(Path(entry.path)):
+                    found.add(pod.name)
+                    self._slice_of.setdefault(pod.name, entry.name.removeprefix(SLICE))
+        return found - {MONITORS}
+
+    def slices(self) -> set[str]:
+        """The slices that have groups."""
+        found = {entry.name for base in self.bases() for entry in _folders(base)}
+        return {name.removeprefix(SLICE) for name in found if name.startswith(SLICE)}
+
+    def remove_slice(self, name: str) -> bool:
+        """Remove a slice's group; False when a pod has one in it.  Harmless when there is none."""
+        return all([_rmdir(base / f"{SLICE}{name}") for base in self.bases()])  # noqa: C419 - of all, not until one
 
     def containers(self, pod: str) -> set[str]:
         """The containers of a pod that have groups."""
-        return {entry.name for base in self.bases() for entry in _folders(base / pod)}
+        return {entry.name for base in self.bases() for entry in _folders(base / self._place(pod))}
 
     def processes(self, name: str) -> set[int]:
         """Everybody in a group and those below."""
         found: set[int] = set()
         for base in self.bases():
-            for folder, _, _ in os.walk(base / name):
+            for folder, _, _ in os.walk(base / self._place(name)):
                 found.update(int(word) for word in _read(Path(folder) / "cgroup.procs").split())
         return found - {0}
 
@@ -100,7 +129,7 @@ class _Groups:
         while left := self.processes(name):
             self._hold(name)
             for base in self.bases():
-                _write_if_there(base / name / "cgroup.kill", "1")
+                _write_if_there(base / self._place(name) / "cgroup.kill", "1")
             for pid in left:
                 _kill(pid)
             for below in [name, *(f"{name}/{one}" for one in self.containers(name))]:
@@ -113,10 +142,11 @@ class _Groups:
     def remove(self, name: str, seconds_max: float = 5.0) -> bool:
         """Remove a group and those below; False when somebody is in one."""
         deadline = time.monotonic() + seconds_max
-        while [base for base in self.bases() if not _remove_tree(base / name)]:
+        while [base for base in self.bases() if not _remove_tree(base / self._place(name))]:
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.002)
+        self._slice_of.pop(name, None)
         return True
 
     def _where_monitors_live(self) -> Path | None:
@@ -133,8 +163,10 @@ class _Groups:
                 return  # it has ended, or this machine does not allow it
 
     def remove_parent(self) -> None:
-        """Remove our parent, when there are no pods; a monitor may take a moment to end, and no longer."""
+        """Remove our parent and its slices, when there are no pods; a monitor may take a moment to end, and no longer."""
         began = time.monotonic()
+        for name in self.slices():
+            self.remove_slice(name)
         while [base for base in self.bases() if not (_rmdir(base / MONITORS) and _rmdir(base))]:
             passed = time.monotonic() - began
             if passed > _PARENT_SECONDS_MAX:
@@ -165,16 +197,17 @@ class GroupsV1(_Groups):
         return systemd / self.parent if (systemd / "cgroup.procs").exists() else None
 
     def _in(self, kind: str, name: str) -> Path:
-        return self.root / kind / self.parent / name
+        return self.root / kind / self.parent / self._place(name)
 
-    def make_pod(self, pod: str, limits: Limits) -> None:
+    def make_pod(self, pod: str, limits: Limits, slice_: str = "") -> None:
         """Make the group of a pod, with limits for the whole of it."""
+        if slice_:
+            self._slice_of[pod] = slice_
         memory, cpu, pids = (self._in(kind, pod) for kind in ("memory", "cpu", "pids"))
-        self._in("memory", "").mkdir(exist_ok=True)
+        self._above(pod)
         for folder in (memory, cpu, pids, self._in("freezer", pod)):
             folder.mkdir(parents=True, exist_ok=True)
-        for folder in (self._in("memory", ""), memory):
-            _write_if_there(folder / "memory.use_hierarchy", "1")  # kernels before 5.11
+        _write_if_there(memory / "memory.use_hierarchy", "1")
         if limits.memory_mib:
             _write(memory / "memory.limit_in_bytes", str(limits.memory_mib * _MIB))
             if self.swap:
@@ -188,6 +221,48 @@ class GroupsV1(_Groups):
             _write(cpu / "cpu.shares", str(max(2, limits.cpu_shares)))
         if limits.pids_max:
             _write(pids / "pids.max", str(limits.pids_max))
+
+    def _above(self, name: str) -> None:
+        """What is above a group in the tree of memory counts for all below it: kernels before 5.11 are to be told."""
+        folder = self._in("memory", "")
+        for part in ("", *Path(self._place(name)).parent.parts):
+            folder /= part
+            folder.mkdir(exist_ok=True)
+            _write_if_there(folder / "memory.use_hierarchy", "1")
+
+    def make_slice(self, name: str, limits: Limits) -> None:
+        """Make the group of a slice; one that is there has these limits from now on.  OSError."""
+        place = f"{SLICE}{name}"
+        memory, cpu, pids = (self._in(kind, place) for kind in ("memory", "cpu", "pids"))
+        self._above(place)
+        for folder in (memory, cpu, pids, self._in("freezer", place)):
+            folder.mkdir(parents=True, exist_ok=True)
+        _write_if_there(memory / "memory.use_hierarchy", "1")
+        self._bound_memory(memory, limits.memory_mib * _MIB if limits.memory_mib else -1)
+        _write(memory / "memory.soft_limit_in_bytes", str(limits.reserve_mib * _MIB or -1))
+        _write(cpu / "cpu.cfs_period_us", str(PERIOD_US))
+        if limits.vcpus:
+            quota = quota_us(limits.vcpus)
+            _lower_below(cpu, quota)  # nobody may have more than the group above
+            _write(cpu / "cpu.cfs_quota_us", str(quota))
+        else:
+            _write(cpu / "cpu.cfs_quota_us", "-1")
+        _write(cpu / "cpu.shares", str(max(2, limits.cpu_shares or _SHARES)))
+        _write(pids / "pids.max", str(limits.pids_max or "max"))
+
+    def _bound_memory(self, folder: Path, limit: int) -> None:
+        """The limit with swap may never be below that without: which of the two goes first depends on the old ones."""
+        files = [folder / "memory.limit_in_bytes"]
+        if self.swap:
+            files.append(folder / "memory.memsw.limit_in_bytes")
+        try:
+            for file in files:
+                _write(file, str(limit))
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            for file in reversed(files):
+                _write(file, str(limit))
 
     def _hold(self, name: str) -> None:
         file, frozen, _ = self._freezing(name)
@@ -235,16 +310,36 @@ class GroupsV2(_Groups):
     def _where_monitors_live(self) -> Path | None:
         return self.root / self.parent
 
-    def make_pod(self, pod: str, limits: Limits) -> None:
-        """Make the group of a pod, with limits for the whole of it."""
-        base = self.root / self.parent
-        folder = base / pod
+    def _at(self, name: str) -> Path:
+        return self.root / self.parent / self._place(name)
+
+    def _make(self, folder: Path) -> None:
+        """Make a group, with every controller for it and those below."""
         folder.mkdir(parents=True, exist_ok=True)
-        for at in (self.root, base, folder):
+        parts = folder.relative_to(self.root).parts
+        for at in (self.root.joinpath(*parts[:depth]) for depth in range(len(parts) + 1)):
             have = _read(at / "cgroup.subtree_control").split()
             for kind in _read(at / "cgroup.controllers").split():
                 if kind not in have:
                     _write_if_there(at / "cgroup.subtree_control", f"+{kind}")
+
+    def make_slice(self, name: str, limits: Limits) -> None:
+        """Make the group of a slice; one that is there has these limits from now on.  OSError."""
+        folder = self._at(f"{SLICE}{name}")
+        self._make(folder)
+        _write(folder / "memory.max", str(limits.memory_mib * _MIB) if limits.memory_mib else "max")
+        _write_if_there(folder / "memory.swap.max", "0" if limits.memory_mib else "max")
+        _write(folder / "memory.low", str(limits.reserve_mib * _MIB))
+        _write(folder / "cpu.max", f"{quota_us(limits.vcpus) if limits.vcpus else 'max'} {PERIOD_US}")
+        _write(folder / "cpu.weight", str(weight(limits.cpu_shares or _SHARES)))
+        _write(folder / "pids.max", str(limits.pids_max or "max"))
+
+    def make_pod(self, pod: str, limits: Limits, slice_: str = "") -> None:
+        """Make the group of a pod, with limits for the whole of it."""
+        if slice_:
+            self._slice_of[pod] = slice_
+        folder = self._at(pod)
+        self._make(folder)
         if limits.memory_mib:
             _write(folder / "memory.max", str(limits.memory_mib * _MIB))
             _write_if_there(folder / "memory.swap.max", "0")
@@ -258,19 +353,19 @@ class GroupsV2(_Groups):
             _write(folder / "pids.max", str(limits.pids_max))
 
     def _freezing(self, name: str) -> tuple[Path, str, str]:
-        return self.root / self.parent / name / "cgroup.freeze", "1", "0"
+        return self._at(name) / "cgroup.freeze", "1", "0"
 
     def frozen(self, name: str) -> bool:
         """Whether its processes are held."""
-        return counter(_read(self.root / self.parent / name / "cgroup.events"), "frozen") == 1
+        return counter(_read(self._at(name) / "cgroup.events"), "frozen") == 1
 
     def out_of_memory(self, name: str) -> bool:
         """Whether the kernel killed for memory inside."""
-        return counter(_read(self.root / self.parent / name / "memory.events"), "oom_kill") > 0
+        return counter(_read(self._at(name) / "memory.events"), "oom_kill") > 0
 
     def figures(self, name: str) -> Figures:
         """What it uses; zeros when it is gone."""
-        folder = self.root / self.parent / name
+        folder = self._at(name)
         read, written = _io(_read(folder / "io.stat"))
         now = _number(folder / "memory.current")
         return Figures(
@@ -290,10 +385,19 @@ Groups = GroupsV1 | GroupsV2
 def open_groups(root: Path, instance: str) -> Groups:
     """The groups of an instance on this machine; EngineError when there are none."""
     if (root / "cgroup.controllers").exists():
-        return GroupsV2(root, instance)
+        return _seen(GroupsV2(root, instance))
     if (root / "memory" / "cgroup.procs").exists():
-        return GroupsV1(root, instance)
+        return _seen(GroupsV1(root, instance))
     raise EngineError(f"there are no control groups at {root}")
+
+
+_G = TypeVar("_G", bound=_Groups)
+
+
+def _seen(groups: _G) -> _G:
+    """Groups that know which pods live in which slice."""
+    groups.names()
+    return groups
 
 
 def weight(shares: int) -> int:
@@ -304,6 +408,14 @@ def weight(shares: int) -> int:
 def _without_cache(used_bytes: int, folder: Path, word: str) -> int:
     """What is used, without the files that the kernel would drop at any time: as `docker stats` counts."""
     return max(0, used_bytes - counter(_read(folder / "memory.stat"), word))
+
+
+def _lower_below(folder: Path, quota: int) -> None:
+    """Give no group below more processor time than this, in microseconds of each period."""
+    for below, _, _ in os.walk(folder, topdown=False):
+        file = Path(below) / "cpu.cfs_quota_us"
+        if Path(below) != folder and _number(file) > quota:
+            _write_if_there(file, str(quota))
 
 
 def _blkio(text: str) -> tuple[int, int]:
