@@ -58,6 +58,7 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     arn: str
     status: str = "ACTIVE"
     created_at: float = 0.0
+    deleted_at: float = 0.0
     settings: tuple[Document, ...] = ()  # {name, value}
     configuration: Document = {}
     capacity_providers: tuple[str, ...] = ()
