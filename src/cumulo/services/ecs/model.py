@@ -309,3 +309,4 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     created_by: str = ""
     role_arn: str = ""
     client_token: str = ""
+    fingerprint: str = ""  # of the CreateService that made it, as long as no UpdateService followed
