@@ -100,14 +100,6 @@ class Networks(Protocol):
         ...
 
 
-class Subnets(Protocol):
-    """Knows in which zone subnets are, wherever the companion for EC2 lives."""
-
-    async def zones_of(self, caller: Caller, subnets: Sequence[str]) -> Mapping[str, str]:
-        """The availability zone of each subnet.  AwsError as EC2 says it when one of them is not there."""
-        ...
-
-
 class Subnet(msgspec.Struct, frozen=True):
     """A subnet: its id, its network's (VPC's) id, and the name of its Availability Zone."""
 
