@@ -409,7 +409,7 @@ def test_a_task_that_fargate_cannot_run(values, expected):
         (
             {"privileged": True},
             "Fargate requires that the ‘privileged’ setting be ‘false’ at the container level.",
-        ),  # noqa: RUF001
+        ),
         (
             {"resourceRequirements": [{"type": "GPU", "value": "1"}]},
             "Tasks using the Fargate launch type do not support GPU resource requirements.",

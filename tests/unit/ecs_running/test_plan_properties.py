@@ -6,13 +6,13 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from tests.unit.ecs_running.running_kit import a_task, container, definition
 
 from cumulo.services.ecs.model import Health, StopCode, Task, TaskDefinition, TaskStatus
 from cumulo.services.ecs.running import checks, order
 from cumulo.services.ecs.running.facts import Action, Checked, Facts, Failure, Made, Pulled, Seen, Verb
 from cumulo.services.ecs.running.plan import step, stopping, todo
 from cumulo.services.ecs.running.states import LIFE
-from tests.unit.ecs_running.running_kit import a_task, container, definition
 
 NAMES = ("one", "two", "three", "four")
 EDGES = {(source, there) for (source, _), there in LIFE.moves.items()}
