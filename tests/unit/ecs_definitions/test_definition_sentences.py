@@ -370,7 +370,7 @@ def test_a_router_has_somebody_to_route():
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ({"networkMode": "bridge"}, "Fargate only supports network mode ‘awsvpc’."),  # noqa: RUF001 - AWS's
+        ({"networkMode": "bridge"}, "Fargate only supports network mode ‘awsvpc’."),
         ({"cpu": None}, "Fargate requires that 'cpu' be defined at the task level."),
         ({"memory": None}, "Fargate requires that 'memory' be defined at the task level."),
         (
