@@ -53,6 +53,14 @@ class UsageSink(Protocol):
         ...
 
 
+class UsageLedger(Protocol):
+    """Takes usage records that must count exactly once, as part of a change of the store."""
+
+    def keep(self, *records: Usage) -> None:
+        """Add records in the store's transaction of this moment: they are kept with its next commit, or not at all."""
+        ...
+
+
 class ObjectReader(Protocol):
     """Reads objects of S3, wherever the companion for S3 lives."""
 

@@ -265,14 +265,18 @@ def test_a_provider_in_use_stays(it, ecs, user):
         (
             ["FARGATE"],
             SPOT,
-            "The specified capacity provider strategy cannot contain a capacity provider that is not associated "
-            "with the cluster.",
+            (
+                "The specified capacity provider strategy cannot contain a capacity provider that is not associated "
+                "with the cluster."
+            ),
         ),
         (
             ["FARGATE", "group"],
             [{"capacityProvider": "FARGATE", "weight": 1}, {"capacityProvider": "group", "weight": 1}],
-            "A capacity provider strategy cannot contain a mix of capacity providers using Auto Scaling groups and "
-            "Fargate providers.",
+            (
+                "A capacity provider strategy cannot contain a mix of capacity providers using Auto Scaling groups and "
+                "Fargate providers."
+            ),
         ),
         (
             ["FARGATE", "FARGATE_SPOT"],

@@ -84,8 +84,10 @@ def port(container_port, host=None, **more):
         (
             with_(secrets=[SECRET], environment=[{"name": "A", "value": "1"}]),
             {"executionRoleArn": ROLE},
-            "The secret name must be unique and not shared with any new or existing environment variables set on the "
-            "container, such as 'A'.",
+            (
+                "The secret name must be unique and not shared with any new or existing environment variables set on the "
+                "container, such as 'A'."
+            ),
         ),
         (with_(environmentFiles=[{"type": "s3", "value": "s3://b/k"}]), {}, "Invalid arn syntax."),
         (
@@ -353,8 +355,10 @@ def test_mounts_name_volumes_of_the_task():
         ),
         (
             {"logDriver": "awsfirelens"},
-            "When awsfirelens log driver is specified in log configuration, "
-            "a firelens configuration object must be specified.",
+            (
+                "When awsfirelens log driver is specified in log configuration, "
+                "a firelens configuration object must be specified."
+            ),
         ),
     ],
 )
@@ -370,19 +374,23 @@ def test_a_router_has_somebody_to_route():
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ({"networkMode": "bridge"}, "Fargate only supports network mode ‘awsvpc’."),
+        ({"networkMode": "bridge"}, "Fargate only supports network mode \u2018awsvpc\u2019."),
         ({"cpu": None}, "Fargate requires that 'cpu' be defined at the task level."),
         ({"memory": None}, "Fargate requires that 'memory' be defined at the task level."),
         (
             {"memory": "100"},
-            "No Fargate configuration exists for given values: 256 CPU, 100 memory. "
-            "See the Amazon ECS documentation for the valid values.",
+            (
+                "No Fargate configuration exists for given values: 256 CPU, 100 memory. "
+                "See the Amazon ECS documentation for the valid values."
+            ),
         ),
         ({"ipcMode": "task"}, "Fargate compatible task definitions do not support ipcMode"),
         (
             {"pidMode": "host"},
-            "Tasks using the Fargate launch type do not support pidMode 'host'. "
-            "The supported value for pidMode is 'task'.",
+            (
+                "Tasks using the Fargate launch type do not support pidMode 'host'. "
+                "The supported value for pidMode is 'task'."
+            ),
         ),
         (
             {"placementConstraints": [{"type": "memberOf", "expression": "attribute:a == b"}]},
@@ -408,7 +416,7 @@ def test_a_task_that_fargate_cannot_run(values, expected):
     [
         (
             {"privileged": True},
-            "Fargate requires that the ‘privileged’ setting be ‘false’ at the container level.",
+            "Fargate requires that the \u2018privileged\u2019 setting be \u2018false\u2019 at the container level.",
         ),
         (
             {"resourceRequirements": [{"type": "GPU", "value": "1"}]},
