@@ -4,6 +4,7 @@ EC2 (Hosts) ──HostEvents──▶ Joining ──▶ Records ◀── operat
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
@@ -11,6 +12,7 @@ from cumulo.base.instances import Hosts
 from cumulo.services.ecs.capacity.attributes import Attributes
 from cumulo.services.ecs.capacity.container_instances import ContainerInstances, Matches
 from cumulo.services.ecs.capacity.joining import Joining
+from cumulo.services.ecs.model import ContainerInstance
 from cumulo.services.ecs.records import Records
 from cumulo.services.ecs.seams import Launches, Runner
 from cumulo.wire.service import Operation
@@ -41,6 +43,10 @@ class Capacity:
             records, hosts, runner, launches, clock, ids, matches=matches, capabilities=capabilities
         )
         self._attributes = Attributes(records)
+
+    def view(self, instance: ContainerInstance) -> dict[str, Any]:
+        """An instance as DescribeContainerInstances shows it."""
+        return self._instances.view(instance)
 
     def operations(self) -> Mapping[str, Operation]:
         """Every operation that is built, by AWS's name."""
