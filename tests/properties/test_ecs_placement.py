@@ -163,6 +163,9 @@ def meanwhile(ledger, kept, chance, number, instances):
         ledger.heard_instance(host.instance, changed)
     if chance.random() < 0.5:
         ledger.heard_instance(None, instance(100 + number, **instances[0]))
+    if chance.random() < 0.3 and len(ledger.hosts(CLUSTER)) > 1:
+        gone = chance.choice(list(ledger.hosts(CLUSTER))).instance
+        ledger.heard_instance(gone, None)
 
 
 def check_nothing_is_oversold(ledger, tasks):
