@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from cumulo.cli.running import Running, runtime_folder
 
 DEFAULT_ENDPOINT = "http://127.0.0.1:4566"
 DEFAULT_REGION = "us-east-1"
+TOKEN_HEADER = "x-cumulo-token"  # noqa: S105 - a name
 _LOOPBACK = ("127.", "localhost", "::1", "[::1]")
 
 
@@ -58,6 +60,23 @@ def find_endpoint(option: str | None, environ: Mapping[str, str] = os.environ) -
 def is_local(endpoint: str) -> bool:
     """Whether an address is on this machine, where no proxy must come between."""
     return (urlsplit(endpoint).hostname or "").startswith(_LOOPBACK)
+
+
+def find_token(endpoint: str, data: Path | None = None) -> str:
+    """The secret of the cloud's data folder, which only its owner can read."""
+    folders = (
+        [data]
+        if data
+        else [Path(one.data) for one in Running.list(runtime_folder()) if one.port == urlsplit(endpoint).port]
+    )
+    if not folders:
+        raise Failed(
+            f"the cloud at {endpoint} does not run on this machine as this user, so its data cannot be read"
+        )
+    try:
+        return (folders[0] / "admin-token").read_text().strip()
+    except OSError as error:
+        raise Failed(f"{folders[0]} is no data folder of a cloud: {error.strerror}") from error
 
 
 def fetch(endpoint: str, path: str) -> bytes:

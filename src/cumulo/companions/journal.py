@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from cumulo.companions.headers import PASSING_HEADER
 from cumulo.companions.moto_time import Pinned
 from cumulo.wire.http import BytesBody, Headers, Request, Response
 
@@ -76,7 +77,7 @@ class Journal:
     def answer(self, request: Request, body: bytes) -> Response:
         """Run a request; when it has changed something, write it down before answering."""
         with self._lock:
-            if not changes(request, body):
+            if PASSING_HEADER in request.headers or not changes(request, body):
                 return self._run(request, body)
             self._number += 1
             at = self._pinned.time()

@@ -45,6 +45,7 @@ class Records:
             arn=lambda one: one.arn,
             place=_place,
             family=lambda one: join_key(one.account, one.region, one.family),
+            leaving=lambda one: "yes" if one.status == "DELETE_IN_PROGRESS" else "",
         )
         self.tasks = Shelf(
             store,
