@@ -10,6 +10,7 @@ from tests.image_kit import CONFIG_TYPE, LAYER_TYPE
 from tests.oci_kit import folder, member, tarred
 from tests.support import Process, until
 
+ROLE = "arn:aws:iam::000000000000:role/ecsTaskExecutionRole"
 WAITER = {"Delay": 0.2, "MaxAttempts": 300}
 # A web server that says which version it is and who answered; ends at SIGTERM.
 WEB = """#!/bin/sh
@@ -74,6 +75,7 @@ def fargate(
     aws: Any, family: str, *containers: dict[str, Any], cpu: str = "256", memory: str = "512", **more: Any
 ) -> str:
     """Register a task definition for Fargate; its ARN."""
+    more = {"executionRoleArn": ROLE} | more
     return str(
         aws.register_task_definition(
             family=family,

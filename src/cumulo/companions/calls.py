@@ -59,12 +59,12 @@ def told_in_xml(body: bytes) -> tuple[str, str]:
     return code[1].decode() if code else "", message[1].decode(errors="replace") if message else ""
 
 
-async def small(answer: Response) -> bytes:
+async def small(answer: Response, bytes_max: int = ANSWER_BYTES_MAX) -> bytes:
     """The body of an answer, cut off where no honest one is so long."""
     if isinstance(answer.body, bytes):
-        return answer.body[:ANSWER_BYTES_MAX]
+        return answer.body[:bytes_max]
     pieces = bytearray()
     async for piece in answer.body:
-        if len(pieces) < ANSWER_BYTES_MAX:
+        if len(pieces) < bytes_max:
             pieces += piece
-    return bytes(pieces[:ANSWER_BYTES_MAX])
+    return bytes(pieces[:bytes_max])

@@ -110,6 +110,10 @@ class Launching:
         """Try again the tasks that wait for capacity; called when there may be more of it."""
         await self._waiting.place()
 
+    async def give_up_waiting(self) -> None:
+        """Stop those that have waited too long."""
+        await self._waiting.give_up()
+
     async def run(self) -> None:
         """Place tasks that wait as soon as there is room, and give up those that have waited too long, for ever."""
         await self._waiting.run()

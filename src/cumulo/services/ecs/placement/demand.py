@@ -28,6 +28,7 @@ _SAID: Final = {
     PORTS: "is already using a port required by your task.",
     ATTRIBUTE: "is missing an attribute required by your task.",
 }
+PORTS_MAX: Final = 100  # reserved on one instance
 _ARCHITECTURE: Final = "ecs.cpu-architecture"
 
 
@@ -80,9 +81,12 @@ def obstacle(host: Host, demand: Demand) -> str:
         return barred
     if demand.gpus:
         return GPU  # no instance of ours has any
-    ports = host.ports
-    if demand.ports and any(port in ports for port in demand.ports):
-        return PORTS
+    if demand.interface and host.interfaces_max is not None and host.interfaces >= host.interfaces_max:
+        return ENI
+    if demand.ports:
+        ports = host.ports
+        if len(ports) + len(demand.ports) > PORTS_MAX or any(port in ports for port in demand.ports):
+            return PORTS
     if demand.memory > host.memory:
         return MEMORY
     return CPU if demand.cpu > host.cpu else ""

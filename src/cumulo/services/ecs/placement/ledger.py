@@ -8,11 +8,13 @@ from collections.abc import Collection, Mapping
 from typing import TypeVar
 
 from cumulo.services.ecs.model import ContainerInstance, Task, TaskStatus
+from cumulo.services.ecs.placement.interfaces import awsvpc_tasks_max
 
 K = TypeVar("K")
 _PENDING = frozenset({TaskStatus.PROVISIONING, TaskStatus.PENDING, TaskStatus.ACTIVATING})
 _ZONE = "ecs.availability-zone"
 _TYPE = "ecs.instance-type"
+_TRUNK = "ecs.awsvpc-trunk-id"
 
 
 class Host:
@@ -21,7 +23,7 @@ class Host:
     cpu, memory      units and MiB that are free; below 0 when the instance has shrunk under its tasks
     ports            taken host ports with their protocol, and by how many tasks
     groups           live tasks that are wanted RUNNING, by task group: what spreads and distinctInstance look at
-    interfaces       network interfaces of awsvpc tasks
+    interfaces       network interfaces of awsvpc tasks; `interfaces_max`: None when there is no limit
     """
 
     __slots__ = (
@@ -30,6 +32,7 @@ class Host:
         "groups",
         "instance",
         "interfaces",
+        "interfaces_max",
         "memory",
         "pending",
         "ports",
@@ -48,6 +51,7 @@ class Host:
         self.running = 0
         self.pending = 0
         self.interfaces = 0
+        self.interfaces_max: int | None = None
 
     @property
     def arn(self) -> str:
@@ -94,6 +98,10 @@ class Host:
                 for port in one.ports_udp:
                     _add(self.ports, (port, "udp"), sign)
         self.attributes = _attributes(instance) if instance else {}
+        trunked = _TRUNK in self.attributes  # the instance has taken up the account setting awsvpcTrunking
+        self.interfaces_max = (
+            None if instance is None or trunked else awsvpc_tasks_max(instance.instance_type)
+        )
 
 
 class Ledger:
