@@ -22,10 +22,10 @@ from cumulo.base.limits import STOP_GRACE_SECONDS
 from cumulo.base.lock import FolderLock
 from cumulo.base.log import Log
 from cumulo.companions.companions import Companions
-from cumulo.companions.ec2 import SubnetReader
 from cumulo.companions.events import EventBridge
 from cumulo.companions.s3 import S3Reader
 from cumulo.companions.secrets import SecretReader
+from cumulo.companions.subnets import SubnetBook
 from cumulo.containers import Containers
 from cumulo.engines.engine import EngineError
 from cumulo.engines.functions.launcher import RoutingLauncher
@@ -297,7 +297,7 @@ class Cloud:
             blobs=Blobs(self.data / "blobs"),
             code_root=self.data / "code",
             objects=S3Reader(self.companions),
-            networks=SubnetReader(self.companions),
+            networks=SubnetBook(self.companions),
             runtimes=HostRuntimes(cache_folder()),
             fleet=self.fleet,
             clock=self.clock,

@@ -53,6 +53,14 @@ class UsageSink(Protocol):
         ...
 
 
+class UsageLedger(Protocol):
+    """Takes usage records that must count exactly once, as part of a change of the store."""
+
+    def keep(self, *records: Usage) -> None:
+        """Add records in the store's transaction of this moment: they are kept with its next commit, or not at all."""
+        ...
+
+
 class ObjectReader(Protocol):
     """Reads objects of S3, wherever the companion for S3 lives."""
 
@@ -97,6 +105,50 @@ class Networks(Protocol):
 
     async def network_of(self, caller: Caller, subnets: Sequence[str]) -> str:
         """The id of the subnets' network.  AwsError as EC2 says it when one of them is not there."""
+        ...
+
+
+class Subnet(msgspec.Struct, frozen=True):
+    """A subnet: its id, its network's (VPC's) id, and the name of its Availability Zone."""
+
+    id: str
+    network: str
+    zone: str
+
+
+class SubnetFacts(Protocol):
+    """Knows subnets and networks, wherever the companion for EC2 lives."""
+
+    async def subnets(self, caller: Caller, ids: Sequence[str]) -> list[Subnet]:
+        """The subnets in the order of their ids.  AwsError as EC2 says it when one of them is not there."""
+        ...
+
+    async def has_network(self, caller: Caller, network: str) -> bool:
+        """Whether there is a network with this id."""
+        ...
+
+
+class Certificate(msgspec.Struct, frozen=True, kw_only=True):
+    """A certificate with its key, in PEM.
+
+    chain         what leads from it to its authority
+    names         the domain names that it is for; wildcards as they are
+    self_signed   whether it was made here, because the keeper does not give the real key away
+    """
+
+    arn: str
+    certificate: str
+    key: str
+    chain: str = ""
+    names: tuple[str, ...] = ()
+    self_signed: bool = False
+
+
+class Certificates(Protocol):
+    """Certificates of ACM and of IAM, wherever their companions live."""
+
+    async def certificate(self, caller: Caller, arn: str) -> Certificate | None:
+        """The certificate with this ARN; None when there is none.  AwsError when its keeper cannot be asked."""
         ...
 
 

@@ -1,0 +1,80 @@
+"""What a service's events and a deployment's reasons say, in AWS's words."""
+
+from collections.abc import Sequence
+
+_TROUBLESHOOTING = "For more information, see the Troubleshooting section of the Amazon ECS Developer Guide."
+_NO_INSTANCES = "No Container Instances were found in your cluster."
+_LACKS = {
+    "RESOURCE:CPU": "has insufficient CPU units available",
+    "RESOURCE:MEMORY": "has insufficient memory available",
+    "RESOURCE:PORTS": "is already using a port required by your task",
+    "RESOURCE:GPU": "has insufficient GPU resource available",
+    "RESOURCE:ENI": 'encountered error "RESOURCE:ENI"',
+    "AGENT": 'encountered error "AGENT"',
+    "ATTRIBUTE": "is missing an attribute required by your task",
+    "MEMBERSHIP": 'encountered error "MEMBERSHIP"',
+    "DISTINCT": "is already running a task of the service",
+}
+_NO_PLACE = "EMPTY CAPACITY", "MISSING", "", "No Container Instances were found in your cluster."
+
+ELB_FAILED = "Task failed ELB health checks in (target-group {arn})"
+CONTAINER_FAILED = "Task failed container health checks"
+FAILED_TO_START = "tasks failed to start"
+DEPLOYMENT_COMPLETED = "ECS deployment {id} completed."
+DEPLOYMENT_RUNS = "ECS deployment {id} in progress."
+BREAKER_FAILED = "ECS deployment circuit breaker: tasks failed to start."
+BREAKER_ROLLS_BACK = "ECS deployment circuit breaker: rolling back to deploymentId {id}."
+USER_ROLLS_BACK = "ECS deployment rolling back to deploymentId {id}."
+USER_STOPPED = "ECS deployment {id} stopped."
+IMPAIRED = "is unable to consistently start tasks successfully."
+BLOCKED = (
+    "was unable to stop or start tasks during a deployment because of the service deployment configuration. "
+    "Update the minimumHealthyPercent or maximumPercent value and try again."
+)
+STEADY = "has reached a steady state."
+
+
+def scaling(deployment: str) -> str:
+    """Why the scheduler stops a task that is not wanted any more."""
+    return f"Scaling activity initiated by (deployment {deployment})"
+
+
+def started(tasks: Sequence[str]) -> str:
+    """Tasks (ids) were started."""
+    return f"has started {len(tasks)} tasks: {_listed(tasks)}."
+
+
+def stopped(tasks: Sequence[str]) -> str:
+    """Running tasks (ids) were stopped."""
+    return f"has stopped {len(tasks)} running tasks: {_listed(tasks)}."
+
+
+def stopped_pending(count: int) -> str:
+    """Tasks were stopped before they ran."""
+    return f"stopped {count} pending tasks."
+
+
+def _listed(tasks: Sequence[str]) -> str:
+    return " ".join(f"(task {one})" for one in tasks)
+
+
+def not_placed(reason: str, instance: str, detail: str, *, fargate: bool) -> str:
+    """A task had no place.  `instance` is the id of the container instance that came nearest."""
+    if fargate or (reason not in _LACKS and reason not in _NO_PLACE and not instance):
+        return f"was unable to place a task. Reason: {_closed(detail or reason)}"
+    text = "was unable to place a task because no container instance met all of its requirements."
+    if not instance:
+        return f"{text} Reason: {_NO_INSTANCES} {_TROUBLESHOOTING}"
+    lacks = _LACKS.get(reason, f'encountered error "{reason}"')
+    return f"{text} The closest matching (container-instance {instance}) {lacks}. {_TROUBLESHOOTING}"
+
+
+def _closed(text: str) -> str:
+    return text if text.endswith(".") else f"{text}."
+
+
+def sick(reason: str, task: str, port: int, target_group: str, why: str) -> str:
+    """A task failed its health checks."""
+    if not target_group:
+        return f"(task {task}) failed container health checks."
+    return f"(task {task}) (port {port}) is unhealthy in (target-group {target_group}) due to (reason {why or reason})."
