@@ -36,7 +36,7 @@ NO_CAPACITY: Final = (
 )
 NO_INSTANCES: Final = "No Container Instances were found in your cluster."
 EMPTY_PROVIDER: Final = "No Container Instances were found in your capacity provider."
-TOO_MANY_WAIT: Final = "You've reached the limit on the number of tasks in the PROVISIONING state."
+TOO_MANY_WAIT: Final = "The cluster's provisioning capacity limit exceeded."
 
 
 class _Plan(msgspec.Struct, frozen=True):
@@ -244,6 +244,8 @@ class Launching:
             elif managed[name] and self._ledger.waiting(task.cluster_arn) < WAITING_MAX:
                 outcomes.append(self._keep(waiting(task, plan.request)))
             elif managed[name]:
+                if not outcomes:  # AWS answers with an error; but what has found its place is told of
+                    raise client(TOO_MANY_WAIT)
                 outcomes.append(Failure(TOO_MANY_WAIT))
             else:
                 if name not in unplaced:

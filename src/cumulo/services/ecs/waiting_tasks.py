@@ -74,8 +74,9 @@ class WaitingTasks:
         try:
             await self._records.store.commit()
         except StoreError:
-            for task in before:
-                self._records.tasks.put(task)
+            for task, found in zip(before, seated, strict=True):
+                if self._records.tasks.get(task.arn) is found:
+                    self._records.tasks.put(task)
             raise
         for task in seated:
             self._runner.take_up(task)
