@@ -18,6 +18,7 @@ from cumulo.base.errors import AwsError
 from cumulo.services.ecs import task_sweep
 from cumulo.services.ecs.agent_calls import AgentCalls
 from cumulo.services.ecs.model import Health, StopCode, TaskStatus
+from cumulo.services.ecs.task_protection import OwnProtection
 from cumulo.services.ecs.task_sweep import TaskSweep
 from cumulo.services.ecs.task_views import task_view
 
@@ -249,6 +250,22 @@ def test_protection_is_for_tasks_of_services_and_ends_by_itself(tmp_path):
         it.clock.advance(120 * 60)
         ended = await it.protection.get(CALLER, get)
         assert ended["protectedTasks"] == [{"taskArn": task.arn, "protectionEnabled": False}]
+
+    run(tmp_path, body)
+
+
+def test_a_task_protects_itself_from_inside(tmp_path):
+    async def body(it):
+        (alone,) = await started(it)
+        (task,) = await of_a_service(it)
+        own = OwnProtection(it.protection)
+        assert await own.get(task) == {"taskArn": task.arn, "protectionEnabled": False}
+        shown = await own.update(task, enabled=True, minutes=5)
+        assert shown["expirationDate"] == it.clock.now() + 300
+        assert await own.get(task) == shown
+        with pytest.raises(AwsError) as caught:
+            await own.update(alone, enabled=True, minutes=None)
+        assert caught.value.code == "TASK_NOT_VALID"
 
     run(tmp_path, body)
 

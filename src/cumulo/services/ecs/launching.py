@@ -178,6 +178,8 @@ class Launching:
         request, shares = plan.request, plan.route.shares
         if not shares:
             return [""] * request.count
+        if len(shares) == 1:
+            return [shares[0].provider] * request.count
         if not request.service:
             return split_by_chance(shares, request.count, self._chance)
         live = self._records.tasks.by("live_service", service_key(request.cluster_arn, request.service))
