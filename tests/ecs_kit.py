@@ -30,8 +30,10 @@ wait $child
 def a_region(data: Path, *options: str, log: Path | None = None) -> Iterator[Process]:
     """A cloud with the local engine whose tasks end with it; at its end nothing of it is left on the machine."""
     with a_cloud(data, *options, log=log) as cloud:
-        yield cloud
-        reset(cloud)
+        try:
+            yield cloud
+        finally:
+            reset(cloud)
 
 
 def reset(cloud: Process) -> None:
