@@ -189,6 +189,7 @@ def test_overrides_change_the_size_that_is_promised(tmp_path):
         }
         (task,) = (await it.tasks.run(CALLER, fargate(overrides=overrides)))["tasks"]
         assert (task["cpu"], task["memory"]) == ("1024", "2048")
+        assert (task["overrides"]["cpu"], task["overrides"]["memory"]) == ("1024", "2048")
         assert task["overrides"]["containerOverrides"] == [{"name": "app", "command": ["true"]}]
         assert it.machine.room() == (3.0, 8192 - 2048)
 
@@ -260,6 +261,11 @@ def test_when_the_disk_refuses_no_task_keeps_its_room(tmp_path):
             "InvalidParameterException",
             "Specifying both a launch type and capacity provider strategy is not supported.",
             {"capacityProviderStrategy": [{"capacityProvider": "FARGATE", "weight": 1}]},
+        ),
+        (
+            "InvalidParameterException",
+            "Container Overrides length must be at most 8192",
+            {"overrides": {"containerOverrides": [{"name": "app", "command": ["x" * 8192]}]}},
         ),
         ("PlatformUnknownException", "9.9.9", {"platformVersion": "9.9.9"}),
         ("InvalidParameterException", "service:", {"group": "service:web"}),
