@@ -32,6 +32,7 @@ from cumulo.services.ecs.seams import Failure, Launched
 from cumulo.services.ecs.service_deployments import ServiceDeployments
 from cumulo.services.ecs.service_views import ServiceViews
 from cumulo.services.ecs.services import Services
+from cumulo.services.ecs.subnets import SubnetZones
 from cumulo.state.store import Store
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
@@ -258,7 +259,7 @@ class World:
             views,
             beginnings,
             targets=self.balancers,
-            networks=None,
+            zones=SubnetZones(None, self.clock),
             clock=self.clock,
         )
         self.deployments = ServiceDeployments(self.records, self.book, views, self.scheduler, self.clock)

@@ -11,7 +11,7 @@ from cumulo.base.arn import Arn, parse_arn, partition_of
 from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
-from cumulo.base.ports import Networks, TargetGroups
+from cumulo.base.ports import TargetGroups
 from cumulo.services.ecs import service_checks
 from cumulo.services.ecs.arns import arn, last_part
 from cumulo.services.ecs.clusters import find_cluster
@@ -25,6 +25,7 @@ from cumulo.services.ecs.scheduling.rollout import OF_REVISION
 from cumulo.services.ecs.scheduling.shelves import Book
 from cumulo.services.ecs.service_views import ServiceViews
 from cumulo.services.ecs.strategies import checked_strategy
+from cumulo.services.ecs.subnets import SubnetZones
 from cumulo.services.ecs.tagging import checked_tags
 from cumulo.wire.service import Operation, Values
 
@@ -52,7 +53,7 @@ class Services:
         beginnings: Beginnings,
         *,
         targets: TargetGroups,
-        networks: Networks | None,
+        zones: SubnetZones,
         clock: Clock,
     ) -> None:
         self._records = records
@@ -60,7 +61,7 @@ class Services:
         self._views = views
         self._beginnings = beginnings
         self._targets = targets
-        self._networks = networks
+        self._zones = zones
         self._clock = clock
 
     def operations(self) -> Mapping[str, Operation]:
@@ -140,17 +141,8 @@ class Services:
 
     async def _check_network(self, caller: Caller, service: Service) -> None:
         network = service.document.get("networkConfiguration", {}).get("awsvpcConfiguration")
-        if self._networks is None or not network:
-            return
-        try:
-            await self._networks.network_of(caller, network["subnets"])
-        except AwsError as error:
-            if error.status >= 500:
-                raise
-            raise invalid(
-                f"Error retrieving subnet information for [{', '.join(network['subnets'])}]: {error.message}"
-                f" (ErrorCode: {error.code})"
-            ) from error
+        if network:
+            await self._zones.zones(caller.account, caller.region, network["subnets"])
 
     # -- changing ----------------------------------------------------------------------------------------
 
