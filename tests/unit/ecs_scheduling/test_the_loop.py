@@ -62,6 +62,24 @@ def test_a_steady_service_is_not_looked_at_again(tmp_path):
     asyncio.run(body())
 
 
+def test_a_deleted_service_is_shown_for_an_hour(tmp_path):
+    async def body():
+        it = World(tmp_path)
+        try:
+            await it.steady()
+            await it.delete(force=True)
+            await it.flow(rounds=1)
+            await it.work(3000)
+            assert (await it.describe())["status"] == "INACTIVE"
+            await it.reopen()
+            await it.work(700)
+            assert (len(it.records.services), len(it.book.deployments), len(it.book.events)) == (0, 0, 0)
+        finally:
+            await it.store.close()
+
+    asyncio.run(body())
+
+
 def test_a_key_waits_once_and_is_in_work_once():
     async def body():
         wakes = Wakes(VirtualClock())
