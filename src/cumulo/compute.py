@@ -19,6 +19,7 @@ from cumulo.base.ports import ImageRegistry, Invoker, RoleSessions, UsageSink
 from cumulo.companions.autoscaling import ScalingGroups
 from cumulo.companions.certificates import CertificateReader
 from cumulo.companions.companions import Companions
+from cumulo.companions.discovery import Discovery
 from cumulo.companions.ec2 import Ec2Machines
 from cumulo.companions.events import EventBridge
 from cumulo.companions.metrics import CloudWatch
@@ -41,6 +42,7 @@ from cumulo.state.journal import Journal
 from cumulo.state.store import Store
 from cumulo.wire.service import Service
 
+SETTLE_SECONDS = 5.0  # AWS believes a task without health checks after 40 s
 _LOOPBACK_FIRST = 127 << 24 | 66 << 16  # 127.66.0.0/16: addresses of load balancers where no engine gives any
 _PLACES = 1 << 16
 _log = Log("compute")
@@ -121,10 +123,12 @@ class Compute:
             sink=ground.logs,
             roles=ground.roles,
             subnets=subnets,
+            networks=subnets,
             bus=bus,
             metrics=watch,
             ledger=ground.meter,
-            targets=lambda: self.elb.targets,
+            targets=self.elb.targets,
+            cloud_map=Discovery(companions),
             hosts=lambda: self.ec2,
             carriage=ground.carriage,
             principal_of=ground.principal_of,
@@ -132,7 +136,7 @@ class Compute:
             cloud_port=ground.port,
             machine=ground.machine,
             trusted=not ground.shared,
-            pace=ground.pace,
+            settle_seconds=SETTLE_SECONDS / ground.pace,
             publish=self._publisher("ecs"),
         )
         self.ecs = EcsHouse(around, store=store, journal=ground.journal, clock=clock, ids=ids)

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -274,6 +273,9 @@ def test_a_spot_instance_is_warned_and_taken(region: Region):
 
 
 def test_after_a_kill_the_same_instances_are_there(region: Region):
+    networks = {
+        one["VpcId"] for one in region.ec2.describe_vpcs()["Vpcs"]
+    }  # which comes into being by a look
     (id_,) = started(region)
     region.wait(region.joined, "it joins")
 
@@ -285,6 +287,7 @@ def test_after_a_kill_the_same_instances_are_there(region: Region):
     assert region.room() == 16384 - 2048  # before anybody was asked
     region.wait(lambda: region.cloud.companions.started, "EC2 is asked")
     assert region.alive() == {id_}
+    assert {one["VpcId"] for one in region.ec2.describe_vpcs()["Vpcs"]} == networks
     assert region.cloud.do(arn()) == before
     region.ec2.terminate_instances(InstanceIds=[id_])
     region.wait(lambda: not region.joined(), "it leaves")
@@ -296,7 +299,6 @@ def test_after_a_kill_the_same_instances_are_there(region: Region):
 
 def test_no_process_is_started_for_an_empty_cloud(region: Region):
     assert not region.cloud.companions.started
-    assert os.getpid()
 
 
 def test_an_answer_of_ec2_names_no_instance_twice(region: Region):

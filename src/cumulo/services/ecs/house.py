@@ -19,10 +19,12 @@ from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
 from cumulo.base.instances import HostEvents, Hosts
 from cumulo.base.ports import (
+    CloudMap,
     EventBus,
     ImageRegistry,
     LogSink,
     Metrics,
+    Networks,
     ObjectReader,
     Parameters,
     RoleSessions,
@@ -35,7 +37,6 @@ from cumulo.engines.engine import Engine, EngineError
 from cumulo.engines.images import Source
 from cumulo.services.ecs.account_settings import AccountSettings
 from cumulo.services.ecs.agent_calls import AgentCalls
-from cumulo.services.ecs.arns import arn
 from cumulo.services.ecs.capacity.house import Capacity
 from cumulo.services.ecs.clusters import Clusters, find_cluster
 from cumulo.services.ecs.definitions.attributes import INSTANCE_ATTRIBUTES
@@ -49,15 +50,19 @@ from cumulo.services.ecs.happenings.happenings import Happenings
 from cumulo.services.ecs.launching import Launching
 from cumulo.services.ecs.metering import FargateMeter
 from cumulo.services.ecs.metrics import TaskMetrics
-from cumulo.services.ecs.model import ContainerInstance, Task, TaskContainer
-from cumulo.services.ecs.model import Service as ModelService
-from cumulo.services.ecs.placement.constraints import query_of
+from cumulo.services.ecs.model import ContainerInstance, Task, TaskContainer, TaskDefinition
+from cumulo.services.ecs.model import Service as ServiceRecord
+from cumulo.services.ecs.placement.constraints import constraints_of, query_of
+from cumulo.services.ecs.placement.daemon import daemon_instances
+from cumulo.services.ecs.placement.demand import daemon_demand
 from cumulo.services.ecs.places import ledger_of
-from cumulo.services.ecs.records import Records, service_key
+from cumulo.services.ecs.records import Records
 from cumulo.services.ecs.running import house as running
 from cumulo.services.ecs.running.agent.endpoints import ServeCloud
 from cumulo.services.ecs.running.environment import Sources
 from cumulo.services.ecs.running.names import inner_name
+from cumulo.services.ecs.scheduling.facts import Pace
+from cumulo.services.ecs.service_house import ServiceHouse
 from cumulo.services.ecs.subnets import SubnetZones
 from cumulo.services.ecs.tags import TagOperations
 from cumulo.services.ecs.task_protection import TaskProtection
@@ -80,7 +85,7 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     serve       begins to answer AWS calls on a socket that listens inside a pod
     cloud_port  where the cloud listens on the machine
     trusted     False in a cloud that many share
-    pace        how many times faster than AWS's waiting times pass
+    settle_seconds   a service's task without health checks counts as healthy after so long
     """
 
     data: Path
@@ -92,10 +97,12 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     sink: LogSink
     roles: RoleSessions
     subnets: SubnetFacts
+    networks: Networks
     bus: EventBus
     metrics: Metrics
     ledger: UsageLedger
-    targets: Callable[[], TargetGroups]
+    targets: TargetGroups
+    cloud_map: CloudMap
     hosts: Callable[[], Hosts]
     carriage: Carriage
     principal_of: Callable[[str], str]
@@ -103,7 +110,7 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     cloud_port: int
     machine: str
     trusted: bool
-    pace: float
+    settle_seconds: float
     publish: Callable[[Mapping[str, Sequence[str]]], Awaitable[None]]
 
 
@@ -163,6 +170,24 @@ class EcsHouse:
         self._settings = AccountSettings(store, around.principal_of)
         self._definitions = Definitions(records, clock, around.principal_of)
         sessions = Sessions(clock, ids)
+        self._services = ServiceHouse(
+            records,
+            launches=self._launching,
+            runner=self._runner,
+            targets=around.targets,
+            networks=around.networks,
+            cloud_map=around.cloud_map,
+            publish=around.publish,
+            engine=around.engine,
+            eligible=self._eligible,
+            happenings=self._happenings,
+            clock=clock,
+            ids=ids,
+            pace=Pace(settle_seconds=around.settle_seconds),
+        )
+        for attachment in self._services.attachments:
+            self._runner.add(attachment)
+        self._definitions.users.append(self._services.uses)
         self._exec = ExecuteCommand(
             records, sessions, around.engine, find_cluster=self._find_cluster, locate=self._locate
         )
@@ -192,6 +217,7 @@ class EcsHouse:
             **AgentCalls(records, find_cluster=find).operations(),
             **self._capacity.operations(),
             **self._exec.operations(),
+            **self._services.operations(),
         }
         return Service("ecs", operations)
 
@@ -202,20 +228,12 @@ class EcsHouse:
 
     def desired_count(self, account: str, region: str, resource: str) -> int | None:
         """See ports.ScalableServices."""
-        service = self._scalable(account, region, resource)
+        service = self._services.find(account, region, resource)
         return service.desired_count if service is not None else None
 
     async def set_desired_count(self, account: str, region: str, resource: str, count: int) -> None:
         """See ports.ScalableServices."""
-        raise NotImplementedError
-
-    def _scalable(self, account: str, region: str, resource: str) -> ModelService | None:
-        kind, _, rest = resource.partition("/")
-        cluster, _, name = rest.partition("/")
-        if kind != "service" or not name:
-            return None
-        found = self.records.services.get(service_key(arn(region, account, "cluster", cluster), name))
-        return found if found is not None and found.status == "ACTIVE" else None
+        await self._services.scale(account, region, resource, count)
 
     def counts(self) -> Mapping[str, float]:
         """What /metrics shows."""
@@ -230,12 +248,14 @@ class EcsHouse:
     async def start(self) -> None:
         """Note what a kill has kept from being noted, and take up what runs."""
         await self._meter.start()
+        await self._services.start()
         self._runner.start()
 
     async def run(self) -> None:
         """Carry tasks, keep services, meter, tell and tidy up, for ever."""
         loops: tuple[Callable[[], Awaitable[None]], ...] = (
             self._launching.run,
+            self._services.scheduler.run,
             self._meter.run,
             self._happenings.run,
             self._metrics.run,
@@ -249,6 +269,7 @@ class EcsHouse:
     async def close(self) -> None:
         """Let go; containers live on."""
         await self._runner.close()
+        await self._services.close()
 
     async def reset(self) -> None:
         """End every task and forget everything."""
@@ -258,6 +279,7 @@ class EcsHouse:
             shelf.clear()
         records.definitions.clear()
         records.clusters.clear()
+        self._services.clear()
         self._definitions.clear()
         self._settings.clear()
         self._meter.clear()
@@ -288,6 +310,14 @@ class EcsHouse:
             return host is not None and test(host)
 
         return matches
+
+    def _eligible(self, service: ServiceRecord, definition: TaskDefinition) -> Sequence[str]:
+        """The instances that a daemon service wants a task on."""
+        group = f"service:{service.name}"
+        hosts = self._ledger.hosts(service.cluster_arn)
+        own = definition.document.get("placementConstraints", ())
+        constraints = constraints_of(service.document.get("placementConstraints", ()), own)
+        return daemon_instances(hosts, daemon_demand(definition, group, constraints)).suited
 
     def _locate(self, task: Task, container: TaskContainer) -> tuple[str, str]:
         definition = self.records.definition(task.definition_arn)

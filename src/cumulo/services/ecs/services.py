@@ -1,7 +1,7 @@
 """Services: create, update, delete, describe, list.  What they want is brought about by `scheduling`."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -42,6 +42,9 @@ _KEPT = (
 )
 
 
+Connections = Callable[[Service, TaskDefinition, str], Awaitable[None]]
+
+
 class Services:
     """The operations."""
 
@@ -55,7 +58,9 @@ class Services:
         targets: TargetGroups,
         zones: SubnetZones,
         clock: Clock,
+        connections: Connections | None = None,
     ) -> None:
+        """`connections` looks at what a service says of discovery and Service Connect, before it is accepted."""
         self._records = records
         self._book = book
         self._views = views
@@ -63,6 +68,7 @@ class Services:
         self._targets = targets
         self._zones = zones
         self._clock = clock
+        self._connections = connections
 
     def operations(self) -> Mapping[str, Operation]:
         """By AWS's names."""
@@ -92,6 +98,7 @@ class Services:
         service = replace(self._new(caller, cluster, definition, values), fingerprint=fingerprint)
         service_checks.check(service, definition, self._targets)
         await self._check_network(caller, service)
+        await self._check_connections(service, definition, "CreateService")
         await self._records.store.ready()
         existing = self._existing(cluster, service.name, fingerprint)  # another one may have come meanwhile
         if existing is None:
@@ -144,6 +151,10 @@ class Services:
         if network:
             await self._zones.zones(caller.account, caller.region, network["subnets"])
 
+    async def _check_connections(self, service: Service, definition: TaskDefinition, operation: str) -> None:
+        if self._connections is not None:
+            await self._connections(service, definition, operation)
+
     # -- changing ----------------------------------------------------------------------------------------
 
     async def update(self, caller: Caller, values: Values) -> Values | None:
@@ -154,6 +165,7 @@ class Services:
         service_checks.check(changed, definition, self._targets)
         if "networkConfiguration" in values:
             await self._check_network(caller, changed)
+        await self._check_connections(changed, definition, "UpdateService")
         await self._records.store.ready()
         service = self._of(caller, values)
         if service is not before:  # it changed while the subnets were asked for
