@@ -32,7 +32,6 @@ from cumulo.services.ecs.seams import Failure, Launched
 from cumulo.services.ecs.service_deployments import ServiceDeployments
 from cumulo.services.ecs.service_views import ServiceViews
 from cumulo.services.ecs.services import Services
-from cumulo.services.ecs.subnets import SubnetZones
 from cumulo.state.store import Store
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
@@ -118,6 +117,16 @@ class Balancers:
             self.states[arn][Target(address, 80)] = state
         else:
             self.states[arn].pop(Target(address, 80), None)
+
+
+class Network:
+    """EC2, with one network."""
+
+    async def network_of(self, caller, subnets):
+        for subnet in subnets:
+            if subnet not in {"subnet-a", "subnet-b"}:
+                raise AwsError("InvalidSubnetID.NotFound", f"The subnet ID '{subnet}' does not exist")
+        return "vpc-1"
 
 
 class PretendedLaunches:
@@ -216,6 +225,7 @@ class World:
         self.pace = pace or Pace(settle_seconds=SETTLE)
         self.clock = VirtualClock()
         self.balancers = Balancers()
+        self.networks = Network()
         self.number = 0
         self.told = []
         self.opened = 0
@@ -259,7 +269,7 @@ class World:
             views,
             beginnings,
             targets=self.balancers,
-            zones=SubnetZones(None, self.clock),
+            networks=self.networks,
             clock=self.clock,
         )
         self.deployments = ServiceDeployments(self.records, self.book, views, self.scheduler, self.clock)

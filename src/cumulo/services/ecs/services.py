@@ -11,7 +11,7 @@ from cumulo.base.arn import Arn, parse_arn, partition_of
 from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
-from cumulo.base.ports import TargetGroups
+from cumulo.base.ports import Networks, TargetGroups
 from cumulo.services.ecs import service_checks
 from cumulo.services.ecs.arns import arn, last_part
 from cumulo.services.ecs.clusters import find_cluster
@@ -25,7 +25,6 @@ from cumulo.services.ecs.scheduling.rollout import OF_REVISION
 from cumulo.services.ecs.scheduling.shelves import Book
 from cumulo.services.ecs.service_views import ServiceViews
 from cumulo.services.ecs.strategies import checked_strategy
-from cumulo.services.ecs.subnets import SubnetZones
 from cumulo.services.ecs.tagging import checked_tags
 from cumulo.wire.service import Operation, Values
 
@@ -56,7 +55,7 @@ class Services:
         beginnings: Beginnings,
         *,
         targets: TargetGroups,
-        zones: SubnetZones,
+        networks: Networks | None,
         clock: Clock,
         connections: Connections | None = None,
     ) -> None:
@@ -66,7 +65,7 @@ class Services:
         self._views = views
         self._beginnings = beginnings
         self._targets = targets
-        self._zones = zones
+        self._networks = networks
         self._clock = clock
         self._connections = connections
 
@@ -148,8 +147,17 @@ class Services:
 
     async def _check_network(self, caller: Caller, service: Service) -> None:
         network = service.document.get("networkConfiguration", {}).get("awsvpcConfiguration")
-        if network:
-            await self._zones.zones(caller.account, caller.region, network["subnets"])
+        if self._networks is None or not network:
+            return
+        try:
+            await self._networks.network_of(caller, network["subnets"])
+        except AwsError as error:
+            if error.status >= 500:
+                raise
+            raise invalid(
+                f"Error retrieving subnet information for [{', '.join(network['subnets'])}]: {error.message}"
+                f" (ErrorCode: {error.code})"
+            ) from error
 
     async def _check_connections(self, service: Service, definition: TaskDefinition, operation: str) -> None:
         if self._connections is not None:
@@ -299,20 +307,6 @@ class Services:
             and wanted in _namespaces(one)
         ]
         return _listed(found, values)
-
-    # -- for Application Auto Scaling --------------------------------------------------------------------
-
-    def desired_count(self, account: str, region: str, resource: str) -> int | None:
-        """Of `service/<cluster>/<name>`; None when there is no such ACTIVE service."""
-        _, _, rest = resource.partition("/")
-        found = self._records.services.by("arn", arn(region, account, "service", *rest.split("/")))
-        return found[0].desired_count if found and found[0].status == "ACTIVE" else None
-
-    async def set_desired_count(self, account: str, region: str, resource: str, count: int) -> None:
-        """Change it; committed when it returns.  AwsError as UpdateService says it."""
-        _, cluster, name = resource.split("/")
-        caller = Caller(account=account, region=region)
-        await self.update(caller, {"cluster": cluster, "service": name, "desiredCount": count})
 
 
 def _listed(found: list[Service], values: Values) -> Values:

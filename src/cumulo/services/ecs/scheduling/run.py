@@ -9,7 +9,7 @@ from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.base.log import Log
 from cumulo.base.ports import TargetGroups
-from cumulo.services.ecs.arns import last_part
+from cumulo.services.ecs.arns import arn, last_part
 from cumulo.services.ecs.model import ContainerInstance, Service, StopCode, Task
 from cumulo.services.ecs.records import Records, service_key
 from cumulo.services.ecs.scheduling import breaker, rollout, sentences
@@ -264,7 +264,8 @@ class Scheduler:
         note = sentences.not_placed(failure.reason, instance, failure.detail)
         if self.telling.complain(service.arn, service.name, note):
             reason = "RESOURCE:FARGATE" if fargate else failure.reason
-            providers = (start.provider,) if start.provider else ()
+            where = (service.region, service.account, "capacity-provider")
+            providers = (arn(*where, start.provider),) if start.provider else ()
             self.telling.act(service.arn, "ERROR", "SERVICE_TASK_PLACEMENT_FAILURE", reason, providers)
 
     async def _stop(self, service: Service, stops: Sequence[Stop]) -> None:
