@@ -219,6 +219,10 @@ class Hosts(Protocol):
         """All of them."""
         ...
 
+    def room_for(self, kind: str) -> int:
+        """How many more instances of a type this machine has room for; 0 for a type that is not known."""
+        ...
+
     def wake(self) -> None:
         """Look again soon: something changed that decides who has a body."""
         ...

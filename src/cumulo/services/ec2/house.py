@@ -7,6 +7,7 @@ companions ──guard──▶ Watch ──▶ Records, Bodies (the engine), In
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
 
 from cumulo.base.carriage import Carriage
 from cumulo.base.clock import Clock
@@ -20,10 +21,13 @@ from cumulo.services.ec2.bodies import Bodies, Slicing
 from cumulo.services.ec2.guard import InstanceGuard, Unchanged
 from cumulo.services.ec2.kinds import Kinds
 from cumulo.services.ec2.metering import InstanceMeter
+from cumulo.services.ec2.plan import fitting
 from cumulo.services.ec2.records import Promises, Records
 from cumulo.services.ec2.spot import WARNING_SECONDS, SpotInterruptions
 from cumulo.services.ec2.watch import Parts, Watch
 from cumulo.state.store import Store
+
+MANY: Final = 100_000  # more instances than any machine carries
 
 _log = Log("ec2")
 
@@ -111,6 +115,11 @@ class Ec2House:
     def hosts(self) -> Sequence[Host]:
         """All of them."""
         return self._watch.hosts()
+
+    def room_for(self, kind: str) -> int:
+        """How many more instances of a type this machine has room for; 0 for a type that is not known."""
+        known = self._asking.known(kind)
+        return 0 if known is None else fitting(self._carriage.room(), known.load, MANY)
 
     def wake(self) -> None:
         """Look again soon: something changed that decides who has a body."""
