@@ -18,7 +18,7 @@ from cumulo.companions.guards import Guard
 from cumulo.engines.engine import EngineError
 from cumulo.services.ec2.asking import Asking
 from cumulo.services.ec2.bodies import Bodies, Slicing
-from cumulo.services.ec2.guard import InstanceGuard, Unchanged
+from cumulo.services.ec2.guard import InstanceGuard, StackGuard, Unchanged
 from cumulo.services.ec2.kinds import Kinds
 from cumulo.services.ec2.metering import InstanceMeter
 from cumulo.services.ec2.plan import fitting
@@ -84,6 +84,7 @@ class Ec2House:
             asking=self._asking,
             bodies=self._bodies,
             meter=self._meter,
+            bus=self._bus,
             clock=self._clock,
         )
         self._watch = Watch(parts, events)
@@ -93,7 +94,8 @@ class Ec2House:
 
     def guards(self) -> Mapping[str, Guard]:
         """For `Companions.guard`, by service."""
-        follow = Unchanged(self._records, self._watch.wake)
+        groups = Unchanged(self._records, self._watch.wake)
+        stacks = StackGuard(self._records, self._watch.wake)
         instances = InstanceGuard(
             self._records,
             self._watch.wake,
@@ -103,7 +105,7 @@ class Ec2House:
             asking=self._asking,
             wanted=self._events.wanted,
         )
-        return {"ec2": instances, "autoscaling": follow, "cloudformation": follow}
+        return {"ec2": instances, "autoscaling": groups, "cloudformation": stacks}
 
     # -- what others ask -----------------------------------------------------------------------------------
 
