@@ -11,7 +11,7 @@ from cumulo.services.ecs.model import ContainerInstance, Task, TaskStatus
 from cumulo.services.ecs.placement.choosing import SPREAD_ZONES_THEN_INSTANCES, Choice, strategies_of
 from cumulo.services.ecs.placement.constraints import constraints_of
 from cumulo.services.ecs.placement.daemon import daemon_instances
-from cumulo.services.ecs.placement.demand import Demand, obstacle
+from cumulo.services.ecs.placement.demand import MEMORY, Demand, obstacle
 from cumulo.services.ecs.placement.ledger import Ledger
 
 CLUSTER = "arn:aws:ecs:eu-west-1:1:cluster/main"
@@ -83,9 +83,8 @@ STRATEGIES = st.lists(
     ),
     max_size=5,
 )
-LAUNCHES = st.lists(
+KINDS = st.lists(
     st.tuples(
-        st.integers(1, 8),
         st.builds(
             Demand,
             group=st.sampled_from(GROUPS),
@@ -97,10 +96,12 @@ LAUNCHES = st.lists(
             zones=st.sampled_from((frozenset(), frozenset(("a", "b")))),
             constraints=CONSTRAINTS.map(constraints_of),
         ),
-        STRATEGIES,
+        STRATEGIES.map(strategies_of),
     ),
-    max_size=12,
+    min_size=1,
+    max_size=3,
 )
+LAUNCHES = st.lists(st.tuples(st.integers(1, 6), st.integers(0, 2)), max_size=12)
 
 
 def filled(instances):
@@ -123,15 +124,17 @@ def full_key(host, hosts, demand, strategies):
     return key
 
 
-@settings(max_examples=150, deadline=None)
-@given(INSTANCES, LAUNCHES, st.integers())
-def test_no_instance_is_ever_oversold_and_every_choice_is_the_best_there_is(instances, launches, seed):
-    ledger, chance, kept = filled(instances), random.Random(seed), []
-    hosts = ledger.hosts(CLUSTER)
-    for count, demand, documents in launches:
-        strategies = strategies_of(documents)
-        choice = Choice(hosts, demand, strategies, chance)
+@settings(max_examples=200, deadline=None)
+@given(INSTANCES, KINDS, LAUNCHES, st.integers())
+def test_no_instance_is_ever_oversold_and_every_choice_is_the_best_there_is(instances, kinds, launches, seed):
+    """Choices are kept, as the service keeps them, while tasks end and instances change, come and go in between."""
+    ledger, chance, kept = filled(instances), random.Random(seed), {}
+    choices = [Choice(ledger.fleet(CLUSTER), demand, strategies, chance) for demand, strategies in kinds]
+    for number, (count, which) in enumerate(launches):
+        choice = choices[which % len(kinds)]
+        demand, strategies = kinds[which % len(kinds)]
         for _ in range(count):
+            hosts = ledger.hosts(CLUSTER)
             able = [host for host in hosts if not obstacle(host, demand)]
             best = min((full_key(host, hosts, demand, strategies) for host in able), default=None)
             host = choice.take()
@@ -142,10 +145,32 @@ def test_no_instance_is_ever_oversold_and_every_choice_is_the_best_there_is(inst
             assert not obstacle(host, demand)
             assert full_key(host, hosts, demand, strategies) == best
             made = task(len(kept), demand, host)
-            kept.append(made)
+            kept[made.arn] = made
             ledger.heard_task(None, made)
-    for host in hosts:
-        own = [one for one in kept if one.instance_arn == host.arn]
+        check_nothing_is_oversold(ledger, kept.values())
+        meanwhile(ledger, kept, chance, number, instances)
+
+
+def meanwhile(ledger, kept, chance, number, instances):
+    """Some tasks end, an instance changes, another one comes."""
+    for arn, one in list(kept.items()):
+        if one.last_status is not TaskStatus.STOPPED and chance.random() < 0.3:
+            kept[arn] = replace(one, last_status=TaskStatus.STOPPED)
+            ledger.heard_task(one, kept[arn])
+    host = chance.choice(list(ledger.hosts(CLUSTER)))
+    if chance.random() < 0.5:
+        changed = replace(host.instance, availability_zone=chance.choice("abc"), attributes=())
+        ledger.heard_instance(host.instance, changed)
+    if chance.random() < 0.5:
+        ledger.heard_instance(None, instance(100 + number, **instances[0]))
+    if chance.random() < 0.3 and len(ledger.hosts(CLUSTER)) > 1:
+        gone = chance.choice(list(ledger.hosts(CLUSTER))).instance
+        ledger.heard_instance(gone, None)
+
+
+def check_nothing_is_oversold(ledger, tasks):
+    for host in ledger.hosts(CLUSTER):
+        own = [one for one in tasks if one.is_live and one.instance_arn == host.arn]
         assert sum(one.cpu_units for one in own) <= host.instance.cpu_units
         assert sum(one.memory_mib for one in own) <= host.instance.memory_mib
         taken = Counter(port for one in own for port in one.host_ports)
@@ -154,6 +179,23 @@ def test_no_instance_is_ever_oversold_and_every_choice_is_the_best_there_is(inst
         assert own == [] or (host.instance.status == "ACTIVE" and host.instance.agent_connected)
         if host.interfaces_max is not None:
             assert sum(bool(one.attachment_id) for one in own) <= host.interfaces_max
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers())
+def test_chance_alone_takes_every_instance_as_often_as_any_other(seed):
+    ledger = filled([{"cpu_units": 10**6, "memory_mib": 10**6}] * 10)
+    demand = Demand(group="service:a", cpu=1, memory=1)
+    choice = Choice(ledger.fleet(CLUSTER), demand, (), random.Random(seed))
+    taken, pairs, before = Counter(), Counter(), None
+    for number in range(5000):
+        host = choice.take()
+        ledger.heard_task(None, task(number, demand, host))
+        taken[host.arn] += 1
+        pairs[host is before] += 1
+        before = host
+    assert all(350 < times < 650 for times in taken.values()), taken
+    assert 350 < pairs[True] < 650  # also the one that was taken last
 
 
 CHANGES = st.lists(
@@ -240,7 +282,7 @@ def test_the_ledger_is_always_what_a_recount_gives(changes):
         write(instances, ledger.heard_instance, one, None)
     assert as_seen(ledger, names) == as_seen(Ledger(), names)
     assert not ledger._hosts  # nothing is left behind
-    assert not ledger._clusters
+    assert not ledger._fleets
     assert not ledger._zones
 
 
@@ -257,7 +299,7 @@ def test_a_service_is_spread_evenly_over_zones_and_over_the_instances_of_each(zo
     demand = Demand(group="service:a", cpu=1, memory=1)
     number = 0
     for count in counts:
-        choice = Choice(ledger.hosts(CLUSTER), demand, strategies, chance)
+        choice = Choice(ledger.fleet(CLUSTER), demand, strategies, chance)
         for _ in range(count):
             number += 1
             ledger.heard_task(None, task(number, demand, choice.take()))
@@ -300,13 +342,9 @@ def test_five_thousand_instances_take_fifty_thousand_tasks_evenly():
     chance = random.Random(7)
     strategies = strategies_of(SPREAD_ZONES_THEN_INSTANCES)
     demand = Demand(group="service:a", cpu=100, memory=400)
-    number = 0
-    for _ in range(50):
-        choice = Choice(ledger.hosts(CLUSTER), demand, strategies, chance)
-        for _ in range(1000):
-            number += 1
-            ledger.heard_task(None, task(number, demand, choice.take()))
+    choice = Choice(ledger.fleet(CLUSTER), demand, strategies, chance)
+    for number in range(50_000):
+        ledger.heard_task(None, task(number, demand, choice.take()))
     assert {host.tasks for host in ledger.hosts(CLUSTER)} == {10}
-    choice = Choice(ledger.hosts(CLUSTER), demand, strategies, chance)
     assert choice.take() is None
-    assert choice.nearest()[1] == "RESOURCE:MEMORY" or choice.nearest()[1] == "RESOURCE:CPU"
+    assert choice.nearest()[1] == MEMORY

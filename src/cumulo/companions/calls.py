@@ -45,8 +45,8 @@ async def call_json(
     found: Any = None
     with contextlib.suppress(msgspec.DecodeError):
         found = msgspec.json.decode(body)
-    if answer.status == 200 and isinstance(found, dict):
-        return found
+    if answer.status == 200 and (isinstance(found, dict) or not body.strip()):
+        return found or {}  # operations without an output may answer with nothing
     said = found if isinstance(found, dict) else {}
     code = str(said.get("__type", "InternalError")).rpartition("#")[2]
     message = str(said.get("message") or said.get("Message") or f"{service} answered {answer.status}")

@@ -7,9 +7,11 @@ import pytest
 from definitions_kit import ACCOUNT, REGION, a_task
 
 from cumulo.base.clock import VirtualClock
+from cumulo.base.ports import Usage
 from cumulo.meter.meter import Meter
 from cumulo.meter.period import month_of
 from cumulo.meter.pricebook import PriceBooks
+from cumulo.meter.table import table
 from cumulo.meter.views import Query, bill_json
 from cumulo.services.ecs.metering import FargateMeter
 from cumulo.services.ecs.model import TaskStatus
@@ -197,6 +199,28 @@ def test_many_tasks_are_charged_in_several_transactions(tmp_path):
         return await house.used()
 
     assert play(tmp_path, story)["fargate_linux_x86_vcpu"] == 1100 * 15
+
+
+def test_the_bill_for_people_shows_tasks_and_instances(tmp_path):
+    async def story(house):
+        await _run(house, a_fargate_task(house, cpu_units=1024, memory_mib=2048), 3600)
+        start_ms = int((house.clock.now() - 3600) * 1000)
+        for kind in ("m5.large", "m5.large:spot"):
+            house.meter.keep(Usage(ACCOUNT, REGION, "ec2", kind, "i-1", 3600, start_ms, start_ms + 3_600_000))
+        await house.store.commit()
+        month = month_of(house.clock.now())
+        bill = await bill_json(house.meter, Query(month=month, explain=True))
+        return table(bill), table(bill, explain=True)
+
+    plain, explained = play(tmp_path, story)
+    assert [line.split()[:3] for line in plain.splitlines() if line.startswith("e")] == [
+        ["ec2", "m5.large", "i-1"],
+        ["ec2", "m5.large:spot", "i-1"],
+        ["ecs", "fargate_linux_x86_gb", f"task/default/{1:032x}"],
+        ["ecs", "fargate_linux_x86_vcpu", f"task/default/{1:032x}"],
+    ]
+    assert "3,600 s x $0.096 per hour = $0.096000" in explained
+    assert "1 vCPU-hours x $0.04048 = $0.040480" in explained
 
 
 def test_every_kind_of_usage_has_a_price():

@@ -15,6 +15,7 @@ from cumulo.services.ecs.running.plan import step, stopping, todo
 from cumulo.services.ecs.running.states import LIFE
 
 NAMES = ("one", "two", "three", "four")
+CHANGES = {Verb.START, Verb.CREATE, Verb.KILL, Verb.REMOVE, Verb.SIGNAL}
 EDGES = {(source, there) for (source, _), there in LIFE.moves.items()}
 
 
@@ -223,9 +224,8 @@ class Machine:
     def dies(self) -> None:
         """The control plane is killed; a verb that it was in may have been carried out, or not."""
         for action in sorted(self.facts.doing, key=str):
-            if action.verb in {Verb.START, Verb.CREATE, Verb.KILL, Verb.REMOVE, Verb.SIGNAL}:
-                if self.random.random() < 0.5:
-                    self.finish(action, kind=True)
+            if action.verb in CHANGES and self.random.random() < 0.5:
+                self.finish(action, kind=True)
         self.facts = Facts()
 
     def something(self) -> None:

@@ -232,6 +232,7 @@ class Launching:
             if not itself and not self._places.has_instances(plan.request.cluster_arn, name):
                 raise invalid(EMPTY_PROVIDER if name else NO_INSTANCES)
         choices: dict[str, Choice] = {}
+        unplaced: dict[str, Failure] = {}  # to find the closest, every instance is looked at: once a launch
         outcomes: list[Task | Failure] = []
         for name in providers:
             task = self._born(plan, name)
@@ -245,7 +246,9 @@ class Launching:
             elif managed[name]:
                 outcomes.append(Failure(TOO_MANY_WAIT))
             else:
-                outcomes.append(_unplaced(choices[name]))
+                if name not in unplaced:
+                    unplaced[name] = _unplaced(choices[name])
+                outcomes.append(unplaced[name])
         return outcomes
 
     def _seated(self, plan: _Plan, task: Task, host: Host) -> Task:

@@ -74,7 +74,7 @@ class ContainerInstances:
         include = values.get("include", ())
         found = [(name, find_instance(self._records, cluster, name)) for name in names]
         return {
-            "containerInstances": [self._view(one, include) for _, one in found if one is not None],
+            "containerInstances": [self.view(one, include) for _, one in found if one is not None],
             "failures": [_missing(cluster, name) for name, one in found if one is None],
         }
 
@@ -126,7 +126,7 @@ class ContainerInstances:
         await self._records.store.commit()
         if status == "ACTIVE":
             await self._launches.place_waiting()
-        return {"containerInstances": [self._view(one) for one in changed], "failures": failures}
+        return {"containerInstances": [self.view(one) for one in changed], "failures": failures}
 
     def _with_status(self, instance: ContainerInstance, status: str) -> ContainerInstance:
         if instance.status == status:
@@ -146,7 +146,7 @@ class ContainerInstances:
         await self._records.store.commit()
         for task in tasks:
             await self._runner.stop(task.arn, StopCode.USER_INITIATED, FORCED)
-        return {"containerInstance": self._view(gone)}
+        return {"containerInstance": self.view(gone)}
 
     # -- registering by hand -----------------------------------------------------------------------------
 
@@ -177,7 +177,7 @@ class ContainerInstances:
         await self._records.store.commit()
         if made.agent_connected:
             await self._launches.place_waiting()
-        return {"containerInstance": self._view(made, ("TAGS",))}
+        return {"containerInstance": self.view(made, ("TAGS",))}
 
     def _registered_before(self, cluster: Cluster, arn: str, ec2_id: str) -> ContainerInstance | None:
         if arn:
@@ -220,7 +220,8 @@ class ContainerInstances:
             spot=host.spot,
         )
 
-    def _view(self, instance: ContainerInstance, include: Sequence[str] = ()) -> dict[str, Any]:
+    def view(self, instance: ContainerInstance, include: Sequence[str] = ()) -> dict[str, Any]:
+        """An instance as DescribeContainerInstances shows it."""
         tasks = self._records.tasks.by("instance", instance.arn)
         return views.container_instance(instance, tasks, include)
 

@@ -9,7 +9,7 @@ EC2 (Hosts) ──HostEvents──▶ Joining ──▶ Records ◀── operat
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
@@ -20,7 +20,7 @@ from cumulo.services.ecs.capacity.joining import DEREGISTERED, Joining
 from cumulo.services.ecs.capacity.managed_scaling import SHRINK_SECONDS, ManagedScaling
 from cumulo.services.ecs.capacity.providers import CapacityProviders
 from cumulo.services.ecs.capacity.spot_tasks import SpotTasks
-from cumulo.services.ecs.model import Task
+from cumulo.services.ecs.model import ContainerInstance, Task
 from cumulo.services.ecs.records import Records
 from cumulo.services.ecs.seams import Launches, Runner
 from cumulo.state.store import StoreError
@@ -64,6 +64,10 @@ class Capacity:
         self._attributes = Attributes(records)
         self._providers = CapacityProviders(records, groups, clock, self.scaling.look_at)
         self._spot = SpotTasks(records, runner)
+
+    def view(self, instance: ContainerInstance) -> dict[str, Any]:
+        """An instance as DescribeContainerInstances shows it."""
+        return self._instances.view(instance)
 
     def operations(self) -> Mapping[str, Operation]:
         """Every operation that is built, by AWS's name."""

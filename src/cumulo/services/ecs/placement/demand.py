@@ -74,6 +74,16 @@ def demand_of(
     )
 
 
+def daemon_demand(definition: TaskDefinition, group: str, constraints: Constraints) -> Demand:
+    """What the tasks of a daemon service ask of their instances, whatever these have left."""
+    return Demand(
+        group=group,
+        attributes=_required(definition.document),
+        interface=definition.network_mode == "awsvpc",
+        constraints=constraints,
+    )
+
+
 def obstacle(host: Host, demand: Demand) -> str:
     """Why a task cannot go there, as AWS calls it; empty when it can."""
     barred = unsuited(host, demand)

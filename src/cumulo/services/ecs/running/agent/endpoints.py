@@ -121,10 +121,12 @@ class Agent:
                     opened.append(await self._cloud(inside, pod))
             except Unsupported as error:
                 _log.warning("a task has no metadata endpoint", task=task.arn, error=str(error))
-            except EngineError:
+            except EngineError as error:
                 for one in opened:
                     one.close()
-                raise
+                opened.clear()
+                await engine.inspect(pod)  # when it is the engine that is out of reach, or the pod is gone
+                _log.warning("a task has no metadata endpoint", task=task.arn, error=str(error))
             self._open[key] = opened
 
     async def close(self, task: Task) -> None:
