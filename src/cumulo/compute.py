@@ -44,6 +44,7 @@ from cumulo.state.store import Store
 from cumulo.wire.service import Service
 
 SETTLE_SECONDS = 5.0  # AWS believes a task without health checks after 40 s
+SHRINK_SECONDS = 900.0  # as AWS: what a group has too much must last so long
 _LOOPBACK_FIRST = 127 << 24 | 66 << 16  # 127.66.0.0/16: addresses of load balancers where no engine gives any
 _PLACES = 1 << 16
 _log = Log("compute")
@@ -87,12 +88,13 @@ class Compute:
         self._ground = ground
         store, clock, ids, companions = ground.store, ground.clock, ground.ids, ground.companions
         bus, watch, subnets = EventBridge(companions), CloudWatch(companions), SubnetBook(companions)
+        groups = ScalingGroups(companions)
         self.ec2 = Ec2House(
             store=store,
             clock=clock,
             carriage=ground.carriage,
             machines=Ec2Machines(companions),
-            groups=ScalingGroups(companions),
+            groups=groups,
             usages=_usages(ground.meter),
             bus=bus,
             knows=lambda: companions.knows("ec2"),
@@ -131,6 +133,7 @@ class Compute:
             targets=self.elb.targets,
             cloud_map=Discovery(companions),
             hosts=lambda: self.ec2,
+            groups=groups,
             carriage=ground.carriage,
             principal_of=ground.principal_of,
             serve=ground.serve,
@@ -138,6 +141,7 @@ class Compute:
             machine=ground.machine,
             trusted=not ground.shared,
             settle_seconds=SETTLE_SECONDS / ground.pace,
+            shrink_seconds=SHRINK_SECONDS / ground.pace,
             publish=self._publisher("ecs"),
         )
         self.ecs = EcsHouse(around, store=store, journal=ground.journal, clock=clock, ids=ids)

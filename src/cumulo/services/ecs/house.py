@@ -17,7 +17,7 @@ from cumulo.base.caller import Caller
 from cumulo.base.carriage import Carriage
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
-from cumulo.base.instances import HostEvents, Hosts
+from cumulo.base.instances import Groups, HostEvents, Hosts
 from cumulo.base.ports import (
     CloudMap,
     EventBus,
@@ -85,7 +85,9 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     serve       begins to answer AWS calls on a socket that listens inside a pod
     cloud_port  where the cloud listens on the machine
     trusted     False in a cloud that many share
+    groups      Auto Scaling groups, which managed scaling grows and shrinks
     settle_seconds   a service's task without health checks counts as healthy after so long
+    shrink_seconds   instances of a capacity provider that are of no use for so long are ended
     """
 
     data: Path
@@ -104,6 +106,7 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     targets: TargetGroups
     cloud_map: CloudMap
     hosts: Callable[[], Hosts]
+    groups: Groups
     carriage: Carriage
     principal_of: Callable[[str], str]
     serve: ServeCloud
@@ -111,6 +114,7 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     machine: str
     trusted: bool
     settle_seconds: float
+    shrink_seconds: float
     publish: Callable[[Mapping[str, Sequence[str]]], Awaitable[None]]
 
 
@@ -153,12 +157,14 @@ class EcsHouse:
         self._capacity = Capacity(
             records,
             hosts=around.hosts,
+            groups=around.groups,
             runner=self._runner,
             launches=self._launching,
             clock=clock,
             ids=ids,
             matches=self._matching,
             capabilities=INSTANCE_ATTRIBUTES,
+            shrink_seconds=around.shrink_seconds,
         )
         self._find_cluster = partial(find_cluster, records)
         self._meter = FargateMeter(records, clock, around.ledger)
@@ -226,6 +232,10 @@ class EcsHouse:
         """Who is told of EC2's instances."""
         return self._capacity.joining
 
+    async def interrupt_task(self, task_arn: str) -> Task:
+        """Take a task on FARGATE_SPOT away.  AwsError InvalidParameterException for others."""
+        return await self._capacity.interrupt_task(task_arn)
+
     def desired_count(self, account: str, region: str, resource: str) -> int | None:
         """See ports.ScalableServices."""
         service = self._services.find(account, region, resource)
@@ -256,6 +266,7 @@ class EcsHouse:
         loops: tuple[Callable[[], Awaitable[None]], ...] = (
             self._launching.run,
             self._services.scheduler.run,
+            self._capacity.run,
             self._meter.run,
             self._happenings.run,
             self._metrics.run,
