@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from discovery_kit import ACCOUNT, REGION, World, bound, container, story, until
+from tests.discovery_kit import ACCOUNT, REGION, World, bound, container, story, until
 
 from cumulo.base.errors import AwsError
 from cumulo.engines.engine import ContainerSpec, PodSpec

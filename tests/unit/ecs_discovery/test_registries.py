@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from discovery_kit import ACCOUNT, REGION, REGISTRY, World, bound, container, story, until
 from msgspec.structs import replace
+from tests.discovery_kit import ACCOUNT, REGION, REGISTRY, World, bound, container, story, until
 
 from cumulo.base.errors import AwsError
 from cumulo.base.ports import DiscoveryService
