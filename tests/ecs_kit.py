@@ -1,15 +1,19 @@
 """What tests of ECS through the front door share: a cloud, images of busybox, task definitions, waiting."""
 
+import contextlib
 import json
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.containers_kit import image_of, make_repository, registry
+from tests.containers_kit import a_cloud, image_of, make_repository, registry
 from tests.engines.images import BUSYBOX
 from tests.image_kit import CONFIG_TYPE, LAYER_TYPE
 from tests.oci_kit import folder, member, tarred
 from tests.support import Process, until
 
+ROLE = "arn:aws:iam::000000000000:role/ecsTaskExecutionRole"
 WAITER = {"Delay": 0.2, "MaxAttempts": 300}
 # A web server that says which version it is and who answered; ends at SIGTERM.
 WEB = """#!/bin/sh
@@ -20,6 +24,24 @@ httpd -f -p ${PORT:-8080} -h /www &
 child=$!
 wait $child
 """
+
+
+@contextlib.contextmanager
+def a_region(data: Path, *options: str, log: Path | None = None) -> Iterator[Process]:
+    """A cloud with the local engine whose tasks end with it; at its end nothing of it is left on the machine."""
+    with a_cloud(data, *options, log=log) as cloud:
+        try:
+            yield cloud
+        finally:
+            reset(cloud)
+
+
+def reset(cloud: Process) -> None:
+    """POST /_cumulo/reset."""
+    with urllib.request.urlopen(
+        urllib.request.Request(f"{cloud.endpoint}/_cumulo/reset", method="POST"), timeout=120
+    ) as answer:
+        assert answer.status == 200
 
 
 def busybox_layer() -> bytes:
@@ -74,6 +96,7 @@ def fargate(
     aws: Any, family: str, *containers: dict[str, Any], cpu: str = "256", memory: str = "512", **more: Any
 ) -> str:
     """Register a task definition for Fargate; its ARN."""
+    more = {"executionRoleArn": ROLE} | more
     return str(
         aws.register_task_definition(
             family=family,

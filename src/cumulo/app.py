@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cumulo.base.caller import Caller
+from cumulo.base.carriage import this_machine
 from cumulo.base.clock import SystemClock
 from cumulo.base.errors import AwsError
 from cumulo.base.folders import admin_token, cache_folder, instance_of
@@ -22,10 +23,11 @@ from cumulo.base.limits import STOP_GRACE_SECONDS
 from cumulo.base.lock import FolderLock
 from cumulo.base.log import Log
 from cumulo.companions.companions import Companions
-from cumulo.companions.ec2 import SubnetReader
 from cumulo.companions.events import EventBridge
 from cumulo.companions.s3 import S3Reader
 from cumulo.companions.secrets import SecretReader
+from cumulo.companions.subnets import SubnetBook
+from cumulo.compute import Compute, Ground
 from cumulo.containers import Containers
 from cumulo.engines.engine import EngineError
 from cumulo.engines.functions.launcher import RoutingLauncher
@@ -103,13 +105,16 @@ class Cloud:
         await self.journal.fold()
         await self.ecr.start()
         await self.lambda_.start()
+        await self.compute.start()
         self._own("journal", self.journal.run())
         self._own("logs", self.logs.run())
         self._own("ecr", self.ecr.run())
+        self._own("compute", self.compute.run())
         self._own("engine", self._take_up())
         self._own("fleet", self.fleet.run())
         self._own("events", self.events.run())
         self._server.handler = self.pages
+        self._server.upgrade = self.compute.ecs.exec_page.upgrade
         self._server.lanes = (self._lane,)
         self.pages.is_ready = True
         _log.info("ready", endpoint=self.endpoint, data=str(self.data), replayed=replayed)
@@ -132,6 +137,8 @@ class Cloud:
             last.push_async_callback(self.lambda_.close)
             last.push_async_callback(self._slot.close, remove_pods=self._temporary)
             last.push_async_callback(self._launcher.close)
+            last.push_async_callback(self.compute.close)
+            last.push_async_callback(self._cancel, "compute")
             last.push_async_callback(self._cancel, "engine")
             last.push_async_callback(self._cancel, "fleet")
             last.push_async_callback(self.fleet.close)
@@ -146,6 +153,7 @@ class Cloud:
         """Empty everything, companions too."""
         await self._cancel("events")
         try:
+            await self.compute.reset()
             await self.lambda_.reset()
             await self.ecr.reset()
             await self.logs.reset()
@@ -212,7 +220,11 @@ class Cloud:
         )
         self._build_ecr()
         self._build_lambda()
+        self._build_compute()
         services = {
+            name: gated(service, self.store.ready) for name, service in self.compute.services().items()
+        }
+        services |= {
             "ecr": gated(self.ecr.service(), self.store.ready),
             "lambda": gated(self.lambda_.service(self._invoke), self.store.ready),
             "logs": gated(Service("logs", self.logs.operations()), self.store.ready),
@@ -252,6 +264,8 @@ class Cloud:
             containers=Containers(self._shots).handle,
             registry=self.ecr.registry,
             layers=self.ecr.downloads,
+            exec_=self.compute.ecs.exec_page.handle,
+            balancers=self.compute.elb,
         )
 
     def _build_ecr(self) -> None:
@@ -297,7 +311,7 @@ class Cloud:
             blobs=Blobs(self.data / "blobs"),
             code_root=self.data / "code",
             objects=S3Reader(self.companions),
-            networks=SubnetReader(self.companions),
+            networks=SubnetBook(self.companions),
             runtimes=HostRuntimes(cache_folder()),
             fleet=self.fleet,
             clock=self.clock,
@@ -314,7 +328,9 @@ class Cloud:
                 why_not=self._why_no_functions,
             ),
         )
-        functions = FunctionCaller(resolver=self.lambda_, fleet=self.fleet, ids=self.ids, tracer=self._tracer)
+        self._functions = functions = FunctionCaller(
+            resolver=self.lambda_, fleet=self.fleet, ids=self.ids, tracer=self._tracer
+        )
         self.events = EventQueue(
             store=self.store,
             clock=self.clock,
@@ -326,6 +342,33 @@ class Cloud:
         self._invoke = Invoke(
             resolver=self.lambda_, functions=functions, events=self.events, ids=self.ids
         ).operations()
+
+    def _build_compute(self) -> None:
+        self.compute = Compute(
+            Ground(
+                data=self.data,
+                store=self.store,
+                journal=self.journal,
+                clock=self.clock,
+                ids=self.ids,
+                companions=self.companions,
+                meter=self.meter,
+                logs=self.logs,
+                roles=self.keys,
+                registry=self.ecr.resolver,
+                invoker=self._functions,
+                engine=self._slot.get,
+                opened=lambda: self._slot.engine,
+                serve=self._server.adopt,
+                port=self.port,
+                machine=os.uname().machine,
+                carriage=this_machine(self.settings.overcommit),
+                pace=self.settings.pace,
+                shared=self.settings.mode == "shared",
+                principal_of=self._principal_of,
+                note=self.notes.append,
+            )
+        )
 
     # -- containers --------------------------------------------------------------------------------------
 
@@ -373,6 +416,7 @@ class Cloud:
         return {f"environments_{name}": float(count) for name, count in self.fleet.counts().items()} | {
             "functions": float(self.lambda_.count()),
             "repositories": float(self.ecr.count()),
+            **self.compute.gauges(),
             "queued_events": float(len(self.events)),
             "companions_started": float(self.companions.started),
         }

@@ -3,7 +3,7 @@
 import hmac
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -46,6 +46,18 @@ class Counters:
             )
 
 
+class Balancers(Protocol):
+    """Load balancers, which answer on the cloud's own port, too."""
+
+    def owns(self, host: str) -> bool:
+        """Whether a Host header names one."""
+        ...
+
+    async def handle(self, request: Request) -> Response:
+        """Answer a request that is meant for one."""
+        ...
+
+
 class Pages:
     """Answers what lies under /_cumulo/ (and /_localstack/health, which tools wait for); the rest is AWS's."""
 
@@ -66,6 +78,8 @@ class Pages:
         containers: Handler,
         registry: Handler,
         layers: Handler,
+        exec_: Handler,
+        balancers: Balancers,
     ) -> None:
         self._door = door
         self._clock = clock
@@ -87,15 +101,20 @@ class Pages:
             "/_cumulo/reset": self.reset,
             "/_cumulo/keys": self._guarded(self.keys, always=True),
             "/_cumulo/containers": self._guarded(containers, always=True),
+            "/_cumulo/ecs/exec": self._guarded(exec_, always=True),
         }
         self._code = code
         self._registry = registry
         self._layers = layers
+        self._balancers = balancers
         self.is_ready = False
 
     async def __call__(self, request: Request) -> Response:
         """Answer a request, or hand it to the door."""
         path = request.path
+        host = request.headers.get("host")
+        if ".elb." in host and self._balancers.owns(host):
+            return await self._balancers.handle(request)
         if path.startswith("/v2") and _is_registry(request):
             return await self._registry(request)
         if not path.startswith(("/_", "/metrics")) or "authorization" in request.headers:

@@ -53,6 +53,14 @@ class UsageSink(Protocol):
         ...
 
 
+class UsageLedger(Protocol):
+    """Takes usage records that must count exactly once, as part of a change of the store."""
+
+    def keep(self, *records: Usage) -> None:
+        """Add records in the store's transaction of this moment: they are kept with its next commit, or not at all."""
+        ...
+
+
 class ObjectReader(Protocol):
     """Reads objects of S3, wherever the companion for S3 lives."""
 
@@ -97,14 +105,6 @@ class Networks(Protocol):
 
     async def network_of(self, caller: Caller, subnets: Sequence[str]) -> str:
         """The id of the subnets' network.  AwsError as EC2 says it when one of them is not there."""
-        ...
-
-
-class Subnets(Protocol):
-    """Knows in which zone subnets are, wherever the companion for EC2 lives."""
-
-    async def zones_of(self, caller: Caller, subnets: Sequence[str]) -> Mapping[str, str]:
-        """The availability zone of each subnet.  AwsError as EC2 says it when one of them is not there."""
         ...
 
 

@@ -202,7 +202,9 @@ class _Conversation:
             self._socket.send(encode(message))
 
     def _send_raw(self, data: bytes) -> None:
-        with self._sending:
+        from websockets.exceptions import ConnectionClosed
+
+        with self._sending, contextlib.suppress(ConnectionClosed):  # then nobody waits for it
             self._socket.send(data)
 
 

@@ -144,7 +144,7 @@ class Companions:
         # Who the guard is for reads the whole body once; what is too long for a form is passed on unseen.
         length = request.headers.get("content-length", "0")
         if "transfer-encoding" in request.headers or int(length) > BODY_BYTES_MAX:
-            return await self._send(service, request)
+            return await self._send(service, request, passing=passing)
         body = await request.body.read(BODY_BYTES_MAX)
         request.body = BytesBody(body)
         call = call_of(
@@ -154,10 +154,12 @@ class Companions:
             region=_region(request) or self._region_default,
         )
         if call is None:
-            return await self._send(service, request)
-        return await self._guarded(service, request, call, guard)
+            return await self._send(service, request, passing=passing)
+        return await self._guarded(service, request, call, guard, passing=passing)
 
-    async def _guarded(self, service: str, request: Request, call: Call, guard: Guard) -> Response:
+    async def _guarded(
+        self, service: str, request: Request, call: Call, guard: Guard, *, passing: bool
+    ) -> Response:
         try:
             changed = await guard.before(call)
         except AwsError as error:
@@ -166,7 +168,7 @@ class Companions:
         try:
             if changed is not None:
                 request = with_form(request, changed)
-            answer = await self._send(service, request)
+            answer = await self._send(service, request, passing=passing)
             status = answer.status
         finally:
             guard.after(call, done=status < 400)

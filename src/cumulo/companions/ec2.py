@@ -1,11 +1,10 @@
-"""Asks EC2, wherever it lives: for subnets, for instances, images and launch templates."""
+"""Asks EC2, wherever it lives: for instances, images and launch templates."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError
 from cumulo.base.instances import SeenImage, SeenInstance, Template
 from cumulo.companions.companions import Companions
@@ -13,39 +12,6 @@ from cumulo.companions.forms import PAGES_MAX, Node, call_form
 
 _VERSION: Final = "2016-11-15"
 _GROUP_TAG: Final = "aws:autoscaling:groupName"
-
-
-class SubnetReader:
-    """The Networks of the house."""
-
-    def __init__(self, companions: Companions) -> None:
-        self._companions = companions
-
-    async def network_of(self, caller: Caller, subnets: Sequence[str]) -> str:
-        """The id of the subnets' network.  AwsError as EC2 says it when one of them is not there."""
-        return next((one.text("vpcId") for one in await self._describe(caller, subnets)), "")
-
-    async def zones_of(self, caller: Caller, subnets: Sequence[str]) -> Mapping[str, str]:
-        """The availability zone of each subnet.  AwsError as EC2 says it when one of them is not there."""
-        found = await self._describe(caller, subnets)
-        zones = {one.text("subnetId"): one.text("availabilityZone") for one in found}
-        for subnet in subnets:
-            if subnet not in zones:
-                raise AwsError("InvalidSubnetID.NotFound", f"The subnet ID '{subnet}' does not exist")
-        return zones
-
-    async def _describe(self, caller: Caller, subnets: Sequence[str]) -> list[Node]:
-        asked = {"Action": "DescribeSubnets"}
-        asked |= {f"SubnetId.{number}": subnet for number, subnet in enumerate(subnets, start=1)}
-        answer = await call_form(
-            self._companions,
-            "ec2",
-            _VERSION,
-            account=caller.account,
-            region=caller.region,
-            values=asked,
-        )
-        return answer.all("subnetSet")
 
 
 class Ec2Machines:

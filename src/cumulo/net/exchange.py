@@ -378,7 +378,7 @@ class Exchange(asyncio.Protocol):
         assert self.backend is not None
         try:
             return lines(forward.on_backend(self.backend))
-        except Exception:
+        except Exception:  # noqa: BLE001 - the caller's code
             _log.exception("no headers for an answer")
             return b""
 

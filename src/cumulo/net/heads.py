@@ -33,7 +33,7 @@ _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~%-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])
 _ABSOLUTE: Final = re.compile(r"https?://([^/?]+)(.*)", re.IGNORECASE)
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_BAD: Final = re.compile(rb"[\r\n\0]")
+_LONE_LF: Final = re.compile(rb"(?<!\r)\n")
 
 
 class AnswerHead(msgspec.Struct, frozen=True, gc=False):
@@ -159,6 +159,11 @@ class HeadProbe:
             return
         except httptools.HttpParserError as fault:
             raise Refused(400, f"This is not an HTTP/1.1 request: {_reason(fault)}") from None
+
+
+def hopeless(part: bytes) -> bool:
+    """Whether the beginning of an answer's head can never become one that is passed on."""
+    return not b"HTTP/1.".startswith(part[:7]) or _LONE_LF.search(part) is not None
 
 
 def request_for(head: RequestHead, forward: Forward, backend: Backend) -> bytes:

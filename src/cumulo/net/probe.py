@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from cumulo.net.heads import END, HeadReader
+from cumulo.net.heads import END, HeadReader, hopeless
 from cumulo.net.limits import Limits
 from cumulo.net.messages import Refused
 
@@ -114,7 +114,7 @@ class _Probe(asyncio.Protocol):
         while not self.result.done():
             end = self._held.find(END) + 4
             if end < 4:
-                if len(self._held) > _HEADS or not b"HTTP/1.".startswith(self._held[:7]):
+                if len(self._held) > _HEADS or hopeless(self._held):
                     self.result.set_result(Probed(failure=Failure.MALFORMED))
                 return
             raw, self._held = self._held[:end], self._held[end:]

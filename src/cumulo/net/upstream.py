@@ -9,7 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final, cast
 
 from cumulo.net.chunks import Chunks
-from cumulo.net.heads import END, AnswerHead
+from cumulo.net.heads import END, AnswerHead, hopeless
 from cumulo.net.limits import WRITE_BYTES_HIGH
 from cumulo.net.messages import CHUNKED, UNTIL_CLOSE, Refused
 from cumulo.net.pool import Backend
@@ -159,7 +159,7 @@ class Upstream(asyncio.Protocol):
             end = data.find(END) + 4
             if end < 4:
                 self._held = data
-                if len(data) > self.front.limits.answer_head_bytes_max or not b"HTTP/1.".startswith(data[:7]):
+                if len(data) > self.front.limits.answer_head_bytes_max or hopeless(data):
                     self._malformed(client)
                 return
             raw = data[:end] if end != len(data) else data
@@ -202,18 +202,27 @@ class Upstream(asyncio.Protocol):
         else:
             self._phase = BODY
             self._left = length
-            if length == CHUNKED:
-                self._chunks = Chunks(raw=client.takes_chunks)
-                client.answer(head, b"", length)
-                if here:
-                    self._body(client, data[end:])
-            elif length == UNTIL_CLOSE:
-                client.answer(head, b"", length)
-                if here:
-                    self._body(client, data[end:])
-            else:
+            if length >= 0:
                 self._left -= here
                 client.answer(head, data[end:] if here else b"", length)
+            elif length == CHUNKED:
+                self._begin_chunked(client, head, data[end:])
+            else:
+                piece = data[end:]
+                if piece and client.takes_chunks:
+                    piece = b"%x\r\n%b\r\n" % (len(piece), piece)
+                client.answer(head, piece, length)
+
+    def _begin_chunked(self, client: "Exchange", head: AnswerHead, data: bytes) -> None:
+        chunks = self._chunks = Chunks(raw=client.takes_chunks)
+        try:
+            piece = chunks.feed(data)
+        except Refused:
+            self._malformed(client)
+            return
+        client.answer(head, piece, CHUNKED)
+        if chunks.done:
+            self._complete(client, surplus=bool(chunks.rest))
 
     def _body(self, client: "Exchange", data: bytes) -> None:
         left = self._left

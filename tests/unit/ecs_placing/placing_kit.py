@@ -11,6 +11,7 @@ from cumulo.base.carriage import Carriage
 from cumulo.base.clock import VirtualClock
 from cumulo.base.errors import AwsError
 from cumulo.base.ids import Ids
+from cumulo.base.ports import Subnet
 from cumulo.services.ecs import arns
 from cumulo.services.ecs.launching import Launching
 from cumulo.services.ecs.model import (
@@ -131,12 +132,12 @@ class KnownSubnets:
     def __init__(self):
         self.asked = 0
 
-    async def zones_of(self, caller, subnets):
+    async def subnets(self, caller, subnets):
         self.asked += 1
         for subnet in subnets:
             if subnet not in ZONES:
                 raise AwsError("InvalidSubnetID.NotFound", f"The subnet ID '{subnet}' does not exist")
-        return {subnet: ZONES[subnet] for subnet in subnets}
+        return [Subnet(subnet, "vpc-1", ZONES[subnet]) for subnet in subnets]
 
 
 class NotingRunner:

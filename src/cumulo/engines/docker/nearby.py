@@ -79,6 +79,7 @@ def kill_all(container_ids: Collection[str]) -> None:
 
 def listen_inside(pid: int, container_id: str, port: int, address: str) -> socket.socket:
     """A listening socket in the network namespace of a process.  Blocks; EngineError."""
+    from cumulo.engines.local.listeners import open_listener
     from cumulo.engines.local.namespaces import add_to_loopback
     from cumulo.sandbox.kernel import CLONE_NEWNET, setns
 
@@ -97,7 +98,7 @@ def listen_inside(pid: int, container_id: str, port: int, address: str) -> socke
                 os.close(namespace)
             if not address.startswith("127."):
                 add_to_loopback(address)
-            found.append(socket.create_server((address, port), backlog=BACKLOG))
+            found.append(open_listener(address, port))
         except OSError as error:
             failed.append(error)
 

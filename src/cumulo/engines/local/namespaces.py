@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from cumulo.engines.local.listeners import open_listener
 from cumulo.sandbox import kernel
 from cumulo.sandbox.netlink import Netlink
 
@@ -134,7 +135,7 @@ def add_to_loopback(address: str) -> None:
 def listen(path: Path | None, port: int, address: str = "127.0.0.1") -> socket.socket:
     """A socket that listens at address:port in a namespace (None: this one's).  OSError.
 
-    Loopback inside gets the address, unless it is of 127.0.0.0/8.
+    Loopback inside gets the address, unless it is of 127.0.0.0/8.  Containers may listen at the same port.
     """
 
     def work() -> socket.socket:
@@ -146,15 +147,6 @@ def listen(path: Path | None, port: int, address: str = "127.0.0.1") -> socket.s
                 os.close(fd)
             if not address.startswith("127."):
                 add_to_loopback(address)
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((address, port))
-            listener.listen(128)
-            listener.setblocking(False)
-        except OSError:
-            listener.close()
-            raise
-        return listener
+        return open_listener(address, port)
 
     return in_thread(work)

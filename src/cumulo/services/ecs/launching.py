@@ -110,6 +110,10 @@ class Launching:
         """Try again the tasks that wait for capacity; called when there may be more of it."""
         await self._waiting.place()
 
+    async def give_up_waiting(self) -> None:
+        """Stop those that have waited too long."""
+        await self._waiting.give_up()
+
     async def run(self) -> None:
         """Place tasks that wait as soon as there is room, and give up those that have waited too long, for ever."""
         await self._waiting.run()
@@ -228,6 +232,7 @@ class Launching:
             if not itself and not self._places.has_instances(plan.request.cluster_arn, name):
                 raise invalid(EMPTY_PROVIDER if name else NO_INSTANCES)
         choices: dict[str, Choice] = {}
+        unplaced: dict[str, Failure] = {}  # to find the closest, every instance is looked at: once a launch
         outcomes: list[Task | Failure] = []
         for name in providers:
             task = self._born(plan, name)
@@ -241,7 +246,9 @@ class Launching:
             elif managed[name]:
                 outcomes.append(Failure(TOO_MANY_WAIT))
             else:
-                outcomes.append(_unplaced(choices[name]))
+                if name not in unplaced:
+                    unplaced[name] = _unplaced(choices[name])
+                outcomes.append(unplaced[name])
         return outcomes
 
     def _seated(self, plan: _Plan, task: Task, host: Host) -> Task:

@@ -260,6 +260,7 @@ class ContainerInstance(msgspec.Struct, frozen=True, kw_only=True):
     ports_udp: tuple[int, ...] = ()
     attributes: tuple[Document, ...] = ()  # {name, value}
     registered_at: float = 0.0
+    inactive_at: float = 0.0
     version: int = 1
     spot: bool = False
     tags: Tags = {}
@@ -274,9 +275,15 @@ class CapacityProvider(msgspec.Struct, frozen=True, kw_only=True):
     arn: str
     status: str = "ACTIVE"
     update_status: str = ""
+    update_reason: str = ""
     auto_scaling_group: Document = {}  # autoScalingGroupProvider, with defaults
     tags: Tags = {}
     created_at: float = 0.0
+
+    @property
+    def group_name(self) -> str:
+        """The name of its Auto Scaling group."""
+        return str(self.auto_scaling_group.get("autoScalingGroupArn", "")).rpartition("/")[2]
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,9 @@
 """Finds places for tasks, as the ledger and the machine stand now; writes nothing."""
 
 import random
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from cumulo.services.ecs.model import CPU_UNITS, Document, Task, TaskDefinition
 from cumulo.services.ecs.placement.choosing import (
@@ -11,12 +13,15 @@ from cumulo.services.ecs.placement.choosing import (
     strategies_of,
 )
 from cumulo.services.ecs.placement.constraints import Constraints, constraints_of
-from cumulo.services.ecs.placement.demand import demand_of
+from cumulo.services.ecs.placement.demand import Demand, demand_of
 from cumulo.services.ecs.placement.ledger import Ledger
 from cumulo.services.ecs.records import Records
 from cumulo.services.ecs.refusals import invalid
 from cumulo.services.ecs.seams import Carriage, LaunchRequest
 from cumulo.state.store import join_key
+
+CHOICES_MAX: Final = 32  # that are kept: a service's next task is like its last
+_Kind = tuple[str, Demand, tuple[Strategy, ...]]
 
 
 class Places:
@@ -26,6 +31,7 @@ class Places:
         self._ledger = ledger
         self._carriage = carriage
         self._chance = chance
+        self._choices: OrderedDict[_Kind, Choice] = OrderedDict()
 
     @staticmethod
     def rules(request: LaunchRequest, launch_type: str = "EC2") -> tuple[Constraints, tuple[Strategy, ...]]:
@@ -71,7 +77,15 @@ class Places:
         """The same, by rules that are read already."""
         constraints, strategies = rules
         demand = demand_of(definition, task, constraints=constraints, zones=frozenset(zones.values()))
-        return Choice(self._ledger.hosts(task.cluster_arn), demand, strategies, self._chance)
+        fleet = self._ledger.fleet(task.cluster_arn)
+        key = (task.cluster_arn, demand, strategies)
+        kept = self._choices.pop(key, None)
+        if kept is None or kept.fleet is not fleet:
+            kept = Choice(fleet, demand, strategies, self._chance)
+        self._choices[key] = kept
+        while len(self._choices) > CHOICES_MAX:
+            self._choices.popitem(last=False)
+        return kept
 
     def subnet_in(self, zone: str, zones: Mapping[str, str]) -> str:
         """One of the subnets in a zone; empty when there are none."""

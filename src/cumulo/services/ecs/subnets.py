@@ -7,7 +7,7 @@ from typing import Final
 from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
-from cumulo.base.ports import Subnets
+from cumulo.base.ports import SubnetFacts
 from cumulo.services.ecs.refusals import invalid
 
 REMEMBERED_SECONDS: Final = 60.0
@@ -18,7 +18,7 @@ _Key = tuple[str, str, str]
 class SubnetZones:
     """The zones of subnets; without `subnets` every one is in the region's first zone."""
 
-    def __init__(self, subnets: Subnets | None, clock: Clock) -> None:
+    def __init__(self, subnets: SubnetFacts | None, clock: Clock) -> None:
         self._subnets = subnets
         self._clock = clock
         self._known: OrderedDict[_Key, tuple[float, str]] = OrderedDict()
@@ -37,15 +37,16 @@ class SubnetZones:
         return found
 
     async def _ask(
-        self, port: Subnets, account: str, region: str, subnets: Sequence[str]
+        self, port: SubnetFacts, account: str, region: str, subnets: Sequence[str]
     ) -> Mapping[str, str]:
         try:
-            zones = await port.zones_of(Caller(account=account, region=region), subnets)
+            facts = await port.subnets(Caller(account=account, region=region), subnets)
         except AwsError as error:
             raise invalid(
                 f"Error retrieving subnet information for [{', '.join(subnets)}]: {error.message}"
                 f" (ErrorCode: {error.code})"
             ) from error
+        zones = {one.id: one.zone for one in facts}
         until = self._clock.monotonic() + REMEMBERED_SECONDS
         for subnet in subnets:
             self._known[account, region, subnet] = until, zones[subnet]

@@ -3,9 +3,8 @@
 import asyncio
 import contextlib
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 from msgspec.structs import replace
 
 from cumulo.base.clock import Clock
@@ -63,11 +62,10 @@ class WaitingTasks:
         """Place those for which there is room, in the order in which they came."""
         zones = await self._all_zones()
         before: list[Task] = []
-        choices: dict[bytes, Choice] = {}
         seated: list[Task] = []
         # Nothing is awaited in here: the room that a task is given is still there.
         for task in self._waiting():
-            found = self._seat(task, zones.get(task.arn, {}), choices)
+            found = self._seat(task, zones.get(task.arn, {}))
             if found is not None:
                 before.append(task)
                 seated.append(self._records.tasks.put(found))
@@ -104,14 +102,11 @@ class WaitingTasks:
                     found[task.arn] = await self._zones.zones(task.account, task.region, subnets)
         return found
 
-    def _seat(self, task: Task, zones: Mapping[str, str], choices: dict[bytes, Choice]) -> Task | None:
+    def _seat(self, task: Task, zones: Mapping[str, str]) -> Task | None:
         definition = self._records.definition(task.definition_arn)
         if definition is None or (task.attachment_id and not zones):
             return None
-        key = _kind(task)
-        if key not in choices:
-            choices[key] = self._choice(definition, task, zones)
-        host = choices[key].take()
+        host = self._choice(definition, task, zones).take()
         if host is None or host.instance is None:
             return None
         zone = host.instance.availability_zone
@@ -152,18 +147,3 @@ class WaitingTasks:
     def _heard_instance(self, _before: ContainerInstance | None, after: ContainerInstance | None) -> None:
         if after is not None and self._records.tasks.count("waits", CAPACITY):
             self._woken.set()
-
-
-def _kind(task: Task) -> bytes:
-    """The same for tasks that any place suits alike."""
-    parts: list[Any] = [
-        task.cluster_arn,
-        task.definition_arn,
-        task.group,
-        task.capacity_provider,
-        task.cpu_units,
-        task.memory_mib,
-        task.network,
-        task.placement,
-    ]
-    return msgspec.json.encode(parts, order="deterministic")

@@ -153,7 +153,6 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     """A target of a group.  `id` is an address, an instance's id, or the ARN of a function or a load balancer.
 
     drains_until   0 while it takes requests; else the moment at which it is gone at the latest
-    healthy_since  when it last became healthy: what a slow start is counted from
     """
 
     group: str
@@ -163,7 +162,6 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     zone: str = ""
     standing: Standing = Standing()
     drains_until: float = 0.0
-    healthy_since: float = 0.0
 
     @property
     def is_draining(self) -> bool:

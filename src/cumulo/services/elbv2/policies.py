@@ -79,8 +79,6 @@ _POLICIES: Final[Mapping[str, Policy]] = {
 _VERSIONS: Final[Mapping[str, ssl.TLSVersion]] = {
     "TLSv1.3": ssl.TLSVersion.TLSv1_3,
     "TLSv1.2": ssl.TLSVersion.TLSv1_2,
-    "TLSv1.1": ssl.TLSVersion.TLSv1_1,
-    "TLSv1": ssl.TLSVersion.TLSv1,
 }
 
 
@@ -90,14 +88,11 @@ def check_policy(name: str) -> None:
         raise AwsError("SSLPolicyNotFound", f"SSL policy '{name}' not found")
 
 
-def apply(name: str, context: ssl.SSLContext) -> None:
-    """Let a server speak what the policy says, and nothing else; TLS 1.2 at least, for OpenSSL has left the rest."""
+def bounds_of(name: str) -> tuple[ssl.TLSVersion, ssl.TLSVersion, str]:
+    """The oldest and newest version, and the ciphers in OpenSSL's words; TLS 1.2 at least, for OpenSSL has left the rest."""
     policy = _POLICIES[name]
-    versions = [_VERSIONS[one] for one in policy.versions if one in ("TLSv1.3", "TLSv1.2")]
-    context.minimum_version, context.maximum_version = min(versions), max(versions)
-    old = [one for one in policy.ciphers if one not in _TLS13]
-    if old:
-        context.set_ciphers(":".join(old))
+    versions = [_VERSIONS[one] for one in policy.versions if one in _VERSIONS]
+    return min(versions), max(versions), ":".join(one for one in policy.ciphers if one not in _TLS13)
 
 
 async def describe_policies(caller: Caller, values: Values) -> Values | None:

@@ -28,6 +28,7 @@ _SAID: Final = {
     PORTS: "is already using a port required by your task.",
     ATTRIBUTE: "is missing an attribute required by your task.",
 }
+PORTS_MAX: Final = 100  # reserved on one instance
 _ARCHITECTURE: Final = "ecs.cpu-architecture"
 
 
@@ -73,6 +74,16 @@ def demand_of(
     )
 
 
+def daemon_demand(definition: TaskDefinition, group: str, constraints: Constraints) -> Demand:
+    """What the tasks of a daemon service ask of their instances, whatever these have left."""
+    return Demand(
+        group=group,
+        attributes=_required(definition.document),
+        interface=definition.network_mode == "awsvpc",
+        constraints=constraints,
+    )
+
+
 def obstacle(host: Host, demand: Demand) -> str:
     """Why a task cannot go there, as AWS calls it; empty when it can."""
     barred = unsuited(host, demand)
@@ -80,9 +91,12 @@ def obstacle(host: Host, demand: Demand) -> str:
         return barred
     if demand.gpus:
         return GPU  # no instance of ours has any
-    ports = host.ports
-    if demand.ports and any(port in ports for port in demand.ports):
-        return PORTS
+    if demand.interface and host.interfaces_max is not None and host.interfaces >= host.interfaces_max:
+        return ENI
+    if demand.ports:
+        ports = host.ports
+        if len(ports) + len(demand.ports) > PORTS_MAX or any(port in ports for port in demand.ports):
+            return PORTS
     if demand.memory > host.memory:
         return MEMORY
     return CPU if demand.cpu > host.cpu else ""

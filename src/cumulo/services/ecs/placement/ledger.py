@@ -4,15 +4,18 @@
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TypeVar
 
 from cumulo.services.ecs.model import ContainerInstance, Task, TaskStatus
+from cumulo.services.ecs.placement.interfaces import awsvpc_tasks_max
 
 K = TypeVar("K")
 _PENDING = frozenset({TaskStatus.PROVISIONING, TaskStatus.PENDING, TaskStatus.ACTIVATING})
 _ZONE = "ecs.availability-zone"
 _TYPE = "ecs.instance-type"
+_CHANGES_MIN = 1000
+_TRUNK = "ecs.awsvpc-trunk-id"
 
 
 class Host:
@@ -21,7 +24,7 @@ class Host:
     cpu, memory      units and MiB that are free; below 0 when the instance has shrunk under its tasks
     ports            taken host ports with their protocol, and by how many tasks
     groups           live tasks that are wanted RUNNING, by task group: what spreads and distinctInstance look at
-    interfaces       network interfaces of awsvpc tasks
+    interfaces       network interfaces of awsvpc tasks; `interfaces_max`: None when there is no limit
     """
 
     __slots__ = (
@@ -30,6 +33,7 @@ class Host:
         "groups",
         "instance",
         "interfaces",
+        "interfaces_max",
         "memory",
         "pending",
         "ports",
@@ -48,6 +52,7 @@ class Host:
         self.running = 0
         self.pending = 0
         self.interfaces = 0
+        self.interfaces_max: int | None = None
 
     @property
     def arn(self) -> str:
@@ -94,6 +99,36 @@ class Host:
                 for port in one.ports_udp:
                     _add(self.ports, (port, "udp"), sign)
         self.attributes = _attributes(instance) if instance else {}
+        trunked = _TRUNK in self.attributes  # the instance has taken up the account setting awsvpcTrunking
+        self.interfaces_max = (
+            None if instance is None or trunked else awsvpc_tasks_max(instance.instance_type)
+        )
+
+
+class Fleet:
+    """The container instances of one cluster, in whatever state, and which of them have changed since a mark."""
+
+    def __init__(self) -> None:
+        self.hosts: dict[str, Host] = {}
+        self._changed: list[Host] = []
+        self._forgotten = 0  # how many changes were noted before those in the list
+
+    def note(self, host: Host) -> None:
+        """The host is not as it was."""
+        self._changed.append(host)
+        if len(self._changed) > _CHANGES_MIN + 2 * len(self.hosts):
+            self._forgotten += len(self._changed)
+            self._changed.clear()
+
+    def mark(self) -> int:
+        """Now, for `since`."""
+        return self._forgotten + len(self._changed)
+
+    def since(self, mark: int) -> Iterable[Host] | None:
+        """What has changed since a mark, each once; None when that is too long ago to know."""
+        if mark < self._forgotten:
+            return None
+        return dict.fromkeys(self._changed[mark - self._forgotten :])
 
 
 class Ledger:
@@ -103,7 +138,7 @@ class Ledger:
         self.fargate_cpu = 0  # units
         self.fargate_memory = 0  # MiB
         self._hosts: dict[str, Host] = {}
-        self._clusters: dict[str, dict[str, Host]] = {}
+        self._fleets: dict[str, Fleet] = {}
         self._zones: dict[tuple[str, str], Counter[str]] = {}
         self._waiting: Counter[str] = Counter()
 
@@ -121,18 +156,23 @@ class Ledger:
             return
         host = self._host(known.arn)
         host.become(after)
-        hosts = self._clusters.setdefault(known.cluster_arn, {})
+        fleet = self._fleets.setdefault(known.cluster_arn, Fleet())
+        fleet.note(host)
         if after is not None:
-            hosts[after.arn] = host
+            fleet.hosts[after.arn] = host
             return
-        hosts.pop(known.arn, None)
-        if not hosts:
-            del self._clusters[known.cluster_arn]
+        fleet.hosts.pop(known.arn, None)
+        if not fleet.hosts:
+            del self._fleets[known.cluster_arn]
         self._forget_empty(known.arn, host)
 
+    def fleet(self, cluster_arn: str) -> Fleet:
+        """The container instances of a cluster."""
+        return self._fleets.get(cluster_arn) or Fleet()
+
     def hosts(self, cluster_arn: str) -> Collection[Host]:
-        """Every container instance of a cluster, in whatever state."""
-        return self._clusters.get(cluster_arn, {}).values()
+        """The same, without their changes."""
+        return self.fleet(cluster_arn).hosts.values()
 
     def host(self, instance_arn: str) -> Host | None:
         """One container instance."""
@@ -161,6 +201,8 @@ class Ledger:
         elif task.instance_arn:
             host = self._host(task.instance_arn)
             host.count(task, sign)
+            if host.instance is not None:
+                self._fleets[host.instance.cluster_arn].note(host)
             self._forget_empty(task.instance_arn, host)
 
     def _host(self, arn: str) -> Host:

@@ -150,6 +150,10 @@ class _Parser:
         test = self._test(subject, positive, arguments)
         if operator == positive:
             return test
+        if positive != "exists" and subject.startswith("attribute:"):
+            # An instance without the attribute is not "unequal": only not_exists finds it.
+            name = subject.removeprefix("attribute:")
+            return lambda facts: name in facts.attributes and not test(facts)
         return lambda facts: not test(facts)
 
     def _arguments(self, operator: str) -> list[str]:

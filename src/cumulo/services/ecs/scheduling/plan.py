@@ -12,7 +12,7 @@ facts ──▶ breaker: failed?  ──yes──▶ fail, or roll back
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import msgspec
 from msgspec.structs import replace
@@ -466,4 +466,3 @@ class _Stage:
         """An older deployment without tasks; the one that is rolled back stays until its way back has ended."""
         waits = other.id == self._primary.rollback_of and not rolled_back
         return other if waits else rollout.retire(other, self._now)
-

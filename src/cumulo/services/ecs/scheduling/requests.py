@@ -6,11 +6,6 @@ from cumulo.services.ecs.records import Records
 from cumulo.services.ecs.scheduling.plan import Start
 from cumulo.services.ecs.seams import LaunchRequest
 
-_SPREAD: tuple[Document, ...] = (
-    {"type": "spread", "field": "attribute:ecs.availability-zone"},
-    {"type": "spread", "field": "instanceId"},
-)
-
 
 def request_for(service: Service, start: Start, records: Records) -> LaunchRequest | None:
     """The request for what a plan wants started; None when the task definition is not there any more."""
@@ -36,7 +31,7 @@ def request_for(service: Service, start: Start, records: Records) -> LaunchReque
         deployment=deployment.id,
         network=deployment.document.get("networkConfiguration", {}),
         constraints=tuple(service.document.get("placementConstraints", ())),
-        strategies=tuple(service.document.get("placementStrategy", ())) or _SPREAD,
+        strategies=tuple(service.document.get("placementStrategy", ())),
         platform_version=deployment.platform_version,
         execute_command=service.execute_command,
         volumes=tuple(deployment.document.get("volumeConfigurations", ())),

@@ -16,7 +16,7 @@ from cumulo.services.ecs.scheduling import breaker, rollout, sentences
 from cumulo.services.ecs.scheduling.counting import Counting
 from cumulo.services.ecs.scheduling.facts import Eligible, Gatherer, Pace, is_wanted
 from cumulo.services.ecs.scheduling.health import Standing
-from cumulo.services.ecs.scheduling.model import Backoff
+from cumulo.services.ecs.scheduling.model import Backoff, Deployment
 from cumulo.services.ecs.scheduling.plan import NEVER, Plan, Start, Stop, plan
 from cumulo.services.ecs.scheduling.requests import request_for
 from cumulo.services.ecs.scheduling.shelves import Book
@@ -82,7 +82,7 @@ class Scheduler:
             if service.status != "INACTIVE":
                 self.wake(service)
 
-    def fallback(self, service: Service) -> object:
+    def fallback(self, service: Service) -> Deployment | None:
         """Where a rollback of the service would go, or None."""
         return self._gatherer.fallback(service, self._book.live(service.arn))
 
@@ -240,7 +240,7 @@ class Scheduler:
     def _complain(self, service: Service, start: Start, failure: Failure) -> None:
         fargate = service.launch_type == "FARGATE" or start.provider.startswith("FARGATE")
         instance = last_part(failure.arn) if failure.arn else ""
-        note = sentences.not_placed(failure.reason, instance, failure.detail, fargate=fargate)
+        note = sentences.not_placed(failure.reason, instance, failure.detail)
         if self.telling.complain(service.arn, service.name, note):
             reason = "RESOURCE:FARGATE" if fargate else failure.reason
             providers = (start.provider,) if start.provider else ()

@@ -4,18 +4,7 @@ from collections.abc import Sequence
 
 _TROUBLESHOOTING = "For more information, see the Troubleshooting section of the Amazon ECS Developer Guide."
 _NO_INSTANCES = "No Container Instances were found in your cluster."
-_LACKS = {
-    "RESOURCE:CPU": "has insufficient CPU units available",
-    "RESOURCE:MEMORY": "has insufficient memory available",
-    "RESOURCE:PORTS": "is already using a port required by your task",
-    "RESOURCE:GPU": "has insufficient GPU resource available",
-    "RESOURCE:ENI": 'encountered error "RESOURCE:ENI"',
-    "AGENT": 'encountered error "AGENT"',
-    "ATTRIBUTE": "is missing an attribute required by your task",
-    "MEMBERSHIP": 'encountered error "MEMBERSHIP"',
-    "DISTINCT": "is already running a task of the service",
-}
-_NO_PLACE = "EMPTY CAPACITY", "MISSING", "", "No Container Instances were found in your cluster."
+_OF_INSTANCES = frozenset({"AGENT", "ATTRIBUTE", "INACTIVE", "LOCATION", "MISSING"})
 
 ELB_FAILED = "Task failed ELB health checks in (target-group {arn})"
 CONTAINER_FAILED = "Task failed container health checks"
@@ -58,15 +47,15 @@ def _listed(tasks: Sequence[str]) -> str:
     return " ".join(f"(task {one})" for one in tasks)
 
 
-def not_placed(reason: str, instance: str, detail: str, *, fargate: bool) -> str:
-    """A task had no place.  `instance` is the id of the container instance that came nearest."""
-    if fargate or (reason not in _LACKS and reason not in _NO_PLACE and not instance):
+def not_placed(reason: str, instance: str, detail: str) -> str:
+    """A task had no place.  `instance` is the id of the container instance that came nearest, `detail` what it lacks."""
+    if not instance and not reason.startswith("RESOURCE:") and reason not in _OF_INSTANCES:
         return f"was unable to place a task. Reason: {_closed(detail or reason)}"
     text = "was unable to place a task because no container instance met all of its requirements."
     if not instance:
         return f"{text} Reason: {_NO_INSTANCES} {_TROUBLESHOOTING}"
-    lacks = _LACKS.get(reason, f'encountered error "{reason}"')
-    return f"{text} The closest matching (container-instance {instance}) {lacks}. {_TROUBLESHOOTING}"
+    lacks = _closed(detail or f'encountered error "{reason}"')
+    return f"{text} The closest matching (container-instance {instance}) {lacks} {_TROUBLESHOOTING}"
 
 
 def _closed(text: str) -> str:
