@@ -35,6 +35,7 @@ from cumulo.engines.images import Image
 from cumulo.engines.one_shot import OneShots
 from cumulo.engines.opening import open_and_explain
 from cumulo.engines.slot import EngineSlot, LateImages, LateLauncher, plausible, why_implausible
+from cumulo.interruptions import Interruptions
 from cumulo.meter.meter import Meter
 from cumulo.meter.pricebook import PriceBooks
 from cumulo.meter.views import BillPage
@@ -270,6 +271,7 @@ class Cloud:
             registry=self.ecr.registry,
             layers=self.ecr.downloads,
             exec_=self._exec,
+            interrupt=Interruptions(self._interrupt_instance, self._interrupt_task).handle,
             balancer_for=self._balancer_for,
         )
 
@@ -416,6 +418,12 @@ class Cloud:
     async def _exec(self, request: Request, /) -> Response:
         return await self.compute.get().ecs.exec_page.handle(request)
 
+    async def _interrupt_instance(self, instance_id: str) -> float:
+        return await self.compute.get().ec2.interrupt(instance_id, SPOT_WARNING_SECONDS / self.settings.pace)
+
+    async def _interrupt_task(self, task: str) -> str:
+        return await self.compute.get().ecs.interrupt_task(task)
+
     def _upgrade(self, request: Request) -> asyncio.Protocol | None:
         return self.compute.built.ecs.exec_page.upgrade(request) if self.compute.built is not None else None
 
@@ -470,6 +478,7 @@ class Cloud:
             await task
 
 
+SPOT_WARNING_SECONDS = 120.0
 CLOUD_PORT_INSIDE = 4566  # where a function in a container finds the cloud
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LENIENT = (

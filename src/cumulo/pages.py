@@ -67,6 +67,7 @@ class Pages:
         registry: Handler,
         layers: Handler,
         exec_: Handler,
+        interrupt: Handler,
         balancer_for: Callable[[str], Handler | None],
     ) -> None:
         self._door = door
@@ -90,6 +91,7 @@ class Pages:
             "/_cumulo/keys": self._guarded(self.keys, always=True),
             "/_cumulo/containers": self._guarded(containers, always=True),
             "/_cumulo/ecs/exec": self._guarded(exec_, always=True),
+            "/_cumulo/interrupt": self._guarded(interrupt, always=True),
         }
         self._code = code
         self._registry = registry

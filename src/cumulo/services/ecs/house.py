@@ -232,10 +232,6 @@ class EcsHouse:
         """Who is told of EC2's instances."""
         return self._capacity.joining
 
-    async def interrupt_task(self, task_arn: str) -> Task:
-        """Take a task on FARGATE_SPOT away.  AwsError InvalidParameterException for others."""
-        return await self._capacity.interrupt_task(task_arn)
-
     def desired_count(self, account: str, region: str, resource: str) -> int | None:
         """See ports.ScalableServices."""
         service = self._services.find(account, region, resource)
@@ -252,6 +248,11 @@ class EcsHouse:
             "services": float(len(self.records.services)),
             "clusters": float(len(self.records.clusters)),
         }
+
+    async def interrupt_task(self, text: str) -> str:
+        """Interrupt the task on FARGATE_SPOT with this ARN or id; its ARN.  AwsError for others."""
+        named = [one for one in self.records.tasks.by("live", "yes") if text in {one.arn, one.id}]
+        return (await self._capacity.interrupt_task(named[0].arn if named else text)).arn
 
     # -- life ------------------------------------------------------------------------------------------------
 
