@@ -5,11 +5,14 @@ import json
 import os
 import resource
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.containers_kit import needs_local
 from tests.engines.images import write_test_images
 from tests.leftovers import leftovers
@@ -18,7 +21,7 @@ from tests.unit.ecs_running.running_kit import House, container, definition
 from cumulo.base.folders import instance_of
 from cumulo.engines.engine import Engine
 from cumulo.engines.opening import open_engine
-from cumulo.services.ecs.model import StopCode, Task
+from cumulo.services.ecs.model import StopCode, Task, TaskDefinition
 
 pytestmark = needs_local
 IMAGE = "test.local/plain:1"
@@ -319,3 +322,53 @@ def test_a_container_is_started_again_as_its_policy_says(tmp_path: Path) -> None
             assert out(house, task) == ["run", "run"]
 
     asyncio.run(story())
+
+
+def one_after_the_other() -> TaskDefinition:
+    """Each container says its name into a file that outlives everything, once it has begun."""
+    mounted = {"mountPoints": [{"sourceVolume": "kept", "containerPath": "/kept"}]}
+    first = shell("first", "echo first >> /kept/said", essential=False, **mounted)
+    needs = [{"containerName": "first", "condition": "SUCCESS"}]
+    second = shell("second", "echo second >> /kept/said; exit 6", dependsOn=needs, **mounted)
+    kept = {"name": "kept", "efsVolumeConfiguration": {"fileSystemId": "fs-12345678"}}
+    return definition(first, second, volumes=[kept])
+
+
+DOINGS = {"one-after-the-other": one_after_the_other}
+
+
+@pytest.mark.parametrize("version", range(1, 11))
+def test_kill_9_at_any_state_of_a_task(tmp_path: Path, version: int) -> None:
+    """Another control plane brings the task to its end: every container once, in order, with its exit code."""
+    command = [sys.executable, "-m", "tests.stories.ecs_victim", str(tmp_path), "one-after-the-other"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as victim:
+        assert victim.stdout is not None
+        for line in victim.stdout:
+            if int(line) >= version:
+                break
+        victim.kill()
+    data = tmp_path / "data"
+
+    async def story() -> None:
+        engine = await open_engine("local", data=data / "engine", instance=instance_of(data))
+        house = House(tmp_path, engine)
+        [task] = house.records.tasks.all() or [None]
+        try:
+            if task is None:
+                return  # it was never acknowledged
+            house.runner.start()
+            await house.runner.reap()
+            done = await house.stopped(task)
+            await house.runner.settled(task.arn)
+            assert (tmp_path / "efs" / "fs-12345678" / "said").read_text() == "first\nsecond\n"
+            assert [one.exit_code for one in done.containers] == [0, 6]
+            assert done.stop_code == "EssentialContainerExited"
+            assert await engine.pods() == []
+        finally:
+            await house.close()
+            for pod in await engine.pods():
+                await engine.remove(pod.name)
+            await engine.close()
+
+    asyncio.run(story())
+    assert leftovers(data) == []
