@@ -137,10 +137,15 @@ class Agent:
             self._locks.pop(key, None)
         self._answers.forget(task.arn)
 
-    async def stop(self) -> None:
-        """Let go of everything."""
+    def let_go(self) -> None:
+        """Close everything that is open."""
         for opened in self._open.values():
             for one in opened:
                 one.close()
         self._open.clear()
+        self._locks.clear()
+
+    async def stop(self) -> None:
+        """Let go of everything, for good."""
+        self.let_go()
         await self._server.stop(0.0)
