@@ -1,10 +1,13 @@
 """What tests of ECS through the front door share: a cloud, images of busybox, task definitions, waiting."""
 
+import contextlib
 import json
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.containers_kit import image_of, make_repository, registry
+from tests.containers_kit import a_cloud, image_of, make_repository, registry
 from tests.engines.images import BUSYBOX
 from tests.image_kit import CONFIG_TYPE, LAYER_TYPE
 from tests.oci_kit import folder, member, tarred
@@ -21,6 +24,24 @@ httpd -f -p ${PORT:-8080} -h /www &
 child=$!
 wait $child
 """
+
+
+@contextlib.contextmanager
+def a_region(data: Path, *options: str, log: Path | None = None) -> Iterator[Process]:
+    """A cloud with the local engine whose tasks end with it; at its end nothing of it is left on the machine."""
+    with a_cloud(data, *options, log=log) as cloud:
+        try:
+            yield cloud
+        finally:
+            reset(cloud)
+
+
+def reset(cloud: Process) -> None:
+    """POST /_cumulo/reset."""
+    with urllib.request.urlopen(
+        urllib.request.Request(f"{cloud.endpoint}/_cumulo/reset", method="POST"), timeout=120
+    ) as answer:
+        assert answer.status == 200
 
 
 def busybox_layer() -> bytes:

@@ -19,8 +19,10 @@ from cumulo.base.ports import ImageRegistry, Invoker, RoleSessions, UsageSink
 from cumulo.companions.autoscaling import ScalingGroups
 from cumulo.companions.certificates import CertificateReader
 from cumulo.companions.companions import Companions
+from cumulo.companions.discovery import Discovery
 from cumulo.companions.ec2 import Ec2Machines
 from cumulo.companions.events import EventBridge
+from cumulo.companions.guards import Guard
 from cumulo.companions.metrics import CloudWatch
 from cumulo.companions.parameters import ParameterReader
 from cumulo.companions.s3 import S3Reader
@@ -41,6 +43,8 @@ from cumulo.state.journal import Journal
 from cumulo.state.store import Store
 from cumulo.wire.service import Service
 
+SETTLE_SECONDS = 5.0  # AWS believes a task without health checks after 40 s
+SHRINK_SECONDS = 900.0  # as AWS: what a group has too much must last so long
 _LOOPBACK_FIRST = 127 << 24 | 66 << 16  # 127.66.0.0/16: addresses of load balancers where no engine gives any
 _PLACES = 1 << 16
 _log = Log("compute")
@@ -84,12 +88,13 @@ class Compute:
         self._ground = ground
         store, clock, ids, companions = ground.store, ground.clock, ground.ids, ground.companions
         bus, watch, subnets = EventBridge(companions), CloudWatch(companions), SubnetBook(companions)
+        groups = ScalingGroups(companions)
         self.ec2 = Ec2House(
             store=store,
             clock=clock,
             carriage=ground.carriage,
             machines=Ec2Machines(companions),
-            groups=ScalingGroups(companions),
+            groups=groups,
             usages=_usages(ground.meter),
             bus=bus,
             knows=lambda: companions.knows("ec2"),
@@ -121,23 +126,28 @@ class Compute:
             sink=ground.logs,
             roles=ground.roles,
             subnets=subnets,
+            networks=subnets,
             bus=bus,
             metrics=watch,
             ledger=ground.meter,
-            targets=lambda: self.elb.targets,
+            targets=self.elb.targets,
+            cloud_map=Discovery(companions),
             hosts=lambda: self.ec2,
+            groups=groups,
             carriage=ground.carriage,
             principal_of=ground.principal_of,
             serve=ground.serve,
             cloud_port=ground.port,
             machine=ground.machine,
             trusted=not ground.shared,
-            pace=ground.pace,
+            settle_seconds=SETTLE_SECONDS / ground.pace,
+            shrink_seconds=SHRINK_SECONDS / ground.pace,
             publish=self._publisher("ecs"),
         )
         self.ecs = EcsHouse(around, store=store, journal=ground.journal, clock=clock, ids=ids)
         self.ec2.connect(self.ecs.host_events)
-        for service, guard in self.ec2.guards().items():
+        self._guards = self.ec2.guards()
+        for service, guard in self._guards.items():
             companions.guard(service, guard)
         self.scaling = ScalingHouse(
             store=store,
@@ -153,6 +163,10 @@ class Compute:
         """As the door wants them."""
         houses = (self.ecs.service(), self.elb.service(), self.scaling.service())
         return {service.name: service for service in houses}
+
+    def guards(self) -> Mapping[str, Guard]:
+        """Who looks at calls of companions, by service."""
+        return self._guards
 
     def gauges(self) -> Mapping[str, float]:
         """What /metrics shows."""

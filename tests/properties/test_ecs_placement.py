@@ -83,9 +83,8 @@ STRATEGIES = st.lists(
     ),
     max_size=5,
 )
-LAUNCHES = st.lists(
+KINDS = st.lists(
     st.tuples(
-        st.integers(1, 8),
         st.builds(
             Demand,
             group=st.sampled_from(GROUPS),
@@ -97,10 +96,12 @@ LAUNCHES = st.lists(
             zones=st.sampled_from((frozenset(), frozenset(("a", "b")))),
             constraints=CONSTRAINTS.map(constraints_of),
         ),
-        STRATEGIES,
+        STRATEGIES.map(strategies_of),
     ),
-    max_size=12,
+    min_size=1,
+    max_size=3,
 )
+LAUNCHES = st.lists(st.tuples(st.integers(1, 6), st.integers(0, 2)), max_size=12)
 
 
 def filled(instances):
@@ -124,23 +125,22 @@ def full_key(host, hosts, demand, strategies):
 
 
 @settings(max_examples=200, deadline=None)
-@given(INSTANCES, LAUNCHES, st.integers())
-def test_no_instance_is_ever_oversold_and_every_choice_is_the_best_there_is(instances, launches, seed):
-    """Choices are kept, as the service keeps them, while tasks end and instances come and change in between."""
-    ledger, chance, kept, choices = filled(instances), random.Random(seed), {}, {}
-    for number, (count, demand, documents) in enumerate(launches):
-        strategies = strategies_of(documents)
-        key = (demand, strategies)
-        if key not in choices:
-            choices[key] = Choice(ledger.fleet(CLUSTER), demand, strategies, chance)
+@given(INSTANCES, KINDS, LAUNCHES, st.integers())
+def test_no_instance_is_ever_oversold_and_every_choice_is_the_best_there_is(instances, kinds, launches, seed):
+    """Choices are kept, as the service keeps them, while tasks end and instances change, come and go in between."""
+    ledger, chance, kept = filled(instances), random.Random(seed), {}
+    choices = [Choice(ledger.fleet(CLUSTER), demand, strategies, chance) for demand, strategies in kinds]
+    for number, (count, which) in enumerate(launches):
+        choice = choices[which % len(kinds)]
+        demand, strategies = kinds[which % len(kinds)]
         for _ in range(count):
             hosts = ledger.hosts(CLUSTER)
             able = [host for host in hosts if not obstacle(host, demand)]
             best = min((full_key(host, hosts, demand, strategies) for host in able), default=None)
-            host = choices[key].take()
+            host = choice.take()
             assert (host is None) == (not able)
             if host is None:
-                assert choices[key].nearest() is not None
+                assert choice.nearest() is not None
                 break
             assert not obstacle(host, demand)
             assert full_key(host, hosts, demand, strategies) == best

@@ -85,6 +85,7 @@ class Region:
         self.capacity = Capacity(
             self.records,
             hosts=lambda: self.house,
+            groups=ScalingGroups(companions),
             runner=nobody,
             launches=nobody,
             clock=clock,

@@ -7,8 +7,8 @@ import subprocess
 import uuid
 
 import pytest
-from tests.containers_kit import a_cloud, needs_local
-from tests.ecs_kit import fargate, push_tools, run, running, shell
+from tests.containers_kit import needs_local
+from tests.ecs_kit import a_region, fargate, push_tools, run, running, shell
 from tests.support import CUMULO
 from websockets.sync.client import connect
 
@@ -27,7 +27,7 @@ pytestmark = needs_local
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory):
-    with a_cloud(tmp_path_factory.mktemp("exec") / "data") as cloud:
+    with a_region(tmp_path_factory.mktemp("exec") / "data") as cloud:
         yield cloud
 
 

@@ -59,7 +59,7 @@ class Machines(Protocol):
     """EC2, wherever its companion lives.  Every call: AwsError as EC2 says it."""
 
     async def instances(self, account: str, region: str) -> list[SeenInstance]:
-        """All instances, also terminated ones that EC2 still shows."""
+        """All instances; of terminated ones some, or none."""
         ...
 
     async def user_data(self, account: str, region: str, instance_id: str) -> str:
@@ -217,6 +217,10 @@ class Hosts(Protocol):
 
     def hosts(self) -> Sequence[Host]:
         """All of them."""
+        ...
+
+    def room_for(self, kind: str) -> int:
+        """How many more instances of a type this machine has room for; 0 for a type that is not known."""
         ...
 
     def wake(self) -> None:

@@ -11,6 +11,7 @@ from cumulo.companions.companions import Companions
 from cumulo.companions.forms import PAGES_MAX, Node, call_form
 
 _VERSION: Final = "2016-11-15"
+_ALIVE: Final = ("pending", "running", "shutting-down", "stopping", "stopped")
 _GROUP_TAG: Final = "aws:autoscaling:groupName"
 
 
@@ -21,12 +22,14 @@ class Ec2Machines:
         self._companions = companions
 
     async def instances(self, account: str, region: str) -> list[SeenInstance]:
-        """All instances, also terminated ones that EC2 still shows."""
+        """All instances but terminated ones, of which a companion may show every one that ever was."""
         found: list[SeenInstance] = []
+        asked = {"MaxResults": "1000", "Filter.1.Name": "instance-state-name"}
+        asked |= {f"Filter.1.Value.{number}": state for number, state in enumerate(_ALIVE, start=1)}
         token = ""
         for _ in range(PAGES_MAX):
             more = {"NextToken": token} if token else {}
-            answer = await self._call(account, region, "DescribeInstances", {"MaxResults": "1000", **more})
+            answer = await self._call(account, region, "DescribeInstances", {**asked, **more})
             for reservation in answer.all("reservationSet"):
                 found += [_instance(account, region, one) for one in reservation.all("instancesSet")]
             token = answer.text("nextToken")

@@ -81,7 +81,7 @@ class FakeEc2:
         return (2, 4096, "x86_64") if name == "x9.odd" else None
 
     async def template(self, account, region, *, id_, name, version):
-        return Template(ECS_IMAGE, "t3.micro", user_data())
+        return Template(ECS_IMAGE, "t3.micro", user_data(), id_ == "lt-spot")
 
     async def stop(self, account, region, instance_id):
         self.put(instance_id, "stopped")

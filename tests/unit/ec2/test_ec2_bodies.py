@@ -275,6 +275,42 @@ def test_an_instance_that_came_just_before_a_kill_is_found(run):
     run(test)
 
 
+def test_stacks_without_instances_are_not_looked_after(run):
+    async def test(world):
+        buckets = '{"Resources": {"b": {"Type": "AWS::S3::Bucket"}}}'
+        await world.call("CreateStack", service="cloudformation", TemplateBody=buckets)
+        await world.house.step()
+        assert world.ec2.looks == 0
+        instances = '{"Resources": {"b": {"Type": "AWS::EC2::Instance"}}}'
+        (id_,) = await world.call(
+            "CreateStack",
+            service="cloudformation",
+            effect=lambda _f: [world.ec2.run()],
+            TemplateBody=instances,
+        )
+        await world.house.step()
+        assert list(world.heard.here) == [id_]
+        await world.call(
+            "DeleteStack", service="cloudformation", effect=lambda _f: world.ec2.put(id_, "terminated")
+        )
+        await world.house.step()
+        assert world.heard.here == {}
+
+    run(test)
+
+
+def test_an_instance_of_a_template_for_spot_is_spot(run):
+    async def test(world):
+        id_ = await world.call("CreateFleet", effect=lambda _f: world.ec2.run())
+        tags = {"aws:ec2launchtemplate:id": "lt-spot", "aws:ec2launchtemplate:version": "1"}
+        world.ec2.all[id_] = replace(world.ec2.all[id_], tags=tags)
+        await world.house.step()
+        assert world.heard.here[id_].spot
+        await world.house.interrupt(id_)
+
+    run(test)
+
+
 def test_ec2_is_not_asked_where_nothing_was_ever_started(run):
     async def test(world):
         await world.call("DescribeInstances")
@@ -360,7 +396,11 @@ def test_an_interruption_warns_drains_and_ends(run):
         await world.house.step()
         at = await world.house.interrupt(id_)
         assert at == world.clock.now() + 120
-        assert world.told[0][:3] == (
+        assert world.told[0][1:3] == (
+            "EC2 Instance State-change Notification",
+            {"instance-id": id_, "state": "running"},
+        )
+        assert world.told[1][:3] == (
             "aws.ec2",
             "EC2 Spot Instance Interruption Warning",
             {"instance-id": id_, "instance-action": "terminate"},

@@ -5,8 +5,9 @@ from msgspec.structs import replace
 
 from cumulo.base.caller import Caller
 from cumulo.base.clock import VirtualClock
+from cumulo.base.errors import AwsError
 from cumulo.base.ids import Ids
-from cumulo.base.instances import AgentSettings, Host
+from cumulo.base.instances import AgentSettings, Group, GroupMember, Host
 from cumulo.services.ecs import arns
 from cumulo.services.ecs.capacity.house import Capacity
 from cumulo.services.ecs.model import Cluster, Task, TaskContainer, TaskStatus
@@ -56,6 +57,7 @@ class FakeHosts:
     def __init__(self):
         self.all = {}
         self.woken = 0
+        self.room = 1000
 
     def host(self, instance_id):
         return self.all.get(instance_id)
@@ -65,6 +67,69 @@ class FakeHosts:
 
     def wake(self):
         self.woken += 1
+
+    def room_for(self, kind):
+        return self.room
+
+
+class FakeGroups:
+    """Groups whose instances join at once, when `settle` is called."""
+
+    def __init__(self, world):
+        self.world = world
+        self.all = {}
+        self.calls = []
+        self.down = False
+
+    def add(self, name, least=0, most=10, desired=0, **more):
+        arn = f"arn:aws:autoscaling:{REGION}:{ACCOUNT}:autoScalingGroup:1:autoScalingGroupName/{name}"
+        self.all[name] = Group(
+            name=name, arn=arn, least=least, most=most, desired=desired, kind="t3.small", **more
+        )
+        self._scale(name, desired)
+        return arn
+
+    def _scale(self, name, count):
+        group = self.all[name]
+        members = list(group.members)
+        while len(members) < count:
+            host = self.world.host(group=name)
+            members.append(GroupMember(host.id, "InService", group.new_protected, group.kind))
+        self.all[name] = replace(group, desired=count, members=tuple(members))
+
+    async def settle(self):
+        for group in self.all.values():
+            for member in group.members:
+                await self.world.joining.joined(self.world.hosts.all[member.id])
+
+    async def group(self, account, region, name):
+        if self.down:
+            raise AwsError("ServiceUnavailable", "down", status=503)
+        return self.all.get(name)
+
+    async def set_desired(self, account, region, name, count):
+        self.calls.append(("desired", name, count))
+        self._scale(name, count)
+
+    async def terminate(self, account, region, instance_id):
+        self.calls.append(("terminate", instance_id))
+        for name, group in self.all.items():
+            members = tuple(one for one in group.members if one.id != instance_id)
+            if len(members) != len(group.members):
+                self.all[name] = replace(group, desired=group.desired - 1, members=members)
+        await self.world.joining.left(self.world.hosts.all.pop(instance_id))
+
+    async def tag(self, account, region, name, key, value):
+        group = self.all[name]
+        self.all[name] = replace(group, tags={**group.tags, key: value})
+
+    async def protect(self, account, region, name, instance_ids, *, protected):
+        self.calls.append(("protect", tuple(instance_ids), protected))
+        group = self.all[name]
+        members = tuple(
+            replace(one, protected=protected) if one.id in instance_ids else one for one in group.members
+        )
+        self.all[name] = replace(group, members=members)
 
 
 class World:
@@ -77,22 +142,20 @@ class World:
         self.hosts = FakeHosts()
         self.runner = FakeRunner(self.records)
         self.launches = FakeLaunches()
+        self.groups = FakeGroups(self)
         self.capacity = Capacity(
             self.records,
             hosts=lambda: self.hosts,
             runner=self.runner,
             launches=self.launches,
+            groups=self.groups,
             clock=self.clock,
             ids=Ids(),
             matches=self._matches,
             capabilities=CAPABILITIES,
-            **self.more(),
         )
         self.joining = self.capacity.joining
         self.made = 0
-
-    def more(self):
-        return {}
 
     @staticmethod
     def _matches(expression):

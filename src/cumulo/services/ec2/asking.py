@@ -50,9 +50,13 @@ class Asking:
             raise AwsError("Unsupported", f"{_UNSUPPORTED} This machine is {self._architecture}.")
         return Wanted(known, said or AgentSettings(), named)
 
+    def known(self, name: str) -> Kind | None:
+        """An instance type that is known by heart, or was asked for before."""
+        return self._kinds.get(name) or self._told.get(name)
+
     async def kind(self, account: str, region: str, name: str) -> Kind | None:
         """An instance type, or None when there is none of this name."""
-        known = self._kinds.get(name) or self._told.get(name)
+        known = self.known(name)
         if known is None:
             told = await self._machines.kind(account, region, name)
             if told is None:

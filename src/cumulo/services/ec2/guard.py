@@ -18,7 +18,8 @@ from cumulo.services.ec2.plan import fitting
 from cumulo.services.ec2.records import Promises, Records, Ticket
 
 _READS: Final = re.compile(r"(Describe|Get|List|Search|Validate|Estimate|Detect)[A-Z].*")
-_EC2_MATTERS: Final = re.compile(r".*(Instance|Fleet|Spot|Snapshot).*")
+_EC2_MATTERS: Final = re.compile(r"Instance|Fleet|Spot")
+_STACK_MATTERS: Final = re.compile(r"AWS::(EC2|AutoScaling|CloudFormation)::|Fn::Transform|Transform")
 _DEFAULT_KIND: Final = "m1.small"
 
 
@@ -31,17 +32,31 @@ class Unchanged:
 
     async def before(self, call: Call) -> Form | None:
         """Note where instances may come to be: a kill between here and the next look must not hide them."""
-        if self._matters(call.action) and self._records.note(Place(call.account, call.region)):
+        if self._matters(call) and self._records.note(Place(call.account, call.region)):
             await self._records.store.commit()
         return None
 
     def after(self, call: Call, *, done: bool) -> None:
         """Look, when something may have changed."""
-        if done and self._matters(call.action):
+        if done and self._matters(call):
             self._wake(Place(call.account, call.region))
 
-    def _matters(self, action: str) -> bool:
-        return _READS.fullmatch(action) is None
+    def _matters(self, call: Call) -> bool:
+        return _READS.fullmatch(call.action) is None
+
+
+class StackGuard(Unchanged):
+    """The guard of CloudFormation: stacks that have nothing to do with instances cost nothing."""
+
+    def _matters(self, call: Call) -> bool:
+        if not super()._matters(call):
+            return False
+        template = call.form.get("TemplateBody")
+        if template is not None and _STACK_MATTERS.search(template):
+            return True
+        if template is None and "TemplateURL" in call.form:
+            return True
+        return self._records.knows(Place(call.account, call.region))
 
 
 class InstanceGuard(Unchanged):
@@ -82,8 +97,8 @@ class InstanceGuard(Unchanged):
             self._promises.finish(ticket, done=done)
         super().after(call, done=done)
 
-    def _matters(self, action: str) -> bool:
-        return super()._matters(action) and _EC2_MATTERS.fullmatch(action) is not None
+    def _matters(self, call: Call) -> bool:
+        return super()._matters(call) and _EC2_MATTERS.search(call.action) is not None
 
     async def _run(self, call: Call) -> Form | None:
         least, most = call.form.get("MinCount", "1"), call.form.get("MaxCount", "1")

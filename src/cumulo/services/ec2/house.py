@@ -7,6 +7,7 @@ companions ──guard──▶ Watch ──▶ Records, Bodies (the engine), In
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
 
 from cumulo.base.carriage import Carriage
 from cumulo.base.clock import Clock
@@ -17,13 +18,16 @@ from cumulo.companions.guards import Guard
 from cumulo.engines.engine import EngineError
 from cumulo.services.ec2.asking import Asking
 from cumulo.services.ec2.bodies import Bodies, Slicing
-from cumulo.services.ec2.guard import InstanceGuard, Unchanged
+from cumulo.services.ec2.guard import InstanceGuard, StackGuard, Unchanged
 from cumulo.services.ec2.kinds import Kinds
 from cumulo.services.ec2.metering import InstanceMeter
+from cumulo.services.ec2.plan import fitting
 from cumulo.services.ec2.records import Promises, Records
 from cumulo.services.ec2.spot import WARNING_SECONDS, SpotInterruptions
 from cumulo.services.ec2.watch import Parts, Watch
 from cumulo.state.store import Store
+
+MANY: Final = 100_000  # more instances than any machine carries
 
 _log = Log("ec2")
 
@@ -80,6 +84,7 @@ class Ec2House:
             asking=self._asking,
             bodies=self._bodies,
             meter=self._meter,
+            bus=self._bus,
             clock=self._clock,
         )
         self._watch = Watch(parts, events)
@@ -89,7 +94,8 @@ class Ec2House:
 
     def guards(self) -> Mapping[str, Guard]:
         """For `Companions.guard`, by service."""
-        follow = Unchanged(self._records, self._watch.wake)
+        groups = Unchanged(self._records, self._watch.wake)
+        stacks = StackGuard(self._records, self._watch.wake)
         instances = InstanceGuard(
             self._records,
             self._watch.wake,
@@ -99,7 +105,7 @@ class Ec2House:
             asking=self._asking,
             wanted=self._events.wanted,
         )
-        return {"ec2": instances, "autoscaling": follow, "cloudformation": follow}
+        return {"ec2": instances, "autoscaling": groups, "cloudformation": stacks}
 
     # -- what others ask -----------------------------------------------------------------------------------
 
@@ -111,6 +117,11 @@ class Ec2House:
     def hosts(self) -> Sequence[Host]:
         """All of them."""
         return self._watch.hosts()
+
+    def room_for(self, kind: str) -> int:
+        """How many more instances of a type this machine has room for; 0 for a type that is not known."""
+        known = self._asking.known(kind)
+        return 0 if known is None else fitting(self._carriage.room(), known.load, MANY)
 
     def wake(self) -> None:
         """Look again soon: something changed that decides who has a body."""

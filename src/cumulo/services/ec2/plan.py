@@ -67,7 +67,7 @@ def fitting(room: tuple[float, int], each: Load, most: int) -> int:
     vcpus, memory = room
     count = most
     if each.vcpus > 0:
-        count = min(count, int((vcpus + _SLACK) / each.vcpus))
+        count = int(min(count, (vcpus + _SLACK) / each.vcpus))
     if each.memory_mib > 0:
         count = min(count, memory // each.memory_mib)
     return max(count, 0)

@@ -14,6 +14,7 @@ class Records:
         self.store = store
         self._instances = store.table("ec2_instances", Instance)
         self._places = store.table("ec2_places", Place)
+        self._promised: Load | None = None
 
     def get(self, instance_id: str) -> Instance | None:
         """One instance, or None."""
@@ -22,15 +23,23 @@ class Records:
     def put(self, instance: Instance) -> Instance:
         """Keep an instance; the same."""
         self._instances.put(instance.id, instance)
+        self._promised = None
         return instance
 
     def forget(self, instance: Instance) -> None:
         """Keep it no longer."""
         self._instances.delete(instance.id)
+        self._promised = None
 
     def all(self) -> list[Instance]:
         """Every instance."""
         return self._instances.scan()
+
+    def promised(self) -> Load:
+        """What all of them are promised; added up once after each change, for every placement asks."""
+        if self._promised is None:
+            self._promised = total(one.load for one in self.all())
+        return self._promised
 
     def of(self, place: Place) -> dict[str, Instance]:
         """A place's instances by id."""
@@ -52,6 +61,10 @@ class Records:
         self._places.put(key, place)
         return True
 
+    def knows(self, place: Place) -> bool:
+        """Whether there may be instances in this place."""
+        return self._places.get(join_key(place.account, place.region)) is not None
+
     def drop(self, place: Place) -> None:
         """There are none in this place."""
         self._places.delete(join_key(place.account, place.region))
@@ -60,6 +73,13 @@ class Records:
         """Forget everything."""
         self._instances.clear()
         self._places.clear()
+        self._promised = None
+
+
+def total(loads: Iterable[Load]) -> Load:
+    """All loads as one."""
+    some = list(loads)
+    return Load(sum(one.vcpus for one in some), sum(one.memory_mib for one in some))
 
 
 class Ticket:
@@ -80,8 +100,7 @@ class Promises:
 
     def promised(self) -> Load:
         """All of it."""
-        loads = [one.load for one in self._records.all()] + [one.load for one in self._tickets]
-        return Load(sum(load.vcpus for load in loads), sum(load.memory_mib for load in loads))
+        return total([self._records.promised(), *(one.load for one in self._tickets)])
 
     def reserve(self, place: Place, load: Load) -> Ticket:
         """A call asks for room; to be given to `finish` when it has ended."""

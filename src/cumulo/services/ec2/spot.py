@@ -7,6 +7,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from cumulo.base.arn import partition_of
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.base.instances import Groups, HostEvents, Machines
@@ -106,7 +107,7 @@ class SpotInterruptions:
         return True
 
     async def _tell(self, instance: Instance, at: float) -> None:
-        arn = f"arn:aws:ec2:{instance.region}:{instance.account}:instance/{instance.id}"
+        arn = f"arn:{partition_of(instance.region)}:ec2:{instance.region}:{instance.account}:instance/{instance.id}"
         detail = {"instance-id": instance.id, "instance-action": "terminate"}
         try:
             await self._bus.put(

@@ -15,11 +15,13 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from cumulo.base.arn import partition_of
 from cumulo.base.carriage import Carriage
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.base.instances import Groups, Host, HostEvents, Machines, SeenInstance
 from cumulo.base.log import Log
+from cumulo.base.ports import EventBus
 from cumulo.engines.engine import EngineError
 from cumulo.services.ec2.asking import Asking, Wanted
 from cumulo.services.ec2.bodies import Bodies
@@ -32,6 +34,14 @@ from cumulo.state.store import StoreError
 AGAIN_SECONDS: Final = 5.0  # after something failed, or while tasks end in a slice
 METER_SECONDS: Final = 3600.0
 DEFAULT_CLUSTER: Final = "default"
+_TEMPLATE: Final = "aws:ec2launchtemplate:id"
+_TEMPLATE_VERSION: Final = "aws:ec2launchtemplate:version"
+_STATES: Final = {
+    Change.APPEARED: "running",
+    Change.STARTED: "running",
+    Change.STOPPED: "stopped",
+    Change.TERMINATED: "terminated",
+}
 
 _log = Log("ec2")
 
@@ -47,6 +57,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     asking: Asking
     bodies: Bodies
     meter: InstanceMeter
+    bus: EventBus
     clock: Clock
 
 
@@ -115,6 +126,7 @@ class Watch:
         tickets = parts.promises.ended(place)
         seen = await parts.machines.instances(place.account, place.region)
         events = changes(self._records.of(place), seen)
+        events = [await self._with_market(event) for event in events]
         answers = {e.id: await self._ask(e.seen) for e in events if e.change is Change.APPEARED and e.seen}
         # From here to the commit nothing awaits: what calls have reserved becomes what their instances are promised.
         parts.promises.seen(tickets)
@@ -124,6 +136,27 @@ class Watch:
         await self._records.store.commit()
         for event in refused:
             await self._refuse(event)
+        for event in events:
+            await self._tell(place, event)
+
+    async def _with_market(self, event: Event) -> Event:
+        """The event of a new instance, as spot when its launch template asks for spot: EC2's companion forgets that."""
+        seen = event.seen
+        if event.change is not Change.APPEARED or seen is None or seen.spot or _TEMPLATE not in seen.tags:
+            return event
+        try:
+            template = await self._parts.machines.template(
+                seen.account,
+                seen.region,
+                id_=seen.tags[_TEMPLATE],
+                name="",
+                version=seen.tags.get(_TEMPLATE_VERSION, ""),
+            )
+        except AwsError as error:
+            if error.status >= 500:
+                raise
+            return event  # the template has gone meanwhile
+        return replace(event, seen=replace(seen, spot=template.spot))
 
     async def _ask(self, seen: SeenInstance) -> "Wanted | AwsError | None":
         machines = self._parts.machines
@@ -211,6 +244,24 @@ class Watch:
         except AwsError as error:
             _log.warning("it could not be ended", instance=seen.id, error=str(error))
             self._due.add(Place(*place))
+
+    async def _tell(self, place: Place, event: Event) -> None:
+        """EC2's event of the change; lost when nobody takes it."""
+        state = _STATES[event.change]
+        arn = f"arn:{partition_of(place.region)}:ec2:{place.region}:{place.account}:instance/{event.id}"
+        detail = {"instance-id": event.id, "state": state}
+        try:
+            await self._parts.bus.put(
+                place.account,
+                place.region,
+                "aws.ec2",
+                "EC2 Instance State-change Notification",
+                detail,
+                [arn],
+                at=self._parts.clock.now(),
+            )
+        except AwsError as error:
+            _log.warning("an event of an EC2 instance was lost", instance=event.id, error=str(error))
 
     async def _join_default(self) -> None:
         """Give a body to those that waited for the cluster `default`, as far as there is room."""

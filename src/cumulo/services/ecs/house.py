@@ -17,12 +17,14 @@ from cumulo.base.caller import Caller
 from cumulo.base.carriage import Carriage
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
-from cumulo.base.instances import HostEvents, Hosts
+from cumulo.base.instances import Groups, HostEvents, Hosts
 from cumulo.base.ports import (
+    CloudMap,
     EventBus,
     ImageRegistry,
     LogSink,
     Metrics,
+    Networks,
     ObjectReader,
     Parameters,
     RoleSessions,
@@ -35,7 +37,6 @@ from cumulo.engines.engine import Engine, EngineError
 from cumulo.engines.images import Source
 from cumulo.services.ecs.account_settings import AccountSettings
 from cumulo.services.ecs.agent_calls import AgentCalls
-from cumulo.services.ecs.arns import arn
 from cumulo.services.ecs.capacity.house import Capacity
 from cumulo.services.ecs.clusters import Clusters, find_cluster
 from cumulo.services.ecs.definitions.attributes import INSTANCE_ATTRIBUTES
@@ -49,18 +50,22 @@ from cumulo.services.ecs.happenings.happenings import Happenings
 from cumulo.services.ecs.launching import Launching
 from cumulo.services.ecs.metering import FargateMeter
 from cumulo.services.ecs.metrics import TaskMetrics
-from cumulo.services.ecs.model import ContainerInstance, Task, TaskContainer
-from cumulo.services.ecs.model import Service as ModelService
-from cumulo.services.ecs.placement.constraints import query_of
+from cumulo.services.ecs.model import ContainerInstance, Task, TaskContainer, TaskDefinition
+from cumulo.services.ecs.model import Service as ServiceRecord
+from cumulo.services.ecs.placement.constraints import constraints_of, query_of
+from cumulo.services.ecs.placement.daemon import daemon_instances
+from cumulo.services.ecs.placement.demand import daemon_demand
 from cumulo.services.ecs.places import ledger_of
-from cumulo.services.ecs.records import Records, service_key
+from cumulo.services.ecs.records import Records
 from cumulo.services.ecs.running import house as running
 from cumulo.services.ecs.running.agent.endpoints import ServeCloud
 from cumulo.services.ecs.running.environment import Sources
 from cumulo.services.ecs.running.names import inner_name
+from cumulo.services.ecs.scheduling.facts import Pace
+from cumulo.services.ecs.service_house import ServiceHouse
 from cumulo.services.ecs.subnets import SubnetZones
 from cumulo.services.ecs.tags import TagOperations
-from cumulo.services.ecs.task_protection import TaskProtection
+from cumulo.services.ecs.task_protection import OwnProtection, TaskProtection
 from cumulo.services.ecs.task_sweep import TaskSweep
 from cumulo.services.ecs.task_views import task_view
 from cumulo.services.ecs.tasks import Tasks
@@ -80,7 +85,9 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     serve       begins to answer AWS calls on a socket that listens inside a pod
     cloud_port  where the cloud listens on the machine
     trusted     False in a cloud that many share
-    pace        how many times faster than AWS's waiting times pass
+    groups      Auto Scaling groups, which managed scaling grows and shrinks
+    settle_seconds   a service's task without health checks counts as healthy after so long
+    shrink_seconds   instances of a capacity provider that are of no use for so long are ended
     """
 
     data: Path
@@ -92,18 +99,22 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     sink: LogSink
     roles: RoleSessions
     subnets: SubnetFacts
+    networks: Networks
     bus: EventBus
     metrics: Metrics
     ledger: UsageLedger
-    targets: Callable[[], TargetGroups]
+    targets: TargetGroups
+    cloud_map: CloudMap
     hosts: Callable[[], Hosts]
+    groups: Groups
     carriage: Carriage
     principal_of: Callable[[str], str]
     serve: ServeCloud
     cloud_port: int
     machine: str
     trusted: bool
-    pace: float
+    settle_seconds: float
+    shrink_seconds: float
     publish: Callable[[Mapping[str, Sequence[str]]], Awaitable[None]]
 
 
@@ -146,14 +157,18 @@ class EcsHouse:
         self._capacity = Capacity(
             records,
             hosts=around.hosts,
+            groups=around.groups,
             runner=self._runner,
             launches=self._launching,
             clock=clock,
             ids=ids,
             matches=self._matching,
             capabilities=INSTANCE_ATTRIBUTES,
+            shrink_seconds=around.shrink_seconds,
         )
         self._find_cluster = partial(find_cluster, records)
+        self._protection = TaskProtection(records, clock, find_cluster=self._find_cluster)
+        self._runner.protect(OwnProtection(self._protection))
         self._meter = FargateMeter(records, clock, around.ledger)
         self._happenings = Happenings(
             records, clock, around.bus, task_view=task_view, instance_view=self._capacity.view
@@ -163,6 +178,24 @@ class EcsHouse:
         self._settings = AccountSettings(store, around.principal_of)
         self._definitions = Definitions(records, clock, around.principal_of)
         sessions = Sessions(clock, ids)
+        self._services = ServiceHouse(
+            records,
+            launches=self._launching,
+            runner=self._runner,
+            targets=around.targets,
+            networks=around.networks,
+            cloud_map=around.cloud_map,
+            publish=around.publish,
+            engine=around.engine,
+            eligible=self._eligible,
+            happenings=self._happenings,
+            clock=clock,
+            ids=ids,
+            pace=Pace(settle_seconds=around.settle_seconds),
+        )
+        for attachment in self._services.attachments:
+            self._runner.add(attachment)
+        self._definitions.users.append(self._services.uses)
         self._exec = ExecuteCommand(
             records, sessions, around.engine, find_cluster=self._find_cluster, locate=self._locate
         )
@@ -181,17 +214,17 @@ class EcsHouse:
             find_cluster=find,
             find_definition=partial(runnable_definition, records),
         )
-        protection = TaskProtection(records, self._clock, find_cluster=find)
         operations: dict[str, Operation] = {
             **Clusters(records, self._clock, self._insights).operations(),
             **self._definitions.operations(),
             **self._settings.operations(),
             **TagOperations(records).operations(),
             **tasks.operations(),
-            **protection.operations(),
+            **self._protection.operations(),
             **AgentCalls(records, find_cluster=find).operations(),
             **self._capacity.operations(),
             **self._exec.operations(),
+            **self._services.operations(),
         }
         return Service("ecs", operations)
 
@@ -202,20 +235,12 @@ class EcsHouse:
 
     def desired_count(self, account: str, region: str, resource: str) -> int | None:
         """See ports.ScalableServices."""
-        service = self._scalable(account, region, resource)
+        service = self._services.find(account, region, resource)
         return service.desired_count if service is not None else None
 
     async def set_desired_count(self, account: str, region: str, resource: str, count: int) -> None:
         """See ports.ScalableServices."""
-        raise NotImplementedError
-
-    def _scalable(self, account: str, region: str, resource: str) -> ModelService | None:
-        kind, _, rest = resource.partition("/")
-        cluster, _, name = rest.partition("/")
-        if kind != "service" or not name:
-            return None
-        found = self.records.services.get(service_key(arn(region, account, "cluster", cluster), name))
-        return found if found is not None and found.status == "ACTIVE" else None
+        await self._services.scale(account, region, resource, count)
 
     def counts(self) -> Mapping[str, float]:
         """What /metrics shows."""
@@ -225,17 +250,25 @@ class EcsHouse:
             "clusters": float(len(self.records.clusters)),
         }
 
+    async def interrupt_task(self, text: str) -> str:
+        """Interrupt the task on FARGATE_SPOT with this ARN or id; its ARN.  AwsError for others."""
+        named = [one for one in self.records.tasks.by("live", "yes") if text in {one.arn, one.id}]
+        return (await self._capacity.interrupt_task(named[0].arn if named else text)).arn
+
     # -- life ------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Note what a kill has kept from being noted, and take up what runs."""
         await self._meter.start()
+        await self._services.start()
         self._runner.start()
 
     async def run(self) -> None:
         """Carry tasks, keep services, meter, tell and tidy up, for ever."""
         loops: tuple[Callable[[], Awaitable[None]], ...] = (
             self._launching.run,
+            self._services.scheduler.run,
+            self._capacity.run,
             self._meter.run,
             self._happenings.run,
             self._metrics.run,
@@ -249,6 +282,7 @@ class EcsHouse:
     async def close(self) -> None:
         """Let go; containers live on."""
         await self._runner.close()
+        await self._services.close()
 
     async def reset(self) -> None:
         """End every task and forget everything."""
@@ -258,6 +292,7 @@ class EcsHouse:
             shelf.clear()
         records.definitions.clear()
         records.clusters.clear()
+        self._services.clear()
         self._definitions.clear()
         self._settings.clear()
         self._meter.clear()
@@ -288,6 +323,14 @@ class EcsHouse:
             return host is not None and test(host)
 
         return matches
+
+    def _eligible(self, service: ServiceRecord, definition: TaskDefinition) -> Sequence[str]:
+        """The instances that a daemon service wants a task on."""
+        group = f"service:{service.name}"
+        hosts = self._ledger.hosts(service.cluster_arn)
+        own = definition.document.get("placementConstraints", ())
+        constraints = constraints_of(service.document.get("placementConstraints", ()), own)
+        return daemon_instances(hosts, daemon_demand(definition, group, constraints)).suited
 
     def _locate(self, task: Task, container: TaskContainer) -> tuple[str, str]:
         definition = self.records.definition(task.definition_arn)

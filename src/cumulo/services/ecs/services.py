@@ -1,7 +1,7 @@
 """Services: create, update, delete, describe, list.  What they want is brought about by `scheduling`."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -41,6 +41,9 @@ _KEPT = (
 )
 
 
+Connections = Callable[[Service, TaskDefinition, str], Awaitable[None]]
+
+
 class Services:
     """The operations."""
 
@@ -54,7 +57,9 @@ class Services:
         targets: TargetGroups,
         networks: Networks | None,
         clock: Clock,
+        connections: Connections | None = None,
     ) -> None:
+        """`connections` looks at what a service says of discovery and Service Connect, before it is accepted."""
         self._records = records
         self._book = book
         self._views = views
@@ -62,6 +67,7 @@ class Services:
         self._targets = targets
         self._networks = networks
         self._clock = clock
+        self._connections = connections
 
     def operations(self) -> Mapping[str, Operation]:
         """By AWS's names."""
@@ -91,6 +97,7 @@ class Services:
         service = replace(self._new(caller, cluster, definition, values), fingerprint=fingerprint)
         service_checks.check(service, definition, self._targets)
         await self._check_network(caller, service)
+        await self._check_connections(service, definition, "CreateService")
         await self._records.store.ready()
         existing = self._existing(cluster, service.name, fingerprint)  # another one may have come meanwhile
         if existing is None:
@@ -152,6 +159,10 @@ class Services:
                 f" (ErrorCode: {error.code})"
             ) from error
 
+    async def _check_connections(self, service: Service, definition: TaskDefinition, operation: str) -> None:
+        if self._connections is not None:
+            await self._connections(service, definition, operation)
+
     # -- changing ----------------------------------------------------------------------------------------
 
     async def update(self, caller: Caller, values: Values) -> Values | None:
@@ -162,6 +173,7 @@ class Services:
         service_checks.check(changed, definition, self._targets)
         if "networkConfiguration" in values:
             await self._check_network(caller, changed)
+        await self._check_connections(changed, definition, "UpdateService")
         await self._records.store.ready()
         service = self._of(caller, values)
         if service is not before:  # it changed while the subnets were asked for
@@ -295,20 +307,6 @@ class Services:
             and wanted in _namespaces(one)
         ]
         return _listed(found, values)
-
-    # -- for Application Auto Scaling --------------------------------------------------------------------
-
-    def desired_count(self, account: str, region: str, resource: str) -> int | None:
-        """Of `service/<cluster>/<name>`; None when there is no such ACTIVE service."""
-        _, _, rest = resource.partition("/")
-        found = self._records.services.by("arn", arn(region, account, "service", *rest.split("/")))
-        return found[0].desired_count if found and found[0].status == "ACTIVE" else None
-
-    async def set_desired_count(self, account: str, region: str, resource: str, count: int) -> None:
-        """Change it; committed when it returns.  AwsError as UpdateService says it."""
-        _, cluster, name = resource.split("/")
-        caller = Caller(account=account, region=region)
-        await self.update(caller, {"cluster": cluster, "service": name, "desiredCount": count})
 
 
 def _listed(found: list[Service], values: Values) -> Values:

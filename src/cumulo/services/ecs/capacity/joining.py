@@ -91,15 +91,8 @@ class Joining:
         """It is terminated: INACTIVE, and its tasks stop."""
         known = self._known(host)
         if known is not None and (known.status != "INACTIVE" or known.agent_connected):
-            self._records.instances.put(
-                replace(
-                    known,
-                    status="INACTIVE",
-                    status_reason="",
-                    agent_connected=False,
-                    version=known.version + 1,
-                )
-            )
+            gone = inactive(replace(known, agent_connected=False), self._clock.now())
+            self._records.instances.put(gone)
             await self._records.store.commit()
         await self._gone(host, "terminated")
 
@@ -122,6 +115,20 @@ class Joining:
         was = before is not None and before.status == "ACTIVE"
         if came and not was:
             self._hosts().wake()
+        if after is not None and (before is None or before.capacity_providers != after.capacity_providers):
+            self._associate(after)
+
+    def _associate(self, cluster: Cluster) -> None:
+        """Instances that came from a provider's group before the cluster had the provider are its own too."""
+        for instance in self._records.instances.by("cluster", cluster.arn):
+            host = self._hosts().host(instance.ec2_id) if instance.ec2_id else None
+            if host is None or instance.status == "INACTIVE":
+                continue
+            name = self._provider(host, cluster)
+            if name != instance.capacity_provider:
+                self._records.instances.put(
+                    replace(instance, capacity_provider=name, version=instance.version + 1)
+                )
 
     def _cluster(self, account: str, region: str, name: str) -> Cluster | None:
         arn = arns.arn(region, account, "cluster", arns.last_part(name) or _DEFAULT)

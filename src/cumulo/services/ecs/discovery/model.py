@@ -94,6 +94,11 @@ class DiscoveryRecords:
             store, "ecs_connect_services", KnownService, lambda one: join_key(one.namespace, one.name)
         )
 
+    def clear(self) -> None:
+        """Forget everything."""
+        for shelf in (self.registrations, self.clients, self.namespaces, self.services):
+            shelf.clear()
+
     def know_service(self, namespace: str, name: str, arn: str) -> None:
         """Remember what an endpoint is in Cloud Map."""
         if self.service_arn(namespace, name) != arn:

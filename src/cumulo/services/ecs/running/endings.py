@@ -23,6 +23,7 @@ def absorb(
     seen = facts.seen.get(one.name)
     if seen is not None and seen.state == "running" and one.status in UNBORN:
         one = replace(one, status="RUNNING", started_at=seen.started_at, health=Health.UNKNOWN)
+        one = _agents(task, one, "RUNNING")
     elif seen is not None and seen.state == "exited" and not _is_old(one, seen):
         one = _ended(task, one, told, seen)
     elif one.name in facts.lost and one.status in {"CREATED", "RUNNING"}:
@@ -50,6 +51,14 @@ def _made(one: TaskContainer, facts: Facts) -> TaskContainer:
             interfaces=made.interfaces,
         )
     return one
+
+
+def _agents(task: Task, one: TaskContainer, status: str) -> TaskContainer:
+    """The agent of ExecuteCommand lives as long as the container."""
+    if not task.execute_command:
+        return one
+    agent = {"name": "ExecuteCommandAgent", "lastStatus": status, "lastStartedAt": one.started_at}
+    return replace(one, managed_agents=(agent,))
 
 
 def _is_old(one: TaskContainer, seen: Seen) -> bool:
@@ -83,6 +92,7 @@ def _ended(task: Task, one: TaskContainer, told: Document, seen: Seen) -> TaskCo
         reason=reason,
         health=Health.UNKNOWN,
     )
+    ended = _agents(task, ended, "STOPPED")
     if task.desired_status != "STOPPED" and _again(told, seen, started_at):
         return replace(ended, status="CREATED", restarts=one.restarts + 1)
     return replace(ended, status="STOPPED")

@@ -1,7 +1,6 @@
 """Lines of output as events: pieces of long lines joined, lines of one event joined.  Pure."""
 
-import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from cumulo.base.ports import LogEvent
 from cumulo.engines.engine import LogLine
@@ -13,11 +12,11 @@ LINES_MAX = 10_000
 class Assembler:
     """Takes lines, gives events with the cursor of the last line in them.
 
-    A line that does not match `first` belongs to the event before it.
+    A line that `first` does not hold of belongs to the event before it.
     """
 
-    def __init__(self, first: str = "") -> None:
-        self._first = re.compile(first) if first else None
+    def __init__(self, first: Callable[[str], bool] | None = None) -> None:
+        self._first = first
         self._pieces: dict[str, list[LogLine]] = {}  # of a line that goes on, by stream
         self._held: list[tuple[int, str]] = []  # lines of the event that may go on
         self._held_bytes = 0
@@ -59,7 +58,7 @@ class Assembler:
             return
         size = len(text.encode(errors="replace")) + 1
         full = self._held_bytes + size > EVENT_BYTES_MAX or len(self._held) >= LINES_MAX
-        if self._held and (full or self._first.search(text)):
+        if self._held and (full or self._first(text)):
             events += self.flush()
         self._held.append((at, text))
         self._held_bytes += size

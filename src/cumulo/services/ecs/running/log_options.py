@@ -1,11 +1,13 @@
 """What a container's awslogs options mean.  Pure."""
 
 import re
+from collections.abc import Callable
 
 import msgspec
 
 from cumulo.services.ecs.model import Document, Task
 from cumulo.services.ecs.running.refusal import CannotStart
+from cumulo.wire.patterns import compile_pattern
 
 # strftime's letters as what they print; as in Docker's driver.
 _STRFTIME = {
@@ -32,6 +34,7 @@ _STRFTIME = {
     "%%": "%",
 }
 PATTERN_CHARACTERS_MAX = 1024
+LINE_CHARACTERS_MAX = 4096  # of a line, that are looked at
 
 
 class Stream(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,13 +80,27 @@ def _first(options: dict[str, str], container: str) -> str:
         return ""
     if len(pattern) > PATTERN_CHARACTERS_MAX:
         raise _refused("awslogs-multiline-pattern is too long", container)
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise _refused(
-            f"awslogs could not parse multiline pattern key {pattern!r}: {error}", container
-        ) from error
+    if compile_pattern(_anywhere(pattern)) is None:
+        raise _refused(f"awslogs could not parse multiline pattern key {pattern!r}", container)
     return pattern
+
+
+def first_line(pattern: str) -> Callable[[str], bool] | None:
+    """Whether a line begins an event; in time that grows with the line's length only, whatever the pattern.
+
+    None when every line is an event.
+    """
+    matches = compile_pattern(_anywhere(pattern)) if pattern else None
+    if matches is None:
+        return None
+    found = matches
+    return lambda line: found(line[:LINE_CHARACTERS_MAX])
+
+
+def _anywhere(pattern: str) -> str:
+    """A pattern of a whole line, for one that may match anywhere in it."""
+    flag = "(?i)" if pattern.startswith("(?i)") else ""
+    return rf"{flag}[\s\S]*(?:{pattern.removeprefix(flag)})[\s\S]*"
 
 
 def _from_strftime(form: str) -> str:

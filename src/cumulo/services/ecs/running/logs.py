@@ -14,7 +14,7 @@ from cumulo.engines.engine import Engine, EngineError, LogLine, NoSuchPod
 from cumulo.services.ecs.model import Document, Task
 from cumulo.services.ecs.running.cursors import Cursors
 from cumulo.services.ecs.running.log_lines import Assembler
-from cumulo.services.ecs.running.log_options import Stream, stream_of
+from cumulo.services.ecs.running.log_options import Stream, first_line, stream_of
 from cumulo.services.ecs.running.refusal import CannotStart
 
 BATCH_LINES_MAX = 512
@@ -94,7 +94,8 @@ class TaskLogs:
         await cancel_all(pump.task for pump in mine.values())
         for key in mine:
             self._pumps.pop(key, None)
-            self._cursors.drop(key)
+        for one in task.containers:  # also those that ended before this process began
+            self._cursors.drop(f"{task.arn}/{one.name}")
 
     async def close(self) -> None:
         """Let go; what was not taken is taken after the next start."""
@@ -122,7 +123,8 @@ class _Pump:
         self._stream = stream
         self._where = where
         self._key = key
-        self._assembler = Assembler(stream.first)
+        self._first = first_line(stream.first)
+        self._assembler = Assembler(self._first)
         self._lines: list[LogLine] = []
         self._timer: asyncio.TimerHandle | None = None
         self._rounds = 1
@@ -155,7 +157,7 @@ class _Pump:
             try:
                 engine = await self._engine()
                 after = self._cursors.get(self._key)
-                self._assembler, self._lines = Assembler(self._stream.first), []
+                self._assembler, self._lines = Assembler(self._first), []
                 async for line in engine.logs(*self._where, after=after, follow=True):
                     self._take(line)
                 self._give(last=True)

@@ -17,6 +17,7 @@ from cumulo.services.ecs.running.run import Life
 from cumulo.services.ecs.running.world import World
 from cumulo.services.ecs.seams import Attachment
 
+AGAIN_SECONDS = 5.0
 _log = Log("ecs")
 
 
@@ -65,8 +66,16 @@ class TaskRunner:
 
     def _ended(self, arn: str, done: asyncio.Task[None]) -> None:
         self._lives.pop(arn, None)
-        if not done.cancelled() and (error := done.exception()) is not None:
-            _log.error("the loop of a task died", task=arn, error=repr(error))
+        if done.cancelled() or (error := done.exception()) is None:
+            return
+        _log.error("the loop of a task died", task=arn, error=repr(error))
+        done.get_loop().call_later(AGAIN_SECONDS, self._revive, arn)
+
+    def _revive(self, arn: str) -> None:
+        """Begin again with a task whose loop has died of a bug: what it waits for may be otherwise by now."""
+        task = self._world.records.tasks.get(arn)
+        if task is not None:
+            self._begin(task, fresh=False)
 
     async def stop(self, task_arn: str, code: StopCode, reason: str) -> Task | None:
         """See seams.Runner."""
@@ -130,6 +139,7 @@ class TaskRunner:
         """End every loop and remove every pod; the records are emptied by whoever owns them."""
         await cancel_all(running for _, running in self._lives.values())
         await self._world.logs.close()
+        self._world.agent.let_go()
         with contextlib.suppress(EngineError):
             engine = await self._world.engine()
             for pod in await engine.pods(names.OWNER):

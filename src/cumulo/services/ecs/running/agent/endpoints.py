@@ -1,7 +1,7 @@
 """Serves what containers ask at 169.254.170.2, and lets them reach this cloud.
 
 a pod ── 169.254.170.2:80 ────▶ metadata, credentials, task protection
-      └─ 169.254.170.2:4566 ──▶ the cloud itself (AWS_ENDPOINT_URL)
+      └─ 169.254.170.2:51678 ─▶ the cloud itself (AWS_ENDPOINT_URL)
 With the machine's network both are elsewhere: a loopback address of the task's own, and the cloud's own port.
 """
 
@@ -25,7 +25,7 @@ from cumulo.wire.server import Adopted, Server
 LINK_LOCAL = "169.254.170.2"
 PORT = 80
 PORT_OF_HOST = 51679  # the agent's own, where a task has the machine's network
-CLOUD_PORT = 4566
+CLOUD_PORT = 51678  # nobody's: a container may well listen at 4566
 _log = Log("ecs")
 
 
@@ -121,10 +121,12 @@ class Agent:
                     opened.append(await self._cloud(inside, pod))
             except Unsupported as error:
                 _log.warning("a task has no metadata endpoint", task=task.arn, error=str(error))
-            except EngineError:
+            except EngineError as error:
                 for one in opened:
                     one.close()
-                raise
+                opened.clear()
+                await engine.inspect(pod)  # when it is the engine that is out of reach, or the pod is gone
+                _log.warning("a task has no metadata endpoint", task=task.arn, error=str(error))
             self._open[key] = opened
 
     async def close(self, task: Task) -> None:
@@ -135,10 +137,15 @@ class Agent:
             self._locks.pop(key, None)
         self._answers.forget(task.arn)
 
-    async def stop(self) -> None:
-        """Let go of everything."""
+    def let_go(self) -> None:
+        """Close everything that is open."""
         for opened in self._open.values():
             for one in opened:
                 one.close()
         self._open.clear()
+        self._locks.clear()
+
+    async def stop(self) -> None:
+        """Let go of everything, for good."""
+        self.let_go()
         await self._server.stop(0.0)
