@@ -300,6 +300,7 @@ def test_a_task_asks_the_agent_for_metadata_and_keys(tmp_path: Path) -> None:
     async def story() -> None:
         async with a_house(tmp_path) as house:
             script = (
+                "while wget -q -O - $ECS_CONTAINER_METADATA_URI_V4/stats | grep -q '^null'; do sleep 0.05; done; "
                 "wget -q -O - $ECS_CONTAINER_METADATA_URI_V4; echo; "
                 "wget -q -O - $ECS_CONTAINER_METADATA_URI_V4/task; echo; "
                 "wget -q -O - http://169.254.170.2$AWS_CONTAINER_CREDENTIALS_RELATIVE_URI; echo; "
