@@ -82,3 +82,23 @@ def test_alarms_outlive_the_companion_and_metrics_of_the_cloud_do_not_fill_its_j
     size = (tmp_path / "companions.jsonl").stat().st_size
     cloud.do(watch.put(ACCOUNT, REGION, "AWS/ECS", [datum(1, NOW)]))
     assert (tmp_path / "companions.jsonl").stat().st_size == size
+
+
+def test_a_set_of_values_counts_as_many(cloud):
+    watch, client = CloudWatch(cloud.companions), cloud.client("cloudwatch", ACCOUNT, REGION)
+    client.list_metrics()
+    minute = NOW // 60 * 60 - 300
+    several = Datum(
+        name="M", dimensions=WHOSE, value=150, unit="Percent", at=minute, count=2, minimum=50, maximum=100
+    )
+    cloud.do(watch.put(ACCOUNT, REGION, "AWS/ECS", [several]))
+    asked = {
+        "namespace": "AWS/ECS",
+        "name": "M",
+        "dimensions": WHOSE,
+        "period": 60,
+        "start": minute,
+        "end": minute + 60,
+    }
+    assert cloud.do(watch.statistic(ACCOUNT, REGION, **asked, statistic="Average")) == [(minute, 75)]
+    assert cloud.do(watch.statistic(ACCOUNT, REGION, **asked, statistic="Maximum")) == [(minute, 100)]

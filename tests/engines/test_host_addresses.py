@@ -184,3 +184,7 @@ async def test_the_machine_is_not_given_an_address_for_a_pod_with_its_network(la
     await lab.engine.create(spec)
     with pytest.raises(Unsupported, match=r"169\.254\.170\.2"):
         await lab.engine.listen_inside(spec.name, 80, "169.254.170.2")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    listener = await lab.engine.listen_inside(spec.name, port, "127.0.0.1")
+    listener.close()

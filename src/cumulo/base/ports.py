@@ -53,6 +53,14 @@ class UsageSink(Protocol):
         ...
 
 
+class UsageLedger(Protocol):
+    """Takes usage records that must count exactly once, as part of a change of the store."""
+
+    def keep(self, *records: Usage) -> None:
+        """Add records in the store's transaction of this moment: they are kept with its next commit, or not at all."""
+        ...
+
+
 class ObjectReader(Protocol):
     """Reads objects of S3, wherever the companion for S3 lives."""
 
@@ -97,6 +105,50 @@ class Networks(Protocol):
 
     async def network_of(self, caller: Caller, subnets: Sequence[str]) -> str:
         """The id of the subnets' network.  AwsError as EC2 says it when one of them is not there."""
+        ...
+
+
+class Subnet(msgspec.Struct, frozen=True):
+    """A subnet: its id, its network's (VPC's) id, and the name of its Availability Zone."""
+
+    id: str
+    network: str
+    zone: str
+
+
+class SubnetFacts(Protocol):
+    """Knows subnets and networks, wherever the companion for EC2 lives."""
+
+    async def subnets(self, caller: Caller, ids: Sequence[str]) -> list[Subnet]:
+        """The subnets in the order of their ids.  AwsError as EC2 says it when one of them is not there."""
+        ...
+
+    async def has_network(self, caller: Caller, network: str) -> bool:
+        """Whether there is a network with this id."""
+        ...
+
+
+class Certificate(msgspec.Struct, frozen=True, kw_only=True):
+    """A certificate with its key, in PEM.
+
+    chain         what leads from it to its authority
+    names         the domain names that it is for; wildcards as they are
+    self_signed   whether it was made here, because the keeper does not give the real key away
+    """
+
+    arn: str
+    certificate: str
+    key: str
+    chain: str = ""
+    names: tuple[str, ...] = ()
+    self_signed: bool = False
+
+
+class Certificates(Protocol):
+    """Certificates of ACM and of IAM, wherever their companions live."""
+
+    async def certificate(self, caller: Caller, arn: str) -> Certificate | None:
+        """The certificate with this ARN; None when there is none.  AwsError when its keeper cannot be asked."""
         ...
 
 
@@ -181,6 +233,64 @@ class Parameters(Protocol):
 
     async def parameter(self, account: str, region: str, name: str) -> str:
         """The decrypted value of a parameter (name or ARN).  AwsError as Systems Manager says it."""
+        ...
+
+
+class Namespace(msgspec.Struct, frozen=True):
+    """A namespace of Cloud Map.  `kind` is DNS_PRIVATE, DNS_PUBLIC or HTTP."""
+
+    id: str
+    arn: str
+    name: str
+    kind: str
+
+
+class DiscoveryService(msgspec.Struct, frozen=True, kw_only=True):
+    """A service of Cloud Map, whose instances have the name `<name>.<namespace>`.
+
+    record_types   of DNS: A, AAAA, SRV, CNAME; none in an HTTP namespace
+    custom_health  whether somebody else than Cloud Map says which instances are well
+    """
+
+    id: str
+    arn: str
+    name: str
+    namespace: str  # its id
+    record_types: tuple[str, ...] = ()
+    custom_health: bool = False
+
+
+class CloudMap(Protocol):
+    """Service discovery, wherever its companion lives.  AwsError as Cloud Map says it (ServiceNotFound, ...)."""
+
+    async def namespace(self, account: str, region: str, which: str, *, make: bool = False) -> Namespace:
+        """The namespace with this name, id or ARN; with `make` one for HTTP is made when no name is like that."""
+        ...
+
+    async def service(self, account: str, region: str, service_id: str) -> DiscoveryService:
+        """A service."""
+        ...
+
+    async def service_named(
+        self, account: str, region: str, namespace_id: str, name: str
+    ) -> DiscoveryService:
+        """The service of this name in a namespace, for API calls alone; made when there is none."""
+        ...
+
+    async def register(
+        self, account: str, region: str, service_id: str, instance: str, attributes: Mapping[str, str]
+    ) -> None:
+        """Add an instance, or give it these attributes."""
+        ...
+
+    async def deregister(self, account: str, region: str, service_id: str, instance: str) -> None:
+        """Take an instance out; harmless when it, or the service, is not there."""
+        ...
+
+    async def set_health(
+        self, account: str, region: str, service_id: str, instance: str, *, healthy: bool
+    ) -> None:
+        """Say whether an instance of a service with custom health is well."""
         ...
 
 

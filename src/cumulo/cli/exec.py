@@ -8,7 +8,7 @@ import click
 from cumulo.cli.cloud import Failed, endpoint_option, find_endpoint, find_token
 
 
-@click.command("exec", context_settings={"ignore_unknown_options": True})
+@click.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("task")
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND...")
 @click.option("--container", "-c", default="", help="Which container; default: the first essential one.")

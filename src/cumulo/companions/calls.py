@@ -45,8 +45,8 @@ async def call_json(
     found: Any = None
     with contextlib.suppress(msgspec.DecodeError):
         found = msgspec.json.decode(body)
-    if answer.status == 200 and isinstance(found, dict):
-        return found
+    if answer.status == 200 and (isinstance(found, dict) or not body.strip()):
+        return found or {}  # operations without an output may answer with nothing
     said = found if isinstance(found, dict) else {}
     code = str(said.get("__type", "InternalError")).rpartition("#")[2]
     message = str(said.get("message") or said.get("Message") or f"{service} answered {answer.status}")
@@ -59,12 +59,12 @@ def told_in_xml(body: bytes) -> tuple[str, str]:
     return code[1].decode() if code else "", message[1].decode(errors="replace") if message else ""
 
 
-async def small(answer: Response) -> bytes:
+async def small(answer: Response, bytes_max: int = ANSWER_BYTES_MAX) -> bytes:
     """The body of an answer, cut off where no honest one is so long."""
     if isinstance(answer.body, bytes):
-        return answer.body[:ANSWER_BYTES_MAX]
+        return answer.body[:bytes_max]
     pieces = bytearray()
     async for piece in answer.body:
-        if len(pieces) < ANSWER_BYTES_MAX:
+        if len(pieces) < bytes_max:
             pieces += piece
-    return bytes(pieces[:ANSWER_BYTES_MAX])
+    return bytes(pieces[:bytes_max])

@@ -45,15 +45,22 @@ class Entry(msgspec.Struct, frozen=True):
 
 class _Salt(msgspec.Struct, frozen=True):
     salt: str
+    backends: bool = False  # journals from before `seed_backends` are repeated without it
 
 
 class Journal:
-    """Runs requests one at a time, and writes down those that changed something."""
+    """Runs requests one at a time, and writes down those that changed something.
 
-    def __init__(self, path: Path, run: Run, pinned: Pinned) -> None:
+    begin   told, before anything runs, what the services' own beginnings are to be seeded with
+    """
+
+    def __init__(
+        self, path: Path, run: Run, pinned: Pinned, begin: Callable[[str], None] = lambda _salt: None
+    ) -> None:
         self._path = path
         self._run = run
         self._pinned = pinned
+        self._begin = begin
         self._lock = threading.Lock()
         self._number = 0
         self._salt = secrets.token_hex(16)
@@ -116,7 +123,10 @@ class Journal:
                     break
                 try:
                     if good == 0:
-                        self._salt = msgspec.json.decode(line, type=_Salt).salt
+                        told = msgspec.json.decode(line, type=_Salt)
+                        self._salt = told.salt
+                        if told.backends:
+                            self._begin(told.salt)
                     else:
                         yield decoder.decode(line)
                 except msgspec.DecodeError:
@@ -125,7 +135,8 @@ class Journal:
         os.ftruncate(self._file, good)
         self._size = good
         if good == 0:
-            self._append(_Salt(self._salt))
+            self._append(_Salt(self._salt, backends=True))
+            self._begin(self._salt)
 
 
 def changes(request: Request, body: bytes) -> bool:

@@ -109,8 +109,9 @@ def sessions(clock):
 def joined(sessions, client_of, start=None):
     process = Upper()
 
-    async def begin(terminal):
+    async def begin(terminal, rows, columns):
         process.terminal = terminal
+        process.began_with = (rows, columns)
         return process
 
     async def main():
@@ -128,6 +129,7 @@ def test_input_goes_in_output_comes_out_and_the_channel_is_closed(sessions):
     )
     assert client.printed() == b"HELLO!"
     assert client.got[-1].type == CHANNEL_CLOSED
+    assert process.began_with == (30, 90)
     assert process.sizes == [(30, 90)]
     assert process.terminal is True
     assert process.closed
@@ -164,7 +166,7 @@ def test_a_client_that_goes_takes_the_process_with_it(sessions):
 
 
 def test_a_command_that_cannot_start_says_why(sessions):
-    async def fails(_terminal):
+    async def fails(*_how):
         raise EngineError("no such command")
 
     client, _ = joined(sessions, lambda token: Client({"TokenValue": token}), start=fails)
@@ -182,7 +184,7 @@ def test_a_token_is_good_once_and_not_for_ever(sessions, clock):
     async def main():
         started = []
 
-        async def start(_terminal):
+        async def start(*_how):
             started.append(1)
             return Upper()
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from cumulo.engines.engine import EngineError, Limits
-from cumulo.engines.local.groups import MONITORS, PREFIX, GroupsV1, GroupsV2, open_groups, weight
+from cumulo.engines.local.group_files import weight
+from cumulo.engines.local.groups import MONITORS, PREFIX, GroupsV1, GroupsV2, open_groups
 
 
 @pytest.fixture

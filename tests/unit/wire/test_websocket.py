@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+import uvloop
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
@@ -16,8 +17,8 @@ async def plain(_request, /):
     return Response(200, [], b"plain")
 
 
-def served(answer, **options):
-    """Run `answer(port)` beside a server whose sockets run `serve`."""
+def served(answer, runner=asyncio.run, **options):
+    """Run `client(url)` beside a server whose sockets run `serve`: answer is (serve, client)."""
 
     async def main(serve, client):
         server = Server(
@@ -33,7 +34,7 @@ def served(answer, **options):
         finally:
             await server.stop(0.1)
 
-    return asyncio.run(main(*answer))
+    return runner(main(*answer))
 
 
 async def echo(socket):
@@ -41,7 +42,8 @@ async def echo(socket):
         await socket.send(message)
 
 
-def test_text_and_bytes_come_back_as_they_were_sent_also_in_fragments():
+@pytest.mark.parametrize("runner", [asyncio.run, uvloop.run])
+def test_text_and_bytes_come_back_as_they_were_sent_also_in_fragments(runner):
     async def client(url):
         async with connect(url) as ws:
             await ws.send("grüße")
@@ -49,7 +51,7 @@ def test_text_and_bytes_come_back_as_they_were_sent_also_in_fragments():
             await ws.send([b"a", b"b", b"c"])
             return [await ws.recv() for _ in range(3)]
 
-    assert served((echo, client)) == ["grüße", b"\x00\xff" * 70_000, b"abc"]
+    assert served((echo, client), runner) == ["grüße", b"\x00\xff" * 70_000, b"abc"]
 
 
 def test_the_connection_ends_when_whoever_answers_is_done():

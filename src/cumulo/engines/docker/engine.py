@@ -307,6 +307,8 @@ class DockerEngine:
         infra = await self._maker.inspect(called.infra(self._instance, pod))
         if infra is None:
             raise NoSuchPod(f"there is no pod {pod}")
+        if infra["HostConfig"]["NetworkMode"] == "host":
+            return nearby.listen_here(pod, port, address)
         pid = int(infra["State"]["Pid"])
         return await asyncio.to_thread(nearby.listen_inside, pid, infra["Id"], port, address)
 

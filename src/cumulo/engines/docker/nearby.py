@@ -110,6 +110,16 @@ def listen_inside(pid: int, container_id: str, port: int, address: str) -> socke
     return found[0]
 
 
+def listen_here(pod: str, port: int, address: str) -> socket.socket:
+    """The same for a pod with the machine's network, which is ours.  EngineError."""
+    if not address.startswith("127."):
+        raise Unsupported(f"{pod} has the machine's network, which is not given the address {address}")
+    try:
+        return socket.create_server((address, port), backlog=BACKLOG)
+    except OSError as error:
+        raise EngineError(f"no socket at port {port} of {address}: {error}") from error
+
+
 def far() -> Unsupported:
     """Why a daemon elsewhere cannot."""
     return Unsupported(

@@ -68,7 +68,7 @@ class LocalNetwork:
         self._addresses = Addresses()
         self._hosts = Hosts(self._records, self._addresses)
         self._names = Names(gateway_names)
-        self._reservations = Reservations()
+        self._reservations = Reservations(lambda address: address in self.host_addresses().values())
         self._shared = Shared(
             instance,
             nft,
@@ -155,7 +155,7 @@ class LocalNetwork:
         path = None if record.mode is NetworkMode.HOST else self._records.namespace(pod)
         if path is None and not address.startswith("127."):
             raise Unsupported(f"{pod} has the machine's network, which is not given the address {address}")
-        with _as_engine_error(f"port {port} of {address} inside pod {pod}"):
+        with _as_engine_error(f"{address}: port {port} inside pod {pod}"):
             return namespaces.listen(path, port, address)
 
     async def host_address(self, name: str) -> str:

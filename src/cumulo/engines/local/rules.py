@@ -110,7 +110,7 @@ table inet {table} {{
   }}
   chain postrouting {{
     type nat hook postrouting priority 100; policy accept;
-    ip saddr {subnet} oifname != "{bridge}" masquerade
+    ip saddr {subnet} oifname != {{ "lo", "{bridge}" }} masquerade
     oifname "{bridge}" ip saddr 127.0.0.0/8 masquerade
     oifname "{bridge}" ip saddr {subnet} ct status dnat masquerade
   }}

@@ -96,6 +96,17 @@ def _track_in(
     return Wanted(wanted, _alarm_cause(policy, 1), out=False)
 
 
+def combine(wishes: Sequence[Wanted | None]) -> Wanted | None:
+    """Of several target-tracking policies: out when one wants out, as far as the greatest; in when all want in."""
+    out = [wish for wish in wishes if wish is not None and wish.out]
+    if out:
+        return max(out, key=lambda wish: wish.capacity)
+    into = [wish for wish in wishes if wish is not None]
+    if into and len(into) == len(wishes):
+        return max(into, key=lambda wish: wish.capacity)
+    return None
+
+
 def _alarm_cause(policy: ScalingPolicy, which: int) -> str:
     alarm = policy.alarms[which] if which < len(policy.alarms) else policy.name
     return f"monitor alarm {alarm} in state ALARM triggered policy {policy.name}"

@@ -72,13 +72,14 @@ class ExecuteCommand:
         if not self._sessions.has_room():
             raise AwsError("ServerException", "There are too many sessions.", status=500)
 
-        async def start(terminal: bool) -> ExecSession:
+        async def start(terminal: bool, rows: int, columns: int) -> ExecSession:
             engine = await self._engine()
             now = self._records.tasks.get(task.arn)
             if now is None or not now.is_live:
                 raise EngineError("the task has stopped")
             pod, name = self._locate(now, container)
-            return await engine.exec(pod, name, ExecSpec(argv=argv, user="0", terminal=terminal))
+            spec = ExecSpec(argv=argv, user="0", terminal=terminal, rows=rows, columns=columns)
+            return await engine.exec(pod, name, spec)
 
         session_id, token = self._sessions.offer(start)
         return {

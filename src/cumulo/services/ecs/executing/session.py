@@ -34,8 +34,10 @@ from cumulo.services.ecs.executing.messages import (
 AGENT_VERSION = "3.3.0.0"
 PIECE_BYTES = 1024  # of output in one message: what the agent sends
 HANDSHAKE_SECONDS_MAX = 15.0
+SIZE_SECONDS_MAX = 0.3  # what a client gets to say how large its terminal is
 IDLE_SECONDS_MAX = 20 * 60.0  # AWS ends a session after twenty minutes without input
 OWN_CLIENT = "cumulo"  # a client version that begins so is told the exit code, and may do without a terminal
+USUAL_SIZE = (24, 80)
 _ROWS_MAX = 10_000
 _TERMINATE = 2
 
@@ -106,13 +108,14 @@ class Channel:
         return int(self._clock.now() * 1000)
 
 
+Start = Callable[[bool, int, int], Awaitable[ExecSession]]
+"""Starts the process: with a terminal or not, and that terminal's rows and columns."""
+
+
 class Session:
     """A command that was asked for; `run` serves it on the client's connection."""
 
-    def __init__(
-        self, session_id: str, start: Callable[[bool], Awaitable[ExecSession]], clock: Clock
-    ) -> None:
-        """`start(terminal)` starts the process."""
+    def __init__(self, session_id: str, start: Start, clock: Clock) -> None:
         self.id = session_id
         self._start = start
         self._clock = clock
@@ -142,13 +145,21 @@ class Session:
         self, channel: Channel, inputs: AsyncIterator[Message], *, own: bool, terminal: bool
     ) -> str:
         """Run the command; what to say at the end."""
+        first = asyncio.ensure_future(anext(inputs, None))
         try:
-            process = await self._start(terminal)
+            # The size of the terminal comes right after the handshake: a process that asks at once must not miss it.
+            await asyncio.wait({first}, timeout=SIZE_SECONDS_MAX if terminal else 0)
+            size = _size(first.result()) if first.done() else None
+            process = await self._start(terminal, *(size or USUAL_SIZE))
         except EngineError as error:
+            first.cancel()
             if own:
                 await channel.send(b"127", PayloadType.EXIT_CODE)
             return f"Unable to start command: {error}\n"
-        typing = asyncio.ensure_future(_type(inputs, process))
+        except BaseException:
+            first.cancel()
+            raise
+        typing = asyncio.ensure_future(_type(first, inputs, process))
         printing = asyncio.ensure_future(_print(channel, process, own=own))
         try:
             await asyncio.wait({typing, printing}, return_when=asyncio.FIRST_COMPLETED)
@@ -167,11 +178,15 @@ class Session:
             await process.close()
 
 
-async def _type(inputs: AsyncIterator[Message], process: ExecSession) -> None:
-    """Carry the client's input to the process.  TimeoutError when none comes for long."""
+async def _type(
+    first: asyncio.Future[Message | None], inputs: AsyncIterator[Message], process: ExecSession
+) -> None:
+    """Carry the client's input to the process, `first` first.  TimeoutError when none comes for long."""
+    coming: Awaitable[Message | None] = first
     while True:
         async with asyncio.timeout(IDLE_SECONDS_MAX):
-            message = await anext(inputs, None)
+            message = await coming
+        coming = anext(inputs, None)
         if message is None:
             return
         if message.payload_type == PayloadType.OUTPUT:
@@ -180,8 +195,9 @@ async def _type(inputs: AsyncIterator[Message], process: ExecSession) -> None:
                     await process.write(message.payload)
             if message.flags & Flags.FIN:
                 process.end_input()
-        elif message.payload_type == PayloadType.SIZE:
-            _resize(process, message.payload)
+        elif (size := _size(message)) is not None:
+            with contextlib.suppress(EngineError, OSError):
+                process.resize(*size)
         elif message.payload_type == PayloadType.FLAG and int.from_bytes(message.payload) == _TERMINATE:
             return
 
@@ -194,9 +210,13 @@ async def _print(channel: Channel, process: ExecSession, *, own: bool) -> None:
             await channel.send(data[at : at + PIECE_BYTES], kind)
 
 
-def _resize(process: ExecSession, payload: bytes) -> None:
-    with contextlib.suppress(ValueError, TypeError, AttributeError, EngineError, OSError):
-        said = json.loads(payload)
+def _size(message: Message | None) -> tuple[int, int] | None:
+    """Rows and columns that a message tells; None when it tells none."""
+    if message is None or message.payload_type != PayloadType.SIZE:
+        return None
+    with contextlib.suppress(ValueError, TypeError, KeyError):
+        said = json.loads(message.payload)
         rows, columns = int(said["rows"]), int(said["cols"])
         if 0 < rows <= _ROWS_MAX and 0 < columns <= _ROWS_MAX:
-            process.resize(rows, columns)
+            return rows, columns
+    return None

@@ -3,14 +3,12 @@
 import asyncio
 import hmac
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
 
 import msgspec
 
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
-from cumulo.engines.engine import ExecSession
-from cumulo.services.ecs.executing.session import Opening, Session, Socket
+from cumulo.services.ecs.executing.session import Opening, Session, Socket, Start
 
 PATH = "/_cumulo/ecs/data-channel/"
 WAITING_MAX = 1024
@@ -34,7 +32,7 @@ class Sessions:
         self._waiting: OrderedDict[str, _Waiting] = OrderedDict()
         self._running = 0
 
-    def offer(self, start: Callable[[bool], Awaitable[ExecSession]]) -> tuple[str, str]:
+    def offer(self, start: Start) -> tuple[str, str]:
         """Keep a session for its client: its id, and the token to join it with."""
         session_id = f"ecs-execute-command-{self._ids.hex(17)}"
         token = self._ids.hex(128)

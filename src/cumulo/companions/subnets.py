@@ -1,0 +1,58 @@
+"""Asks EC2, wherever it lives, about subnets and networks."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from cumulo.base.caller import Caller
+from cumulo.base.errors import AwsError
+from cumulo.base.ports import Subnet
+from cumulo.companions.companions import Companions
+from cumulo.companions.forms import Node, call_form
+
+_VERSION: Final = "2016-11-15"
+
+
+class SubnetBook:
+    """The SubnetFacts and the Networks of the house."""
+
+    def __init__(self, companions: Companions) -> None:
+        self._companions = companions
+
+    async def subnets(self, caller: Caller, ids: Sequence[str]) -> list[Subnet]:
+        """The subnets in the order of their ids.  AwsError as EC2 says it when one of them is not there."""
+        asked = {f"SubnetId.{number}": subnet for number, subnet in enumerate(ids, start=1)}
+        answer = await self._ask(caller, "DescribeSubnets", asked)
+        found = {
+            one.text("subnetId"): Subnet(
+                one.text("subnetId"), one.text("vpcId"), one.text("availabilityZone")
+            )
+            for one in answer.all("subnetSet")
+        }
+        missing = next((one for one in ids if one not in found), "")
+        if missing:
+            raise AwsError("InvalidSubnetID.NotFound", f"The subnet ID '{missing}' does not exist")
+        return [found[one] for one in ids]
+
+    async def network_of(self, caller: Caller, subnets: Sequence[str]) -> str:
+        """The id of the subnets' network.  AwsError as EC2 says it when one of them is not there."""
+        return next((one.network for one in await self.subnets(caller, subnets)), "")
+
+    async def has_network(self, caller: Caller, network: str) -> bool:
+        """Whether there is a network with this id."""
+        try:
+            await self._ask(caller, "DescribeVpcs", {"VpcId.1": network})
+        except AwsError as error:
+            if error.code.startswith("InvalidVpc"):
+                return False
+            raise
+        return True
+
+    async def _ask(self, caller: Caller, action: str, values: Mapping[str, str]) -> Node:
+        return await call_form(
+            self._companions,
+            "ec2",
+            _VERSION,
+            account=caller.account,
+            region=caller.region,
+            values={"Action": action, **values},
+        )

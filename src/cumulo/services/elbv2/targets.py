@@ -1,0 +1,240 @@
+"""Targets: register, deregister, and how they are; for clients and for other services."""
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from cumulo.base import ports
+from cumulo.base.arn import parse_arn
+from cumulo.base.caller import Caller
+from cumulo.base.clock import Clock
+from cumulo.base.errors import AwsError
+from cumulo.services.elbv2 import attributes, refusals
+from cumulo.services.elbv2.finding import group_of
+from cumulo.services.elbv2.health import Told, told
+from cumulo.services.elbv2.model import Document, Group, Registration, Standing
+from cumulo.services.elbv2.records import Records, target_key
+from cumulo.wire.service import Values
+
+TARGETS_MAX: Final = 1000  # of a target group
+_PRIVATE: Final = tuple(
+    ipaddress.ip_network(block)
+    for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
+)
+_LOOPBACK: Final = ipaddress.ip_network("127.0.0.0/8")
+_FOREIGN = ("unused", "Target.InvalidState", "Target is in the terminated or stopped state")
+
+
+class Targets:
+    """The operations on targets, and the TargetGroups of the house.
+
+    loopback   whether addresses of 127.0.0.0/8 may be targets: programs beside the cloud on a developer's machine
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        clock: Clock,
+        instances: ports.InstanceAddresses,
+        *,
+        loopback: bool,
+    ) -> None:
+        self._records = records
+        self._clock = clock
+        self._instances = instances
+        self._loopback = loopback
+
+    # -- for clients -------------------------------------------------------------------------------------
+
+    async def register_targets(self, caller: Caller, values: Values) -> Values | None:
+        """RegisterTargets."""
+        group = group_of(self._records, caller, values["TargetGroupArn"])
+        wanted = [self._checked(group, one) for one in values["Targets"]]
+        if not wanted:
+            raise refusals.invalid("At least one target must be specified")
+        self._add(group, wanted)
+        await self._records.store.commit()
+        return {}
+
+    async def deregister_targets(self, caller: Caller, values: Values) -> Values | None:
+        """DeregisterTargets: harmless for those that are not there."""
+        group = group_of(self._records, caller, values["TargetGroupArn"])
+        for one in values["Targets"]:
+            self._let_go(group, one["Id"], one.get("Port", group.port))
+        await self._records.store.commit()
+        return {}
+
+    async def describe_health(self, caller: Caller, values: Values) -> Values | None:
+        """DescribeTargetHealth."""
+        group = group_of(self._records, caller, values["TargetGroupArn"])
+        asked = values.get("Targets")
+        if not asked:
+            found = sorted(self._records.targets.by("group", group.arn), key=lambda one: (one.id, one.port))
+            return {"TargetHealthDescriptions": [self._view(group, one) for one in found]}
+        return {"TargetHealthDescriptions": [self._asked_view(group, one) for one in asked]}
+
+    # -- for other services ------------------------------------------------------------------------------
+
+    def group(self, arn: str) -> ports.TargetGroup | None:
+        """The target group, or None."""
+        found = self._records.groups.get(arn)
+        if found is None:
+            return None
+        return ports.TargetGroup(
+            arn=arn,
+            target_type=found.target_type,
+            protocol=found.protocol,
+            port=found.port,
+            network=found.network,
+            load_balancers=tuple(self._records.balancers_of(arn)),
+        )
+
+    async def register(self, arn: str, targets: Sequence[ports.Target]) -> None:
+        """Add targets; committed when it returns.  AwsError TargetGroupNotFound, InvalidTarget, TooManyTargets."""
+        group = self._records.groups.get(arn)
+        if group is None:
+            raise refusals.no_group()
+        self._add(group, [self._checked(group, {"Id": one.id, "Port": one.port}) for one in targets])
+        await self._records.store.commit()
+
+    async def deregister(self, arn: str, targets: Sequence[ports.Target]) -> None:
+        """Let targets drain and leave; committed when it returns."""
+        group = self._records.groups.get(arn)
+        if group is None:
+            return
+        for one in targets:
+            self._let_go(group, one.id, one.port)
+        await self._records.store.commit()
+
+    def health(self, arn: str) -> Mapping[ports.Target, str]:
+        """The state of every target of a group."""
+        group = self._records.groups.get(arn)
+        if group is None:
+            return {}
+        return {
+            ports.Target(one.id, one.port): self.state(group, one).state
+            for one in self._records.targets.by("group", arn)
+        }
+
+    def state(self, group: Group, one: Registration) -> Told:
+        """A target's state, its reason and what to say of it."""
+        if group.target_type == "instance" and not one.is_draining and not self._instances.address_of(one.id):
+            return Told(*_FOREIGN)
+        return told(one, group, in_use=bool(self._records.balancers_of(group.arn)))
+
+    # -- parts -------------------------------------------------------------------------------------------
+
+    def _add(self, group: Group, wanted: Sequence[Registration]) -> None:
+        have = {target_key(one.group, one.id, one.port): one for one in self._in(group)}
+        new = [one for one in wanted if target_key(one.group, one.id, one.port) not in have]
+        most = 1 if group.target_type in ("lambda", "alb") else TARGETS_MAX
+        if len(have) + len({(one.id, one.port) for one in new}) > most:
+            raise AwsError(
+                "TooManyTargets",
+                f"The maximum number of targets per target group has been reached; the limit is '{most}'",
+            )
+        for one in wanted:
+            before = have.get(target_key(one.group, one.id, one.port))
+            if before is None or before.is_draining:
+                self._records.targets.put(one)
+
+    def _let_go(self, group: Group, identifier: str, port: int) -> None:
+        found = self._records.targets.get(target_key(group.arn, identifier, port))
+        if found is None or found.is_draining:
+            return
+        delay = int(attributes.of_group(group).get("deregistration_delay.timeout_seconds", "0"))
+        if not delay or not self._records.balancers_of(group.arn):
+            self._records.targets.delete(found)
+            return
+        self._records.targets.put(msgspec.structs.replace(found, drains_until=self._clock.now() + delay))
+
+    def _in(self, group: Group) -> list[Registration]:
+        return self._records.targets.by("group", group.arn)
+
+    def _checked(self, group: Group, one: Document) -> Registration:
+        identifier, port = one["Id"], one.get("Port", group.port)
+        if group.target_type == "ip":
+            self._check_address(identifier)
+        elif group.target_type == "instance":
+            if not identifier.startswith("i-"):
+                raise refusals.invalid(f"Instance ID '{identifier}' is not valid")
+        elif group.target_type == "lambda":
+            if one.get("Port"):
+                raise refusals.invalid("A port cannot be specified for targets of type 'lambda'")
+            arn = parse_arn(identifier)
+            if arn is None or arn.service != "lambda" or not arn.resource.startswith("function:"):
+                raise AwsError("InvalidTarget", f"'{identifier}' is not a valid Lambda function ARN")
+            port = 0
+        else:
+            self._check_balancer(group, identifier, port)
+        if one.get("QuicServerId"):
+            raise refusals.invalid("A QUIC server ID cannot be specified for this target group")
+        return Registration(
+            group=group.arn,
+            id=identifier,
+            port=port,
+            registered_at=self._clock.now(),
+            zone=one.get("AvailabilityZone", ""),
+            standing=Standing(),
+        )
+
+    def _check_address(self, text: str) -> None:
+        try:
+            address = ipaddress.IPv4Address(text)
+        except ValueError:
+            raise refusals.invalid(f"The IP address '{text}' is not a valid IPv4 address") from None
+        allowed = any(address in block for block in _PRIVATE) or (self._loopback and address in _LOOPBACK)
+        if not allowed:
+            raise AwsError(
+                "InvalidTarget",
+                f"The IP address '{text}' is not within the VPC or in one of the private address ranges "
+                "10.0.0.0/8, 100.64.0.0/10, 172.16.0.0/12, 192.168.0.0/16",
+            )
+
+    def _check_balancer(self, group: Group, arn: str, port: int) -> None:
+        balancer = self._records.balancers.get(arn)
+        if balancer is None or not balancer.is_application or balancer.account != group.account:
+            raise AwsError("InvalidTarget", f"'{arn}' is not an Application Load Balancer of this account")
+        if balancer.network != group.network:
+            raise AwsError("InvalidTarget", "The following targets are not in the target group VPC")
+        if port != group.port:
+            raise AwsError("InvalidTarget", f"The port of a target of type 'alb' must be '{group.port}'")
+        if not any(one.port == port for one in self._records.listeners.by("balancer", arn)):
+            raise AwsError(
+                "InvalidTarget",
+                f"The Application Load Balancer '{arn}' must have a listener on port '{port}'",
+            )
+
+    def _view(self, group: Group, one: Registration) -> Values:
+        state = self.state(group, one)
+        target: Values = {"Id": one.id, "AvailabilityZone": one.zone or None}
+        if group.target_type != "lambda":
+            target["Port"] = one.port
+        checked = group.check.port
+        return {
+            "Target": target,
+            "HealthCheckPort": (str(one.port) if checked == "traffic-port" else checked)
+            if group.target_type != "lambda"
+            else None,
+            "TargetHealth": {
+                "State": state.state,
+                "Reason": state.reason or None,
+                "Description": state.description or None,
+            },
+        }
+
+    def _asked_view(self, group: Group, asked: Document) -> Values:
+        port = asked.get("Port", group.port)
+        found = self._records.targets.get(target_key(group.arn, asked["Id"], port))
+        if found is not None:
+            return self._view(group, found)
+        return {
+            "Target": {"Id": asked["Id"], "Port": port or None},
+            "TargetHealth": {
+                "State": "unused",
+                "Reason": "Target.NotRegistered",
+                "Description": "Target is not registered to the target group",
+            },
+        }
