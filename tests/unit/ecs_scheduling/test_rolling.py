@@ -176,6 +176,9 @@ def test_the_circuit_breaker_trips_at_its_threshold_and_rolls_back(tmp_path, des
             "failureCount": threshold,
             "threshold": threshold,
         }
+        assert one["statusReason"] == (
+            "Service deployment rolled back because the circuit breaker threshold was exceeded."
+        )
         assert one["rollback"]["serviceRevisionArn"].endswith(old.removeprefix("ecs-svc/"))
 
     run(tmp_path, body)
@@ -191,6 +194,13 @@ def test_without_a_completed_deployment_a_tripped_breaker_only_stalls(tmp_path):
         (deployment,) = (await it.describe())["deployments"]
         assert deployment["rolloutState"] == "FAILED"
         assert it.coming() == []
+        (found,) = (await it.deployments.list_(CALLER, {"cluster": "main", "service": "shop"}))[
+            "serviceDeployments"
+        ]
+        assert (found["status"], found["statusReason"]) == (
+            "ROLLBACK_FAILED",
+            "No rollback candidate was found to run the rollback.",
+        )
         await it.update(taskDefinition="web:2")
         await it.flow()
         assert (await it.describe())["deployments"][0]["rolloutState"] == "COMPLETED"

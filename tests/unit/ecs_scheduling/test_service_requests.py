@@ -30,7 +30,7 @@ def bridge(**document):
     ("values", "code", "sentence"),
     [
         ({"serviceName": "a b"}, "InvalidParameterException", "Service name can have up to 255 letters"),
-        ({"taskDefinition": None}, "ClientException", "TaskDefinition can not be blank."),
+        ({"taskDefinition": None}, "InvalidParameterException", "TaskDefinition can not be blank."),
         ({"taskDefinition": "no:1"}, "ClientException", "TaskDefinition not found."),
         ({"taskDefinition": "old:1"}, "ClientException", "TaskDefinition is inactive"),
         ({"cluster": "no"}, "ClusterNotFoundException", "Cluster not found."),
@@ -96,7 +96,7 @@ def bridge(**document):
                 "availabilityZoneRebalancing": "ENABLED",
             },
             "InvalidParameterException",
-            "Availability Zone rebalancing requires",
+            "Availability Zone Rebalancing does not support maximumPercent <= 100 %",
         ),
         (
             {"healthCheckGracePeriodSeconds": 10},

@@ -271,7 +271,7 @@ class Services:
         if not names:
             raise invalid("Services cannot be empty.")
         if len(names) > DESCRIBED_MAX:
-            raise invalid(f"Services cannot have more than {DESCRIBED_MAX} elements.")
+            raise invalid(f"services can have at most {DESCRIBED_MAX} items.")
         tags = "TAGS" in values.get("include", ())
         services, failures = [], []
         for name in dict.fromkeys(names):
@@ -388,6 +388,8 @@ def _document(values: Values, cluster: Cluster, *, daemon: bool) -> Document:
     even = values.get("availabilityZoneRebalancing")
     if even is None:
         even = "DISABLED" if daemon or configuration["maximumPercent"] <= 100 else "ENABLED"
+    if document.get("loadBalancers"):
+        document.setdefault("healthCheckGracePeriodSeconds", 0)
     return document | {
         "deploymentConfiguration": configuration,
         "deploymentController": {"type": "ECS"},

@@ -160,12 +160,13 @@ def _breaker(facts: Facts, primary: Deployment, now: float) -> Plan | None:
     announced = _change("ERROR", "SERVICE_DEPLOYMENT_FAILED", primary, sentences.BREAKER_FAILED, now)
     to = facts.fallback
     if not facts.breaker.get("rollback") or to is None or primary.rollback_of:
-        failed = rollout.fail(primary, limit, now)
+        wanted = bool(facts.breaker.get("rollback")) and not primary.rollback_of
+        failed = rollout.fail(primary, limit, now, wanted_back=wanted)
         before = [one for one in facts.deployments if one.id == primary.rollback_of]
         closed = [rollout.rolled_back(one, well=False, now=now) for one in before]
         return Plan(records=(failed, *closed), notes=(failed_note,), announcements=(announced,), again=now)
     loser, winner = rollout.roll_back(
-        primary, to, why=sentences.BREAKER_FAILED, tripped=True, threshold=limit, now=now
+        primary, to, why=sentences.THRESHOLD_ROLLED_BACK, tripped=True, threshold=limit, now=now
     )
     return Plan(
         records=(loser, winner),
@@ -364,18 +365,26 @@ class _Stage:
 
     def _even_zones(self) -> None:
         """Start one more when a zone has two more than another; the fullest zone loses one when it is healthy."""
-        facts = self._facts
+        facts, primary = self._facts, self._primary
         if not facts.even_zones or self._starts or self._stops or not self._is_whole():
             return
-        if facts.maximum <= facts.desired or skew(self._good, facts.zones) < 2:
+        counts = Counter(one.zone for one in self._good)
+        zones = {zone: counts[zone] for zone in facts.zones}
+        if skew(self._good, facts.zones) < 2:
+            if primary.evened_at:
+                self._primary = replace(primary, evened_at=0.0)
+                self._say(sentences.even(zones))
+                self._announce("INFO", "SERVICE_REBALANCING_COMPLETED")
             return
-        next_try = self._primary.evened_at + EVEN_ZONES_SECONDS if self._primary.evened_at else 0.0
+        if facts.maximum <= facts.desired or not self._may_launch():
+            return
+        next_try = primary.evened_at + EVEN_ZONES_SECONDS if primary.evened_at else 0.0
         if next_try > self._now:
             self._again = min(self._again, next_try)
             return
-        if not self._may_launch():
-            return
-        self._primary = replace(self._primary, evened_at=self._now)
+        self._primary = replace(primary, evened_at=self._now)
+        self._say(sentences.uneven(zones))
+        self._announce("INFO", "SERVICE_REBALANCING_STARTED")
         self._start(1)
 
     # -- ends --------------------------------------------------------------------------------------------

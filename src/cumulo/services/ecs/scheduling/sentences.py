@@ -1,6 +1,6 @@
 """What a service's events and a deployment's reasons say, in AWS's words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 _TROUBLESHOOTING = "For more information, see the Troubleshooting section of the Amazon ECS Developer Guide."
 _NO_INSTANCES = "No Container Instances were found in your cluster."
@@ -16,6 +16,9 @@ BREAKER_ROLLS_BACK = "ECS deployment circuit breaker: rolling back to deployment
 USER_ROLLS_BACK = "ECS deployment rolling back to deploymentId {id}."
 USER_STOPPED = "ECS deployment {id} stopped."
 IMPAIRED = "is unable to consistently start tasks successfully."
+THRESHOLD_ROLLED_BACK = "Service deployment rolled back because the circuit breaker threshold was exceeded."
+THRESHOLD_STOPPED = "Service deployment stopped because the circuit breaker threshold was exceeded."
+NO_CANDIDATE = "No rollback candidate was found to run the rollback."
 BLOCKED = (
     "was unable to stop or start tasks during a deployment because of the service deployment configuration. "
     "Update the minimumHealthyPercent or maximumPercent value and try again."
@@ -36,6 +39,20 @@ def started(tasks: Sequence[str]) -> str:
 def stopped(tasks: Sequence[str]) -> str:
     """Running tasks (ids) were stopped."""
     return f"has stopped {len(tasks)} running tasks: {_listed(tasks)}."
+
+
+def uneven(zones: Mapping[str, int]) -> str:
+    """Some zone has too many tasks; one more is started elsewhere."""
+    return f"is not AZ balanced with {_by_zone(zones)}. AZ Rebalancing in progress."
+
+
+def even(zones: Mapping[str, int]) -> str:
+    """The zones have equally many tasks again."""
+    return f"is AZ balanced with {_by_zone(zones)}."
+
+
+def _by_zone(zones: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} tasks in {zone}" for zone, count in zones.items())
 
 
 def stopped_pending(count: int) -> str:
