@@ -78,6 +78,7 @@ class ServiceViews:
             "serviceRegistries": [],
             "placementConstraints": [],
             "placementStrategy": [],
+            "taskSets": [],
         }
         view |= {name: service.document[name] for name in _OF_SERVICE if name in service.document}
         if service.status == "ACTIVE" and primary is not None:

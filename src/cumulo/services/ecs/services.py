@@ -16,6 +16,7 @@ from cumulo.services.ecs import service_checks
 from cumulo.services.ecs.arns import arn, last_part
 from cumulo.services.ecs.clusters import find_cluster
 from cumulo.services.ecs.definitions.finding import runnable_definition
+from cumulo.services.ecs.discovery.namespaces import Namespaces
 from cumulo.services.ecs.listing import one_page
 from cumulo.services.ecs.model import Cluster, Document, Service, TaskDefinition
 from cumulo.services.ecs.records import Records, service_key
@@ -58,6 +59,7 @@ class Services:
         networks: Networks | None,
         clock: Clock,
         connections: Connections | None = None,
+        namespaces: Namespaces | None = None,
     ) -> None:
         """`connections` looks at what a service says of discovery and Service Connect, before it is accepted."""
         self._records = records
@@ -68,6 +70,7 @@ class Services:
         self._networks = networks
         self._clock = clock
         self._connections = connections
+        self._namespaces = namespaces
 
     def operations(self) -> Mapping[str, Operation]:
         """By AWS's names."""
@@ -299,14 +302,24 @@ class Services:
     async def list_by_namespace(self, caller: Caller, values: Values) -> Values | None:
         """ListServicesByNamespace: those whose Service Connect is in the namespace (name or ARN)."""
         wanted = values["namespace"]
+        if self._namespaces is not None:
+            wanted = (await self._namespaces.resolve(caller.account, caller.region, wanted)).arn
         found = [
             one
             for one in self._records.services.all()
             if (one.account, one.region, one.status) == (caller.account, caller.region, "ACTIVE")
             and one.document.get("serviceConnectConfiguration", {}).get("enabled")
-            and wanted in _namespaces(one)
+            and self._namespace(one) == wanted
         ]
         return _listed(found, values)
+
+    def _namespace(self, service: Service) -> str:
+        """The ARN of a service's namespace, as far as it is known."""
+        text = str(service.document["serviceConnectConfiguration"].get("namespace", ""))
+        if self._namespaces is None:
+            return text
+        known = self._namespaces.known(service.account, service.region, text)
+        return known.arn if known is not None else text
 
 
 def _listed(found: list[Service], values: Values) -> Values:
@@ -327,14 +340,10 @@ def _names(text: str, service: Service) -> bool:
     return text in {service.arn, short} or parsed is None
 
 
-def _namespaces(service: Service) -> set[str]:
-    namespace = str(service.document["serviceConnectConfiguration"].get("namespace", ""))
-    return {namespace, last_part(namespace)} - {""}
-
-
 def _fingerprint(values: Values) -> str:
-    """Of a CreateService request: the same for the same request."""
-    text = msgspec.json.encode(values, order="deterministic")
+    """Of a CreateService request: the same for the same request, whatever token it came with."""
+    asked = {name: value for name, value in values.items() if name != "clientToken"}
+    text = msgspec.json.encode(asked, order="deterministic")
     return hashlib.sha256(text).hexdigest()
 
 
@@ -400,13 +409,10 @@ def _document(values: Values, cluster: Cluster, *, daemon: bool) -> Document:
 def _connect(values: Values, cluster: Cluster) -> Document:
     """A serviceConnectConfiguration with its namespace: the cluster's, when it names none."""
     connect: Values = values["serviceConnectConfiguration"]
-    if not connect.get("enabled") or connect.get("namespace"):
+    default = cluster.service_connect_namespace
+    if not connect.get("enabled") or connect.get("namespace") or not default:
         return connect
-    if not cluster.service_connect_namespace:
-        raise invalid(
-            "The service connect configuration needs a namespace: name one, or set the cluster's default."
-        )
-    return {**connect, "namespace": cluster.service_connect_namespace}
+    return {**connect, "namespace": default}
 
 
 def _role_arn(caller: Caller, role: str) -> str:
