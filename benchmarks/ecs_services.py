@@ -122,6 +122,8 @@ class Region:
     def seconds(self, wanted: int, rounds: int) -> float:
         """The median decision when a service wants so many tasks (more, fewer, or just as many)."""
         times = []
+        for service in self.services[:rounds]:  # every service has been looked at before
+            self.gatherer.gather(service, NOW + 10_000)
         for number in range(rounds):
             service = self.services[number % len(self.services)]
             changed = self.records.services.put(_with_count(service, wanted))
