@@ -19,6 +19,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import uvloop
+
 from cumulo.base.caller import Caller
 from cumulo.base.clock import SystemClock
 from cumulo.base.errors import AwsError
@@ -320,4 +322,4 @@ def backends(*names: str) -> Iterator[list[Backend]]:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(Path(sys.argv[1]), moto="moto" in sys.argv[2:]))
+    uvloop.run(serve(Path(sys.argv[1]), moto="moto" in sys.argv[2:]))

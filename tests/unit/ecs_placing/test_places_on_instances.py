@@ -378,6 +378,37 @@ def test_a_task_that_is_too_large_for_every_instance_is_given_up_with_what_they_
     run(tmp_path, body)
 
 
+def test_a_stopped_task_waits_no_more(tmp_path):
+    async def body(it):
+        it.records.providers.put(a_provider())
+        launched = await it.launch(it.define(an_ec2_definition()), strategy=ASG)
+        await it.tasks.stop(CALLER, {"task": launched.tasks[0].id})
+        it.instances(an_instance(1, capacity_provider="asg"))
+        await it.launching.place_waiting()
+        it.clock.advance(PATIENCE_SECONDS)
+        await it.launching.give_up_waiting()
+        task = it.records.tasks.get(launched.tasks[0].arn)
+        assert (task.instance_arn, len(it.runner.stopped)) == ("", 1)
+        assert it.runner.taken_up == []
+
+    run(tmp_path, body)
+
+
+def test_waiting_tasks_of_several_kinds_share_an_instance_without_overfilling_it(tmp_path):
+    async def body(it):
+        it.records.providers.put(a_provider())
+        for family in "abcdefghijkl":
+            await it.launch(it.define(an_ec2_definition(family, cpu=300, memory=100)), strategy=ASG)
+            it.clock.advance(1)
+        it.instances(an_instance(1, capacity_provider="asg"), an_instance(2, capacity_provider="asg"))
+        await it.launching.place_waiting()
+        placed = [task.family for task in it.records.tasks.all() if task.instance_arn]
+        assert sorted(placed) == list("abcdef")  # those that came first
+        assert all(host.cpu == 1024 - 900 for host in it.ledger.hosts(cluster_arn()))
+
+    run(tmp_path, body)
+
+
 def test_only_so_many_tasks_of_a_cluster_wait(tmp_path):
     async def body(it):
         it.records.providers.put(a_provider())

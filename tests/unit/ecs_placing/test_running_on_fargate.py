@@ -1,5 +1,7 @@
 """RunTask on Fargate: within the machine, idempotent, every derived field of a task."""
 
+import asyncio
+
 import pytest
 from placing_kit import ACCOUNT, CALLER, NETWORK, REGION, a_cluster, a_definition, cluster_arn, run
 
@@ -148,6 +150,32 @@ def test_a_client_token_gives_the_same_tasks_again_and_refuses_another_request(t
             await it.tasks.run(CALLER, fargate(clientToken="t1", count=1))
         assert caught.value.code == "ConflictException"
         assert sorted(caught.value.fields["resourceIds"]) == sorted(arns)
+
+    run(tmp_path, body)
+
+
+def test_requests_at_the_same_time_never_share_room(tmp_path):
+    async def body(it):
+        it.define(a_definition(cpu="1024", memory="2048"))
+        answers = await asyncio.gather(*(it.tasks.run(CALLER, fargate(count=2)) for _ in range(10)))
+        assert sum(len(one["tasks"]) for one in answers) == 4
+        assert sum(len(one["failures"]) for one in answers) == 16
+        assert it.machine.room() == (0.0, 0)
+        assert sorted(it.runner.taken_up) == sorted(task.arn for task in it.records.tasks.all())
+
+    run(tmp_path, body)
+
+
+def test_a_client_token_that_comes_twice_at_the_same_time_starts_its_tasks_once(tmp_path):
+    async def body(it):
+        it.define(a_definition())
+        answers = await asyncio.gather(
+            *(it.tasks.run(CALLER, fargate(clientToken="t", count=2)) for _ in range(5))
+        )
+        found = [sorted(task["taskArn"] for task in one["tasks"]) for one in answers]
+        assert found == found[:1] * 5
+        assert len(it.records.tasks) == 2
+        assert sorted(it.runner.taken_up) == found[0]
 
     run(tmp_path, body)
 

@@ -238,7 +238,7 @@ def test_what_containers_find_in_their_environment(tmp_path: Path) -> None:
             able = frozenset({Capability.LISTEN_INSIDE})
             found = agent.variables(task, of, "main", able)
             assert found["AWS_EXECUTION_ENV"] == "AWS_ECS_FARGATE"
-            assert found["AWS_ENDPOINT_URL"] == f"http://{LINK_LOCAL}:4566"
+            assert found["AWS_ENDPOINT_URL"] == f"http://{LINK_LOCAL}:51678"
             assert found["ECS_CONTAINER_METADATA_URI_V4"].startswith(f"http://{LINK_LOCAL}/v4/{task.id}-")
             relative = found["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"]
             assert relative == f"/v2/credentials/{names.credentials_id(task)}"
