@@ -427,6 +427,14 @@ def test_revisions_and_deployments_are_described_and_belong_to_their_account(tmp
         assert revision["networkConfiguration"] == NETWORK
         assert revision["containerImages"] == [{"containerName": "app", "image": "nginx"}]
         assert answer["failures"] == [{"arn": summary["arn"] + "1", "reason": "MISSING"}]
+        await it.work()
+        task = it.coming()[0]
+        (container,) = task.containers
+        it.begin(it.change(task, containers=(replace(container, image_digest="sha256:1"),)))
+        answer = await it.deployments.describe_revisions(CALLER, {"serviceRevisionArns": [summary["arn"]]})
+        assert answer["serviceRevisions"][0]["containerImages"] == [
+            {"containerName": "app", "image": "nginx", "imageDigest": "sha256:1"}
+        ]
         arn = view["currentServiceDeployment"]
         answer = await it.deployments.describe(CALLER, {"serviceDeploymentArns": [arn]})
         (found,) = answer["serviceDeployments"]

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 _TROUBLESHOOTING = "For more information, see the Troubleshooting section of the Amazon ECS Developer Guide."
 _NO_INSTANCES = "No Container Instances were found in your cluster."
+_NO_CAPACITY = "Capacity is unavailable"
 _OF_INSTANCES = frozenset({"AGENT", "ATTRIBUTE", "INACTIVE", "LOCATION", "MISSING"})
 
 ELB_FAILED = "Task failed ELB health checks in (target-group {arn})"
@@ -67,12 +68,18 @@ def _listed(tasks: Sequence[str]) -> str:
 def not_placed(reason: str, instance: str, detail: str) -> str:
     """A task had no place.  `instance` is the id of the container instance that came nearest, `detail` what it lacks."""
     if not instance and not reason.startswith("RESOURCE:") and reason not in _OF_INSTANCES:
-        return f"was unable to place a task. Reason: {_closed(detail or reason)}"
+        return not_started(detail or reason)
     text = "was unable to place a task because no container instance met all of its requirements."
     if not instance:
         return f"{text} Reason: {_NO_INSTANCES} {_TROUBLESHOOTING}"
     lacks = _closed(detail or f'encountered error "{reason}"')
     return f"{text} The closest matching (container-instance {instance}) {lacks} {_TROUBLESHOOTING}"
+
+
+def not_started(reason: str) -> str:
+    """A task had no place on Fargate, or did not come up where it was placed."""
+    text = f"was unable to place a task. Reason: {_closed(reason)}"
+    return f"{text} {_TROUBLESHOOTING}" if reason.startswith(_NO_CAPACITY) else text
 
 
 def _closed(text: str) -> str:
