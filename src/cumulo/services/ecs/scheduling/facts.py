@@ -8,9 +8,9 @@ import msgspec
 from cumulo.base.ports import Target, TargetGroups
 from cumulo.services.ecs.model import ContainerInstance, Document, Service, Task, TaskDefinition, TaskStatus
 from cumulo.services.ecs.records import Records, service_key
+from cumulo.services.ecs.scheduling.decisions import NEVER, Facts
 from cumulo.services.ecs.scheduling.health import Checks, Standing, Verdict, checks_of, judge
 from cumulo.services.ecs.scheduling.model import Deployment
-from cumulo.services.ecs.scheduling.plan import NEVER, Facts
 from cumulo.services.ecs.scheduling.shelves import Book
 from cumulo.services.ecs.scheduling.victims import Piece
 
