@@ -31,7 +31,8 @@ from cumulo.services.ec2.plan import Change, Event, changes, fitting
 from cumulo.services.ec2.records import Promises, Records
 from cumulo.state.store import StoreError
 
-AGAIN_SECONDS: Final = 5.0  # after something failed, or while tasks end in a slice
+AGAIN_SECONDS: Final = 5.0  # after something failed
+ENDING_SECONDS: Final = 0.5  # while tasks end in a slice
 METER_SECONDS: Final = 3600.0
 DEFAULT_CLUSTER: Final = "default"
 _TEMPLATE: Final = "aws:ec2launchtemplate:id"
@@ -71,6 +72,7 @@ class Watch:
         self._due: set[Place] = set()
         self._settled: dict[str, Instance] = {}
         self._woken = asyncio.Event()
+        self._ending = False  # whether all that is left to do is to wait for tasks
         self._metered_at = parts.clock.monotonic()
 
     def wake(self, place: Place | None = None) -> None:
@@ -88,7 +90,7 @@ class Watch:
             pause = METER_SECONDS
             try:
                 if not await self.step():
-                    pause = AGAIN_SECONDS
+                    pause = ENDING_SECONDS if self._ending else AGAIN_SECONDS
             except StoreError:  # the disk refuses: every request hears of it
                 pause = AGAIN_SECONDS
             with contextlib.suppress(TimeoutError):
@@ -105,6 +107,7 @@ class Watch:
                 _log.warning("EC2 cannot be asked for its instances", region=place.region, error=str(error))
                 self._due.add(place)
                 well = False
+        self._ending = well
         await self._join_default()
         settled = await self.settle()
         if self._parts.clock.monotonic() >= self._metered_at + METER_SECONDS:
@@ -289,7 +292,7 @@ class Watch:
                 well = await self._settle(instance) and well
             except (EngineError, AwsError) as error:
                 _log.warning("an EC2 instance has no body yet", instance=instance.id, error=str(error))
-                well = False
+                well = self._ending = False
         return well
 
     async def _settle(self, instance: Instance) -> bool:
