@@ -102,9 +102,10 @@ def becomes(cloud: Process, arn: str, status: str) -> dict[str, Any]:
 
 
 def given_back(cloud: Process) -> bool:
-    """Whether no instance has an address of this machine; an address goes last."""
-    record = NETWORKS / instance_of(cloud.data) / "hosts"
-    return not record.exists() or "i-" not in record.read_text()
+    """Whether no instance has an address of this machine, which goes last, and no task a network."""
+    folder = NETWORKS / instance_of(cloud.data)
+    record = folder / "hosts"
+    return not any(folder.glob("*.net")) and (not record.exists() or "i-" not in record.read_text())
 
 
 def left(instance: dict[str, Any]) -> dict[str, Any]:

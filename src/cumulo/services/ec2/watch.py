@@ -70,6 +70,7 @@ class Watch:
         self._records = parts.records
         self._events = events
         self._due: set[Place] = set()
+        self._late: set[Place] = set()  # where something waits for room that will be free
         self._settled: dict[str, Instance] = {}
         self._woken = asyncio.Event()
         self._ending = False  # whether all that is left to do is to wait for tasks
@@ -99,20 +100,24 @@ class Watch:
     async def step(self) -> bool:
         """Do everything that is due; whether nothing has to be tried again.  StoreError."""
         well = True
+        self._due, self._late = self._due | self._late, set()
         for place in list(self._due):
-            self._due.discard(place)
+            self._due.discard(place)  # first: a call that comes meanwhile wants another look
             try:
                 await self.look(place)
             except AwsError as error:
                 _log.warning("EC2 cannot be asked for its instances", region=place.region, error=str(error))
                 self._due.add(place)
                 well = False
+            except StoreError:
+                self._due.add(place)
+                raise
         self._ending = well
         await self._join_default()
         settled = await self.settle()
         if self._parts.clock.monotonic() >= self._metered_at + METER_SECONDS:
             await self.meter()
-        return well and settled
+        return well and settled and not self._late
 
     def lost(self, place: Place) -> None:
         """EC2 has forgotten everything of a place: its instances are gone."""
@@ -134,7 +139,15 @@ class Watch:
         # From here to the commit nothing awaits: what calls have reserved becomes what their instances are promised.
         parts.promises.seen(tickets)
         refused = [event for event in events if not self._take_over(event, answers)]
-        if not any(one.state != "terminated" for one in self._records.of(place).values()) and not refused:
+        if refused and any(one.is_ending for one in self._records.all()):
+            # There will be room when the last tasks of those that were ended are gone: the next look decides.
+            late = [event for event in refused if not isinstance(answers.get(event.id), AwsError)]
+            refused = [event for event in refused if event not in late]
+            events = [event for event in events if event not in late]
+            if late:
+                self._late.add(place)
+        alive = any(one.state != "terminated" for one in self._records.of(place).values())
+        if not (alive or refused or place in self._late):
             self._records.drop(place)
         await self._records.store.commit()
         for event in refused:
@@ -182,9 +195,10 @@ class Watch:
             return self._appeared(event.seen, answers.get(event.id))
         assert before is not None
         if event.change is Change.STARTED:
-            if not self._fits(before):
+            if before.rested and not self._fits(before):
                 return False
             host = before.host and replace(before.host, running=True)
+            before = replace(before, rested=False)
             self._records.put(
                 replace(before, state="running", host=host, started_at=now, metered_at=now, interrupt_at=0.0)
             )
@@ -228,7 +242,7 @@ class Watch:
         return self._events.wanted(instance.account, instance.region, DEFAULT_CLUSTER)
 
     def _fits(self, instance: Instance) -> bool:
-        load = replace(instance, state="running", joins=False).load
+        load = replace(instance, rested=False, joins=False).load
         return fitting(self._parts.carriage.room(), load, 1) == 1
 
     async def _refuse(self, event: Event) -> None:
@@ -314,7 +328,12 @@ class Watch:
             await self._events.stopped(host)
             if not await self._parts.bodies.rest(host):
                 return False
-            return await self._done(instance)
+            current = self._records.get(instance.id)
+            if current is None or current.state != "stopped":
+                return False
+            rested = self._records.put(replace(current, rested=True))
+            await self._records.store.commit()
+            return await self._done(rested)
         await self._events.left(host)
         if not await self._parts.bodies.drop(host):
             return False
@@ -353,6 +372,7 @@ class Watch:
     def clear(self) -> None:
         """Forget what is due."""
         self._due.clear()
+        self._late.clear()
         self._settled.clear()
 
 
@@ -376,4 +396,10 @@ def _embodied(instance: Instance, seen: SeenInstance, wanted: Wanted) -> Instanc
         tags=seen.tags,
         agent=wanted.agent,
     )
-    return replace(instance, host=host, load_vcpus=load.vcpus, load_memory_mib=load.memory_mib)
+    return replace(
+        instance,
+        host=host,
+        rested=instance.state == "stopped",
+        load_vcpus=load.vcpus,
+        load_memory_mib=load.memory_mib,
+    )
