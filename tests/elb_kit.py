@@ -1,6 +1,7 @@
-"""Load balancing in a process of its own, that can be killed: `python -m tests.elb_kit DATA` prints its port.
+"""Load balancing in a process of its own, that can be killed: `python -m tests.elb_kit DATA [moto]` prints its port.
 
-The neighbours (EC2, certificates, functions) are small stand-ins that answer alike in every process.
+The neighbours (EC2, certificates, functions) are small stand-ins that answer alike in every process; with `moto`, EC2 and
+ACM are the companions that a cloud has.
 """
 
 import asyncio
@@ -18,12 +19,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import uvloop
+
 from cumulo.base.caller import Caller
 from cumulo.base.clock import SystemClock
 from cumulo.base.errors import AwsError
 from cumulo.base.ids import Ids
 from cumulo.base.ports import Certificate, InvokeResult, Subnet
-from cumulo.companions.certificates import self_signed
+from cumulo.companions.certificates import CertificateReader, self_signed
+from cumulo.companions.companions import Companions
+from cumulo.companions.subnets import SubnetBook
 from cumulo.services.elbv2.house import ElbHouse, Surroundings
 from cumulo.services.elbv2.plane import Machine
 from cumulo.state.store import Store
@@ -140,13 +145,21 @@ class Addresses:
 class App:
     """The house behind a real door and a real server."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, *, moto: bool) -> None:
         self.clock, ids = SystemClock(), Ids()
         self.store = Store(data / "cumulo.db")
+        self.companions = Companions(
+            endpoints={},
+            account_default="000000000000",
+            region_default="us-east-1",
+            data=data,
+            service_of=self._service_of,
+            account_of=lambda _: None,
+        )
         self.house = ElbHouse(
             Surroundings(
-                subnets=Subnets(),
-                certificates=Keeper(),
+                subnets=SubnetBook(self.companions) if moto else Subnets(),
+                certificates=CertificateReader(self.companions, self.clock, ids) if moto else Keeper(),
                 instances=Instances(),
                 invoker=Functions(),
                 machine=Addresses().machine(),
@@ -157,7 +170,7 @@ class App:
         )
         self.door = Door(
             {"elbv2": self.house.service()},
-            nobody,
+            self.companions if moto else nobody,
             models=Models(),
             keys=Keys(store=self.store, clock=self.clock, ids=ids),
             ids=ids,
@@ -167,6 +180,10 @@ class App:
             region="us-east-1",
         )
         self.server = Server(self, clock=self.clock)
+
+    def _service_of(self, request: Request) -> str:
+        scope = self.door.authenticate.scope(request)
+        return scope.service if scope else ""
 
     async def __call__(self, request: Request, /) -> Response:
         if request.path == "/_test/figures":
@@ -182,8 +199,8 @@ async def nobody(_request: Request, /) -> Response:
     return Response(404)
 
 
-async def serve(data: Path) -> None:
-    app = App(data)
+async def serve(data: Path, *, moto: bool) -> None:
+    app = App(data, moto=moto)
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     await app.house.start()
@@ -195,14 +212,16 @@ async def serve(data: Path) -> None:
     with contextlib.suppress(asyncio.CancelledError):
         await running
     await app.house.close()
+    await app.companions.close()
     await app.store.close()
 
 
 class ElbProcess:
     """The server, started, killed and started again on the same data."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, *words: str) -> None:
         self.data = data
+        self.words = words
         self.port = 0
         self.log = data.parent / f"{data.name}.log"
         self.child: subprocess.Popen[str] | None = None
@@ -212,7 +231,7 @@ class ElbProcess:
         env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
         with self.log.open("a") as log:
             self.child = subprocess.Popen(
-                [sys.executable, "-m", "tests.elb_kit", str(self.data)],
+                [sys.executable, "-m", "tests.elb_kit", str(self.data), *self.words],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
@@ -239,8 +258,8 @@ class ElbProcess:
         self.child.stdout.close()
         self.child = None
 
-    def client(self) -> Any:
-        return client(f"http://127.0.0.1:{self.port}", "elbv2")
+    def client(self, service: str = "elbv2") -> Any:
+        return client(f"http://127.0.0.1:{self.port}", service)
 
 
 def free_port() -> int:
@@ -303,4 +322,4 @@ def backends(*names: str) -> Iterator[list[Backend]]:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(Path(sys.argv[1])))
+    uvloop.run(serve(Path(sys.argv[1]), moto="moto" in sys.argv[2:]))

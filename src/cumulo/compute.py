@@ -22,6 +22,7 @@ from cumulo.companions.companions import Companions
 from cumulo.companions.discovery import Discovery
 from cumulo.companions.ec2 import Ec2Machines
 from cumulo.companions.events import EventBridge
+from cumulo.companions.guards import Guard
 from cumulo.companions.metrics import CloudWatch
 from cumulo.companions.parameters import ParameterReader
 from cumulo.companions.s3 import S3Reader
@@ -145,7 +146,8 @@ class Compute:
         )
         self.ecs = EcsHouse(around, store=store, journal=ground.journal, clock=clock, ids=ids)
         self.ec2.connect(self.ecs.host_events)
-        for service, guard in self.ec2.guards().items():
+        self._guards = self.ec2.guards()
+        for service, guard in self._guards.items():
             companions.guard(service, guard)
         self.scaling = ScalingHouse(
             store=store,
@@ -161,6 +163,10 @@ class Compute:
         """As the door wants them."""
         houses = (self.ecs.service(), self.elb.service(), self.scaling.service())
         return {service.name: service for service in houses}
+
+    def guards(self) -> Mapping[str, Guard]:
+        """Who looks at calls of companions, by service."""
+        return self._guards
 
     def gauges(self) -> Mapping[str, float]:
         """What /metrics shows."""

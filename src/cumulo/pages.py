@@ -3,7 +3,7 @@
 import hmac
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -46,18 +46,6 @@ class Counters:
             )
 
 
-class Balancers(Protocol):
-    """Load balancers, which answer on the cloud's own port, too."""
-
-    def owns(self, host: str) -> bool:
-        """Whether a Host header names one."""
-        ...
-
-    async def handle(self, request: Request) -> Response:
-        """Answer a request that is meant for one."""
-        ...
-
-
 class Pages:
     """Answers what lies under /_cumulo/ (and /_localstack/health, which tools wait for); the rest is AWS's."""
 
@@ -79,7 +67,8 @@ class Pages:
         registry: Handler,
         layers: Handler,
         exec_: Handler,
-        balancers: Balancers,
+        interrupt: Handler,
+        balancer_for: Callable[[str], Handler | None],
     ) -> None:
         self._door = door
         self._clock = clock
@@ -102,19 +91,21 @@ class Pages:
             "/_cumulo/keys": self._guarded(self.keys, always=True),
             "/_cumulo/containers": self._guarded(containers, always=True),
             "/_cumulo/ecs/exec": self._guarded(exec_, always=True),
+            "/_cumulo/interrupt": self._guarded(interrupt, always=True),
         }
         self._code = code
         self._registry = registry
         self._layers = layers
-        self._balancers = balancers
+        self._balancer_for = balancer_for
         self.is_ready = False
 
     async def __call__(self, request: Request) -> Response:
         """Answer a request, or hand it to the door."""
         path = request.path
         host = request.headers.get("host")
-        if ".elb." in host and self._balancers.owns(host):
-            return await self._balancers.handle(request)
+        balancer = self._balancer_for(host) if ".elb." in host else None
+        if balancer is not None:
+            return await balancer(request)
         if path.startswith("/v2") and _is_registry(request):
             return await self._registry(request)
         if not path.startswith(("/_", "/metrics")) or "authorization" in request.headers:

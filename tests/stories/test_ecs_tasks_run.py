@@ -5,20 +5,24 @@ import json
 import os
 import resource
 import signal
+import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.containers_kit import needs_local
 from tests.engines.images import write_test_images
 from tests.leftovers import leftovers
 from tests.unit.ecs_running.running_kit import House, container, definition
 
 from cumulo.base.folders import instance_of
-from cumulo.engines.engine import Engine
+from cumulo.engines.engine import Engine, Limits
 from cumulo.engines.opening import open_engine
-from cumulo.services.ecs.model import StopCode, Task
+from cumulo.services.ecs.model import ContainerInstance, StopCode, Task, TaskDefinition
 
 pytestmark = needs_local
 IMAGE = "test.local/plain:1"
@@ -317,5 +321,149 @@ def test_a_container_is_started_again_as_its_policy_says(tmp_path: Path) -> None
             [one] = done.containers
             assert (one.restarts, one.exit_code) == (1, 0)
             assert out(house, task) == ["run", "run"]
+
+    asyncio.run(story())
+
+
+def one_after_the_other() -> TaskDefinition:
+    """Each container says its name into a file that outlives everything, once it has begun."""
+    mounted = {"mountPoints": [{"sourceVolume": "kept", "containerPath": "/kept"}]}
+    first = shell("first", "echo first >> /kept/said", essential=False, **mounted)
+    needs = [{"containerName": "first", "condition": "SUCCESS"}]
+    second = shell("second", "echo second >> /kept/said; exit 6", dependsOn=needs, **mounted)
+    kept = {"name": "kept", "efsVolumeConfiguration": {"fileSystemId": "fs-12345678"}}
+    return definition(first, second, volumes=[kept])
+
+
+DOINGS = {"one-after-the-other": one_after_the_other}
+
+
+@pytest.mark.parametrize("version", range(1, 11))
+def test_kill_9_at_any_state_of_a_task(tmp_path: Path, version: int) -> None:
+    """Another control plane brings the task to its end: every container once, in order, with its exit code."""
+    command = [sys.executable, "-m", "tests.stories.ecs_victim", str(tmp_path), "one-after-the-other"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as victim:
+        assert victim.stdout is not None
+        for line in victim.stdout:
+            if int(line) >= version:
+                break
+        victim.kill()
+    data = tmp_path / "data"
+
+    async def story() -> None:
+        engine = await open_engine("local", data=data / "engine", instance=instance_of(data))
+        house = House(tmp_path, engine)
+        [task] = house.records.tasks.all() or [None]
+        try:
+            if task is None:
+                return  # it was never acknowledged
+            house.runner.start()
+            await house.runner.reap()
+            done = await house.stopped(task)
+            await house.runner.settled(task.arn)
+            assert (tmp_path / "efs" / "fs-12345678" / "said").read_text() == "first\nsecond\n"
+            assert [one.exit_code for one in done.containers] == [0, 6]
+            assert done.stop_code == "EssentialContainerExited"
+            assert await engine.pods() == []
+        finally:
+            await house.close()
+            for pod in await engine.pods():
+                await engine.remove(pod.name)
+            await engine.close()
+
+    asyncio.run(story())
+    assert leftovers(data) == []
+
+
+@pytest.mark.parametrize("mode", ["awsvpc", "none", "host"])
+def test_the_agent_and_the_cloud_are_reached_in_every_network_mode(tmp_path: Path, mode: str) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.0 200 OK\r\n\r\nthe cloud\n")
+        await writer.drain()
+        writer.close()
+
+    async def cloud(sock: socket.socket, _name: str) -> asyncio.Server:
+        return await asyncio.start_server(answer, sock=sock)
+
+    async def story() -> None:
+        outside = await asyncio.start_server(answer, "127.0.0.1", 0)
+        port = outside.sockets[0].getsockname()[1]
+        async with a_house(tmp_path, cloud=cloud, cloud_port=port) as house:
+            script = (
+                "wget -q -O - $ECS_CONTAINER_METADATA_URI_V4/task; echo; wget -q -O - $AWS_ENDPOINT_URL/; "
+                'wget -q -O - "${AWS_CONTAINER_CREDENTIALS_FULL_URI:-'
+                'http://169.254.170.2$AWS_CONTAINER_CREDENTIALS_RELATIVE_URI}"; echo; hostname -i; echo done'
+            )
+            of = definition(logged("main", script), mode=mode, taskRoleArn="arn:aws:iam::000000000000:role/r")
+            task = await house.begin(of, launch_type="FARGATE" if mode == "awsvpc" else "EC2")
+            await house.stopped(task)
+            said = out(house, task)
+            assert json.loads(said[0])["TaskARN"] == task.arn
+            assert said[1] == "the cloud"
+            assert json.loads(said[2])["AccessKeyId"] == "ASIAKEY"
+        outside.close()
+
+    asyncio.run(story())
+
+
+def test_tasks_of_a_container_instance_live_in_its_slice(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with a_house(tmp_path) as house:
+            await house.engine.make_slice("i-0123", Limits(memory_mib=64))
+            address = await house.engine.host_address("i-0123")
+            instance = ContainerInstance(
+                account="000000000000",
+                region="us-east-1",
+                id="i",
+                arn="arn:instance",
+                cluster_arn="arn:cluster",
+                slice="i-0123",
+                address=address,
+            )
+            house.records.instances.put(instance)
+            greedy = shell("main", "dd if=/dev/zero of=/dev/null bs=200M count=1")
+            of = definition(greedy, mode="bridge")
+            task = await house.begin(of, launch_type="EC2", instance_arn=instance.arn)
+            done = await house.stopped(task)
+            assert done.containers[0].exit_code == 137, "the instance's memory is all there is"
+            server = shell(
+                "main",
+                "echo own > /tmp/it; exec httpd -f -h /tmp -p 80",
+                portMappings=[{"containerPort": 80, "hostPort": 8080, "protocol": "tcp"}],
+                stopTimeout=2,
+            )
+            of = definition(server, mode="bridge")
+            task = await house.begin(of, number=2, launch_type="EC2", instance_arn=instance.arn)
+            up = await house.running(task)
+            [binding] = up.containers[0].bindings
+            assert (binding["bindIP"], binding["hostPort"]) == (address, 8080)
+            reader, writer = await asyncio.open_connection(address, 8080)
+            writer.write(b"GET /it HTTP/1.0\r\n\r\n")
+            assert b"own" in await reader.read()
+            writer.close()
+            await house.runner.stop(
+                task.arn, StopCode.TERMINATION_NOTICE, "Host EC2 (instance i-0) terminated."
+            )
+            done = await house.stopped(task)
+            assert done.containers[0].exit_code == 137
+            await house.runner.settled(task.arn)
+            await house.engine.remove_slice("i-0123")
+            await house.engine.free_host_address("i-0123")
+
+    asyncio.run(story())
+
+
+def test_forty_tasks_at_once_run_and_leave_nothing(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with a_house(tmp_path) as house:
+            of = definition(logged("main", "echo $ECS_CONTAINER_METADATA_URI_V4"))
+            tasks = [await house.begin(of, number=at + 1) for at in range(40)]
+            for task in tasks:
+                done = await house.stopped(task, 60)
+                assert done.containers[0].exit_code == 0
+                [said] = out(house, task)
+                assert task.id in said
+            assert len({house.task(task).private_ip for task in tasks}) > 1
 
     asyncio.run(story())

@@ -328,6 +328,97 @@ def test_a_network_load_balancer_passes_connections_on(site: Site) -> None:
         assert "X-Forwarded-For" not in one.seen[-1][1]
 
 
+def test_a_network_load_balancer_stands_before_an_application_one(site: Site) -> None:
+    with backends("one") as (one,):
+        web, group = site.balancer(), site.group()
+        site.listen(web["LoadBalancerArn"], group)
+        site.join(group, one)
+        net = site.balancer("net", Type="network")
+        front = site.group("front", TargetType="alb", Protocol="TCP", Port=site.port)
+        other = free_port()
+        site.listen(net["LoadBalancerArn"], front, Protocol="TCP", Port=other)
+        site.elb.register_targets(TargetGroupArn=front, Targets=[{"Id": web["LoadBalancerArn"]}])
+        site.all_are(front, "healthy", 1)
+        assert site.ask("any", port=other)[:2] == (200, "one")
+
+
+def test_a_listener_changes_its_protocol_its_port_and_its_certificate(site: Site) -> None:
+    with backends("one") as (one,):
+        web, group = site.balancer(), site.group()
+        listener = site.listen(web["LoadBalancerArn"], group)
+        site.join(group, one)
+        site.all_are(group, "healthy", 1)
+        arn = "arn:aws:acm:us-east-1:000000000000:certificate/{}"
+
+        def secure(name: str) -> None:
+            site.elb.modify_listener(
+                ListenerArn=listener,
+                Protocol="HTTPS",
+                Certificates=[{"CertificateArn": arn.format(name)}],
+            )
+            context = ssl.create_default_context()
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            with (
+                socket.create_connection(("127.0.0.1", site.port), 20) as plain,
+                context.wrap_socket(plain, server_hostname="x") as wrapped,
+            ):
+                assert name.encode() in (wrapped.getpeercert(binary_form=True) or b"")
+
+        secure("first.example.com")
+        secure("second.example.com")
+        moved = free_port()
+        site.elb.modify_listener(ListenerArn=listener, Protocol="HTTP", Port=moved)
+        assert site.ask(web["DNSName"], port=moved)[:2] == (200, "one")
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", site.port), 20)
+
+
+def test_rules_change_without_a_failed_request(site: Site) -> None:
+    with backends("one", "two") as (one, two):
+        web = site.balancer()
+        groups = [site.group("one"), site.group("two")]
+        listener = site.listen(web["LoadBalancerArn"], groups[0])
+        site.join(groups[0], one)
+        site.join(groups[1], two)
+        site.all_are(groups[0], "healthy", 1)
+        wrong: list[Any] = []
+        stop = threading.Event()
+
+        def ask() -> None:
+            asking = http.client.HTTPConnection("127.0.0.1", site.port, timeout=20)
+            while not stop.is_set():
+                asking.request("GET", "/", headers={"Host": web["DNSName"]})
+                answer = asking.getresponse()
+                got = answer.status, answer.read()
+                if got not in ((200, b"one"), (200, b"two")):
+                    wrong.append(got)
+            asking.close()
+
+        clients = [threading.Thread(target=ask) for _ in range(3)]
+        for one_client in clients:
+            one_client.start()
+        try:
+            rule = site.elb.create_rule(
+                ListenerArn=listener,
+                Priority=1,
+                Conditions=[{"Field": "path-pattern", "Values": ["/never"]}],
+                Actions=[{"Type": "forward", "TargetGroupArn": groups[1]}],
+            )["Rules"][0]["RuleArn"]
+            site.all_are(groups[1], "healthy", 1)
+            for group in (groups[1], groups[0], groups[1]):
+                site.elb.modify_listener(
+                    ListenerArn=listener, DefaultActions=[{"Type": "forward", "TargetGroupArn": group}]
+                )
+            site.elb.delete_rule(RuleArn=rule)
+            assert site.ask(web["DNSName"])[1] == "two"
+        finally:
+            stop.set()
+            for one_client in clients:
+                one_client.join(30)
+        assert wrong == []
+
+
 def test_two_load_balancers_share_a_port_by_name(site: Site) -> None:
     with backends("one", "two") as (one, two):
         made = []

@@ -37,28 +37,43 @@ CLOCK = SystemClock()
 BIG = random.Random(1).randbytes(1 << 20)
 
 
-def play(scene: Callable[[], Coroutine[Any, Any, None]], seconds: float = 6) -> None:
-    """Run on uvloop, and see that every descriptor is closed at the end."""
+def sockets() -> set[str]:
+    """The sockets that this process has open."""
+    found = set()
+    for descriptor in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            found.add(os.readlink(f"/proc/self/fd/{descriptor}"))
+    return {name for name in found if name.startswith("socket:")}
+
+
+async def eventually(condition: Callable[[], Any], seconds: float = 10) -> None:
+    """Wait until `condition` gives something true."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - nobody tells of it
+            await asyncio.sleep(0.01)
+
+
+def play(scene: Callable[[], Coroutine[Any, Any, None]], seconds: float = 60) -> None:
+    """Run on uvloop, and see that every socket is closed at the end."""
 
     async def bounded() -> None:
-        before = len(os.listdir("/proc/self/fd"))
+        await asyncio.sleep(0)  # opens what the loop itself needs
+        before = sockets()
         faults: list[Any] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
         async with asyncio.timeout(seconds):
             await scene()
-            while len(os.listdir("/proc/self/fd")) > before:
-                await asyncio.sleep(0.01)
+        await eventually(lambda: sockets() <= before, 5)
         assert not faults
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.get_loop().run_until_complete(asyncio.sleep(0))  # opens what the loop itself needs
         runner.run(bounded())
 
 
 def certificate(*names: str) -> Certificate:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])])
-    now = dt.datetime.now(dt.UTC)
+    now = dt.datetime.fromtimestamp(CLOCK.now(), dt.UTC)
     made = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -263,8 +278,7 @@ def test_websockets_pass_through():
                 assert await ws.recv() == BIG * 16
                 await ws.ping()
             assert ws.close_code == 1000
-            while front.connections:
-                await asyncio.sleep(0.01)
+            await eventually(lambda: not front.connections)
 
     play(scene)
 
@@ -308,15 +322,13 @@ def test_a_client_that_reads_nothing_holds_the_server_and_not_the_bytes():
         async with Application().served() as app, fronted(pool_of(app.backend())) as (front, url):
             sock = socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1])))
             sock.send(b"GET /download?mib=200 HTTP/1.1\r\nHost: x\r\n\r\n")
-            while not any(client.write_paused for client in front.connections):  # type: ignore[attr-defined]
-                await asyncio.sleep(0.01)
+            await eventually(lambda: any(client.write_paused for client in front.connections))  # type: ignore[attr-defined]
             for _ in range(20):
                 held = sum(c.transport.get_write_buffer_size() for c in front.connections)  # type: ignore[attr-defined]
                 assert held < 4 << 20
                 await asyncio.sleep(0.01)
             sock.close()
-            while front.connections or front.upstreams:
-                await asyncio.sleep(0.01)
+            await eventually(lambda: not (front.connections or front.upstreams))
 
     play(scene)
 
@@ -377,8 +389,7 @@ def test_no_request_fails_while_servers_are_replaced_under_load():
                 if not tasks:
                     tasks = [asyncio.create_task(load(session, url, number)) for number in range(16)]
                 seen = len(statuses)
-                while len(statuses) < seen + 300:
-                    await asyncio.sleep(0.005)
+                await eventually(lambda seen=seen: len(statuses) >= seen + 300)
                 if len(running) > 2:
                     old, server = running.pop(0)
                     pool.mark(old, Mark.DRAINING)
@@ -506,12 +517,22 @@ def test_a_socket_that_listens_already_is_served():
     play(scene)
 
 
+def test_too_many_clients_are_told_so():
+    async def scene() -> None:
+        async with Application().served() as app:
+            async with fronted(pool_of(app.backend()), limits=Limits(connections_max=1)) as (_, url):
+                with socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1]))):
+                    await asyncio.sleep(0)
+                    assert (await curl("-o", "/dev/null", "-w", "%{http_code}", f"{url}/"))[1] == b"503"
+
+    play(scene)
+
+
 def test_closing_waits_for_what_runs():
     async def scene() -> None:
         async with Application().served() as app, fronted(pool_of(app.backend())) as (front, url):
             running = asyncio.create_task(curl(f"{url}/slow"))
-            while not app.go_on._waiters:  # type: ignore[attr-defined]
-                await asyncio.sleep(0.01)
+            await eventually(lambda: app.go_on._waiters)
             closing = asyncio.create_task(front.close(10))
             await asyncio.sleep(0)
             assert (await curl(f"{url}/"))[0] == 7  # refused
@@ -757,7 +778,6 @@ def test_many_clients_at_once_leave_nothing_behind():
 
                 sizes = await asyncio.gather(*map(ask, range(300)))
             assert sorted(set(sizes)) == [14, 1 << 20]
-            while front.connections:
-                await asyncio.sleep(0.01)
+            await eventually(lambda: not front.connections)
 
     play(scene)

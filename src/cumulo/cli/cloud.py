@@ -98,6 +98,28 @@ def fetch(endpoint: str, path: str) -> bytes:
         raise Unreachable(endpoint, _why(exc)) from exc
 
 
+def post(endpoint: str, path: str, order: Mapping[str, Any], token: str) -> dict[str, Any]:
+    """POST an order to one of the cloud's own pages, as the owner of its data folder; what it answers."""
+    import http.client
+    import json
+
+    parts = urlsplit(endpoint)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=60)
+    headers = {"content-type": "application/json", TOKEN_HEADER: token}
+    try:
+        connection.request("POST", path, json.dumps(order), headers)
+        answer = connection.getresponse()
+        told: dict[str, Any] = json.loads(answer.read() or b"{}")
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise Unreachable(endpoint, str(error)) from error
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise Failed(str(told.get("message") or f"the cloud answered {answer.status}"))
+    return told
+
+
 def aws_environment(endpoint: str, environ: Mapping[str, str]) -> dict[str, str]:
     """The variables that point AWS tools to a cloud: what is set stays, what is missing is made up."""
     found = {"AWS_ENDPOINT_URL": endpoint}

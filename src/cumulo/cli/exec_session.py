@@ -4,7 +4,6 @@ keyboard ─▶ messages ─▶ websocket ─▶ cloud ─▶ process
 """
 
 import contextlib
-import http.client
 import json
 import os
 import select
@@ -16,9 +15,8 @@ import uuid
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, TextIO
-from urllib.parse import urlsplit
 
-from cumulo.cli.cloud import TOKEN_HEADER, Failed, Unreachable
+from cumulo.cli.cloud import Unreachable, post
 from cumulo.services.ecs.executing.messages import (
     CHANNEL_CLOSED,
     INPUT,
@@ -80,7 +78,8 @@ def join(
     from websockets.exceptions import WebSocketException
     from websockets.sync.client import connect
 
-    session = _ask(endpoint, token, {"task": task, "container": container, "argv": list(argv)})["session"]
+    order = {"task": task, "container": container, "argv": list(argv)}
+    session = post(endpoint, _PAGE, order, token)["session"]
     try:
         with connect(
             session["streamUrl"], open_timeout=CONNECT_SECONDS_MAX, compression=None, proxy=None
@@ -97,24 +96,6 @@ def join(
             return _Conversation(socket, terminal).run()
     except WebSocketException as error:
         raise Unreachable(endpoint, str(error)) from error
-
-
-def _ask(endpoint: str, token: str, order: dict[str, Any]) -> dict[str, Any]:
-    parts = urlsplit(endpoint)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=CONNECT_SECONDS_MAX)
-    headers = {"content-type": "application/json", TOKEN_HEADER: token}
-    try:
-        connection.request("POST", _PAGE, json.dumps(order), headers)
-        answer = connection.getresponse()
-        told: dict[str, Any] = json.loads(answer.read() or b"{}")
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise Unreachable(endpoint, str(error)) from error
-    finally:
-        connection.close()
-    if answer.status != 200:
-        raise Failed(str(told.get("message") or f"the cloud answered {answer.status}"))
-    return told
 
 
 class _Conversation:

@@ -3,7 +3,7 @@
     accepted ──pick──▶ connecting ──▶ joined ──one side ends──▶ half closed ──the other──▶ closed
                 └──None, or no backend──▶ reset
 
-Nothing is read from the client before its backend is connected.  Who is slower holds the other's source.
+Hardly anything is read from the client before its backend is connected.  Who is slower holds the other's source.
 """
 
 import asyncio
@@ -75,7 +75,7 @@ class TcpFront(Front):
 class Side(asyncio.Protocol):
     """One of two connections that are joined."""
 
-    __slots__ = ("bytes_read", "ended", "front", "other", "since", "transport")
+    __slots__ = ("_early", "bytes_read", "ended", "front", "other", "since", "transport")
 
     transport: asyncio.Transport
 
@@ -84,6 +84,9 @@ class Side(asyncio.Protocol):
         self.since = front.tick
         self.other: Side | None = None
         self.ended = False  # its peer has closed its side
+        self._early: list[
+            bytes
+        ] = []  # what came before there was another: one read at the most, and little more
         self.bytes_read = 0
 
     def set_up(self, transport: asyncio.BaseTransport) -> None:
@@ -97,6 +100,22 @@ class Side(asyncio.Protocol):
         self.bytes_read += len(data)
         if self.other is not None:
             self.other.transport.write(data)
+        else:
+            self._early.append(data)
+            if not self.transport.is_closing():
+                self.transport.pause_reading()
+
+    def join(self, other: "Side") -> None:
+        """From now on, what it reads is written to the other."""
+        self.other = other
+        if self._early:
+            other.transport.writelines(self._early)
+            self._early = []
+        if self.ended:
+            if other.transport.can_write_eof():
+                other.transport.write_eof()
+        elif not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def eof_received(self) -> bool:
         """Pass it on: the other way may stay open, where the transport can do that."""
@@ -159,7 +178,6 @@ class Inbound(Side):
         if not admitted:
             self.transport.abort()
             return
-        self.transport.pause_reading()
         self._task = self.front.start(self._join())
 
     async def _join(self) -> None:
@@ -177,12 +195,11 @@ class Inbound(Side):
         if self.transport.is_closing():
             outbound.transport.abort()
             return
-        self.other, outbound.other = outbound, self
         if splice.proxy_protocol:
             outbound.transport.write(proxy_protocol.header(self.link))
         self.since = self.front.tick
-        outbound.transport.resume_reading()
-        self.transport.resume_reading()
+        self.join(outbound)
+        outbound.join(self)
 
     async def _connected(self, splice: Splice) -> "Outbound | None":
         """A connection to a backend, in flight from the moment it is tried; None when none can be had."""
@@ -270,7 +287,6 @@ class Outbound(Side):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait until it is joined."""
         self.set_up(transport)
-        self.transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the client's side."""

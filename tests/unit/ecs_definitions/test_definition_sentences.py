@@ -115,6 +115,11 @@ def port(container_port, host=None, **more):
             {},
             "Invalid 'systemControls' setting for container 'app'.",
         ),
+        (
+            [CONTAINER],
+            {"placementConstraints": [{"type": "memberOf", "expression": "attribute:a =="}]},
+            "constraint.expression 'attribute:a ==' is not valid.",
+        ),
         ([CONTAINER], {"ephemeralStorage": {"sizeInGiB": 20}}, "EphemeralStorage size should be at least 21"),
         (
             [CONTAINER],

@@ -6,15 +6,18 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from discovery_kit import ACCOUNT, REGION, World, bound, container, story, until
+from tests.discovery_kit import ACCOUNT, REGION, World, bound, container, story, until
 
+from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError
-from cumulo.engines.engine import ContainerSpec, PodSpec
+from cumulo.engines.engine import ContainerSpec, PodSpec, Unsupported
 from cumulo.engines.fake_programs import FakeProcess
 from cumulo.services.ecs.discovery import outliers
+from cumulo.services.ecs.discovery.namespaces import Namespaces
 from cumulo.services.ecs.discovery.proxies import ServerPool
 from cumulo.services.ecs.model import Health, Service, Task, TaskDefinition, TaskStatus
 from cumulo.services.ecs.records import service_key
+from cumulo.services.ecs.running.refusal import CannotStart
 
 
 class Client:
@@ -253,6 +256,42 @@ async def test_cloud_map_and_the_service_show_an_endpoint(world: World) -> None:
     assert world.published == [], "its name is for proxies alone"
     await world.connect.detach(task)
     assert world.map.instances == {}
+    await world.close()
+
+
+@story
+async def test_an_engine_that_cannot_listen_inside_starts_no_client(world: World) -> None:
+    async def refused(*_: Any) -> None:
+        raise Unsupported("it cannot")
+
+    await served(world, 80)
+    client = await asking(world)
+    await world.connect.gone(client.task)
+    world.connect.hosts(client.task)
+    world.engine.listen_inside = refused
+    with pytest.raises(CannotStart, match="Service Connect: it cannot"):
+        await world.connect.prepare(client.task, client.pod)
+    await world.close()
+
+
+@story
+async def test_an_endpoint_whose_service_was_deleted_in_cloud_map_is_made_again(world: World) -> None:
+    service = await served(world, 8080)
+    task = world.task("one", service, private_ip="10.1.0.5")
+    await world.connect.attach(task)
+    world.map.services.pop("srv-ns-1-http")
+    await world.connect.attach(task)
+    assert "srv-ns-1-http" in world.map.services
+    await world.close()
+
+
+@story
+async def test_a_clusters_default_namespace_is_made_when_it_is_new(world: World) -> None:
+    namespaces = Namespaces(world.kept, world.map)
+    caller = Caller(account=ACCOUNT, region=REGION)
+    arn = await namespaces.for_cluster(caller, "mesh")
+    assert arn == world.map.namespaces["ns-mesh"].arn
+    assert await namespaces.for_cluster(caller, arn) == arn
     await world.close()
 
 

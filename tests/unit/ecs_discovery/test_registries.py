@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from discovery_kit import ACCOUNT, REGION, REGISTRY, World, bound, container, story, until
 from msgspec.structs import replace
+from tests.discovery_kit import ACCOUNT, REGION, REGISTRY, World, bound, container, story, until
 
 from cumulo.base.errors import AwsError
 from cumulo.base.ports import DiscoveryService
@@ -118,6 +118,24 @@ async def test_a_cloud_map_that_is_away_for_a_moment_is_asked_again(world: World
     await world.registries.detach(task)
     assert world.map.instances == {}
     assert world.pauses == [0.2, 0.4]
+    await world.close()
+
+
+@story
+async def test_a_cloud_map_that_stays_away_stops_nobody_and_is_told_later(world: World) -> None:
+    service = world.service("s", world.definition(HTTP), serviceRegistries=[WEB])
+    task = world.task("t1", service, private_ip="10.1.0.5")
+    await world.registries.attach(task)
+    world.map.fails = [AwsError("ServiceUnavailable", "", status=503)] * 4
+    await world.registries.detach(task)
+    assert world.published[-1] == {}, "pods do not learn of it any more"
+    assert list(world.map.instances) == [("srv-web", "t1")]
+    world.change(task, last_status=TaskStatus.STOPPED)
+    await world.store.commit()
+    world = await world.again()
+    await world.registrar.start()
+    assert world.map.instances == {}
+    assert len(world.kept.registrations) == 0
     await world.close()
 
 

@@ -83,6 +83,18 @@ def test_a_cluster_without_instances_is_an_error_and_not_a_failure(tmp_path):
         (an_ec2_definition(), an_instance(1, agent_connected=False), {}, "AGENT"),
         (
             an_ec2_definition(),
+            an_instance(1),
+            {
+                "overrides": {
+                    "containerOverrides": [
+                        {"name": "app", "resourceRequirements": [{"type": "GPU", "value": "1"}]}
+                    ]
+                }
+            },
+            "RESOURCE:GPU",
+        ),
+        (
+            an_ec2_definition(),
             an_instance(1, attributes=[("stack", "test")]),
             {"placementConstraints": [{"type": "memberOf", "expression": "attribute:stack == prod"}]},
             "MemberOf placement constraint unsatisfied.",
@@ -135,6 +147,32 @@ def test_a_fixed_host_port_is_taken_once_an_instance_and_free_when_the_task_ends
         it.end(it.records.tasks.get(answer["tasks"][0]["taskArn"]))
         again = await it.tasks.run(CALLER, {"taskDefinition": "job"})
         assert numbers(it, again) == numbers(it, answer)[:1]
+
+    run(tmp_path, body)
+
+
+def test_a_port_that_a_task_was_given_cannot_be_asked_for_meanwhile(tmp_path):
+    async def body(it):
+        it.instances(an_instance(1))
+        first = (await it.launch(it.define(an_ec2_definition()))).tasks[0]
+        given = replace(first.containers[0], bindings=({"hostPort": 49153, "protocol": "tcp"},))
+        it.records.tasks.put(replace(first, containers=(given,)))
+        fixed = it.define(an_ec2_definition("fixed", ports=[(49153, "tcp")]))
+        assert [one.reason for one in (await it.launch(fixed)).failures] == ["RESOURCE:PORTS"]
+        it.end(first)
+        assert len((await it.launch(fixed)).tasks) == 1
+
+    run(tmp_path, body)
+
+
+def test_an_instance_has_but_so_many_interfaces_for_awsvpc_tasks(tmp_path):
+    async def body(it):
+        it.instances(an_instance(1, instance_type="t3.micro"), an_instance(2, instance_type="m5.large"))
+        definition = it.define(an_ec2_definition(cpu=1, memory=1, networkMode="awsvpc"))
+        launched = await it.launch(definition, network=NETWORK, count=4)
+        on = sorted(int(task.instance_arn[-8:], 16) for task in launched.tasks)
+        assert on == [1, 2, 2]
+        assert [one.reason for one in launched.failures] == ["RESOURCE:ENI"]
 
     run(tmp_path, body)
 
@@ -340,14 +378,49 @@ def test_a_task_that_is_too_large_for_every_instance_is_given_up_with_what_they_
     run(tmp_path, body)
 
 
+def test_a_stopped_task_waits_no_more(tmp_path):
+    async def body(it):
+        it.records.providers.put(a_provider())
+        launched = await it.launch(it.define(an_ec2_definition()), strategy=ASG)
+        await it.tasks.stop(CALLER, {"task": launched.tasks[0].id})
+        it.instances(an_instance(1, capacity_provider="asg"))
+        await it.launching.place_waiting()
+        it.clock.advance(PATIENCE_SECONDS)
+        await it.launching.give_up_waiting()
+        task = it.records.tasks.get(launched.tasks[0].arn)
+        assert (task.instance_arn, len(it.runner.stopped)) == ("", 1)
+        assert it.runner.taken_up == []
+
+    run(tmp_path, body)
+
+
+def test_waiting_tasks_of_several_kinds_share_an_instance_without_overfilling_it(tmp_path):
+    async def body(it):
+        it.records.providers.put(a_provider())
+        for family in "abcdefghijkl":
+            await it.launch(it.define(an_ec2_definition(family, cpu=300, memory=100)), strategy=ASG)
+            it.clock.advance(1)
+        it.instances(an_instance(1, capacity_provider="asg"), an_instance(2, capacity_provider="asg"))
+        await it.launching.place_waiting()
+        placed = [task.family for task in it.records.tasks.all() if task.instance_arn]
+        assert sorted(placed) == list("abcdef")  # those that came first
+        assert all(host.cpu == 1024 - 900 for host in it.ledger.hosts(cluster_arn()))
+
+    run(tmp_path, body)
+
+
 def test_only_so_many_tasks_of_a_cluster_wait(tmp_path):
     async def body(it):
         it.records.providers.put(a_provider())
         definition = it.define(an_ec2_definition())
         first = await it.launch(definition, strategy=ASG, count=WAITING_MAX)
         assert (len(first.tasks), first.failures) == (WAITING_MAX, [])
-        more = await it.launch(definition, strategy=ASG)
-        assert (more.tasks, [one.reason for one in more.failures]) == ([], [TOO_MANY_WAIT])
+        with pytest.raises(AwsError) as caught:
+            await it.launch(definition, strategy=ASG)
+        assert (caught.value.code, caught.value.message) == ("ClientException", TOO_MANY_WAIT)
+        it.instances(an_instance(1, capacity_provider="asg", cpu=256))
+        more = await it.launch(definition, strategy=ASG, count=2)
+        assert (len(more.tasks), [one.reason for one in more.failures]) == (1, [TOO_MANY_WAIT])
 
     run(tmp_path, body)
 

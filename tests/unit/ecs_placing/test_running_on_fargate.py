@@ -1,5 +1,7 @@
 """RunTask on Fargate: within the machine, idempotent, every derived field of a task."""
 
+import asyncio
+
 import pytest
 from placing_kit import ACCOUNT, CALLER, NETWORK, REGION, a_cluster, a_definition, cluster_arn, run
 
@@ -152,6 +154,32 @@ def test_a_client_token_gives_the_same_tasks_again_and_refuses_another_request(t
     run(tmp_path, body)
 
 
+def test_requests_at_the_same_time_never_share_room(tmp_path):
+    async def body(it):
+        it.define(a_definition(cpu="1024", memory="2048"))
+        answers = await asyncio.gather(*(it.tasks.run(CALLER, fargate(count=2)) for _ in range(10)))
+        assert sum(len(one["tasks"]) for one in answers) == 4
+        assert sum(len(one["failures"]) for one in answers) == 16
+        assert it.machine.room() == (0.0, 0)
+        assert sorted(it.runner.taken_up) == sorted(task.arn for task in it.records.tasks.all())
+
+    run(tmp_path, body)
+
+
+def test_a_client_token_that_comes_twice_at_the_same_time_starts_its_tasks_once(tmp_path):
+    async def body(it):
+        it.define(a_definition())
+        answers = await asyncio.gather(
+            *(it.tasks.run(CALLER, fargate(clientToken="t", count=2)) for _ in range(5))
+        )
+        found = [sorted(task["taskArn"] for task in one["tasks"]) for one in answers]
+        assert found == found[:1] * 5
+        assert len(it.records.tasks) == 2
+        assert sorted(it.runner.taken_up) == found[0]
+
+    run(tmp_path, body)
+
+
 def test_fargate_spot_is_a_provider_whose_tasks_have_the_launch_type_fargate(tmp_path):
     async def body(it):
         it.define(a_definition())
@@ -189,6 +217,7 @@ def test_overrides_change_the_size_that_is_promised(tmp_path):
         }
         (task,) = (await it.tasks.run(CALLER, fargate(overrides=overrides)))["tasks"]
         assert (task["cpu"], task["memory"]) == ("1024", "2048")
+        assert (task["overrides"]["cpu"], task["overrides"]["memory"]) == ("1024", "2048")
         assert task["overrides"]["containerOverrides"] == [{"name": "app", "command": ["true"]}]
         assert it.machine.room() == (3.0, 8192 - 2048)
 
@@ -260,6 +289,11 @@ def test_when_the_disk_refuses_no_task_keeps_its_room(tmp_path):
             "InvalidParameterException",
             "Specifying both a launch type and capacity provider strategy is not supported.",
             {"capacityProviderStrategy": [{"capacityProvider": "FARGATE", "weight": 1}]},
+        ),
+        (
+            "InvalidParameterException",
+            "Container Overrides length must be at most 8192",
+            {"overrides": {"containerOverrides": [{"name": "app", "command": ["x" * 8192]}]}},
         ),
         ("PlatformUnknownException", "9.9.9", {"platformVersion": "9.9.9"}),
         ("InvalidParameterException", "service:", {"group": "service:web"}),

@@ -99,10 +99,10 @@ def item(provider, weight=1, base=0):
     [
         ([item("FARGATE"), item("a")], "cannot contain a mix of capacity providers"),
         ([item("other")], "not associated with the cluster"),
-        ([item("a", base=1), item("b", base=1)], "Only one capacity provider"),
-        ([item("a", weight=0), item("b", weight=0)], "weight greater than zero"),
-        ([item("a"), item("a")], "only be specified once"),
-        ([item(f"p{number}") for number in range(21)], "too many"),
+        ([item("a", base=1), item("b", base=1)], "multiple capacity providers with a base value"),
+        ([item("a", weight=0), item("b", weight=0)], "weight value greater than zero"),
+        ([item("a"), item("a")], "duplicate"),
+        ([item(f"p{number}") for number in range(21)], "maximum of 20"),
     ],
 )
 def test_what_is_no_strategy_is_refused(strategy, sentence):

@@ -18,6 +18,7 @@ from cumulo.base.errors import AwsError
 from cumulo.services.ecs import task_sweep
 from cumulo.services.ecs.agent_calls import AgentCalls
 from cumulo.services.ecs.model import Health, StopCode, TaskStatus
+from cumulo.services.ecs.task_protection import OwnProtection
 from cumulo.services.ecs.task_sweep import TaskSweep
 from cumulo.services.ecs.task_views import task_view
 
@@ -73,6 +74,24 @@ def test_a_task_that_is_not_there_cannot_be_stopped(tmp_path, name):
     run(tmp_path, body)
 
 
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("None", "taskId length should be one of [32,36]"),
+        ("", "taskId length should be one of [32,36]"),
+        ("main/" + "f" * 32, "Invalid identifier: Unexpected number of separators"),
+    ],
+)
+def test_what_can_be_no_tasks_name_is_refused(tmp_path, name, sentence):
+    async def body(it):
+        for operation, values in ((it.tasks.stop, {"task": name}), (it.tasks.describe, {"tasks": [name]})):
+            with pytest.raises(AwsError) as caught:
+                await operation(CALLER, values)
+            assert (caught.value.code, caught.value.message) == ("InvalidParameterException", sentence)
+
+    run(tmp_path, body)
+
+
 def test_a_task_of_another_cluster_is_not_found(tmp_path):
     async def body(it):
         it.records.clusters.put(a_cluster("other"))
@@ -86,10 +105,10 @@ def test_a_task_of_another_cluster_is_not_found(tmp_path):
 def test_describing_shows_tags_only_when_asked_and_names_what_is_missing(tmp_path):
     async def body(it):
         (task,) = await started(it, tags=[{"key": "a", "value": "b"}])
-        plain = await it.tasks.describe(CALLER, {"tasks": [task.id, task.arn, "nope"]})
+        plain = await it.tasks.describe(CALLER, {"tasks": [task.id, task.arn, "0" * 32]})
         assert [one["tags"] for one in plain["tasks"]] == [[], []]
         assert plain["failures"] == [
-            {"reason": "MISSING", "arn": cluster_arn().replace(":cluster/", ":task/") + "/nope"}
+            {"reason": "MISSING", "arn": cluster_arn().replace(":cluster/", ":task/") + f"/{0:032}"}
         ]
         tagged = await it.tasks.describe(CALLER, {"tasks": [task.id], "include": ["TAGS"]})
         assert tagged["tasks"][0]["tags"] == [{"key": "a", "value": "b"}]
@@ -143,7 +162,7 @@ def test_listing_filters_and_pages(tmp_path):
         ({"maxResults": 101}, "InvalidParameterException"),
         ({"nextToken": "zzz"}, "InvalidParameterException"),
         ({"cluster": "nope"}, "ClusterNotFoundException"),
-        ({"startedBy": "me", "family": "web"}, "ClientException"),
+        ({"startedBy": "me", "family": "web"}, "InvalidParameterException"),
     ],
 )
 def test_lists_that_cannot_be_are_refused(tmp_path, values, code):
@@ -218,7 +237,7 @@ def test_protection_is_for_tasks_of_services_and_ends_by_itself(tmp_path):
     async def body(it):
         (alone,) = await started(it)
         (task,) = await of_a_service(it)
-        asked = {"cluster": "main", "tasks": [task.id, alone.id, "nope"], "protectionEnabled": True}
+        asked = {"cluster": "main", "tasks": [task.id, alone.id, "0" * 32], "protectionEnabled": True}
         answer = await it.protection.update(CALLER, asked)
         until = it.clock.now() + 120 * 60
         assert answer["protectedTasks"] == [
@@ -231,6 +250,22 @@ def test_protection_is_for_tasks_of_services_and_ends_by_itself(tmp_path):
         it.clock.advance(120 * 60)
         ended = await it.protection.get(CALLER, get)
         assert ended["protectedTasks"] == [{"taskArn": task.arn, "protectionEnabled": False}]
+
+    run(tmp_path, body)
+
+
+def test_a_task_protects_itself_from_inside(tmp_path):
+    async def body(it):
+        (alone,) = await started(it)
+        (task,) = await of_a_service(it)
+        own = OwnProtection(it.protection)
+        assert await own.get(task) == {"taskArn": task.arn, "protectionEnabled": False}
+        shown = await own.update(task, enabled=True, minutes=5)
+        assert shown["expirationDate"] == it.clock.now() + 300
+        assert await own.get(task) == shown
+        with pytest.raises(AwsError) as caught:
+            await own.update(alone, enabled=True, minutes=None)
+        assert caught.value.code == "TASK_NOT_VALID"
 
     run(tmp_path, body)
 
@@ -296,7 +331,7 @@ def test_an_agents_report_of_what_is_known_is_acknowledged_and_news_are_refused(
                 await agents.task(CALLER, {"task": task.arn} | values)
             assert caught.value.code == "NotImplemented"
         with pytest.raises(AwsError, match="The referenced task was not found"):
-            await agents.container(CALLER, {"task": "nope", "containerName": "app"})
+            await agents.container(CALLER, {"task": "0" * 32, "containerName": "app"})
         assert await agents.container(
             CALLER, {"task": task.arn, "containerName": "app", "status": "PENDING"}
         ) == {"acknowledgment": "ACK"}

@@ -119,6 +119,16 @@ class Balancers:
             self.states[arn].pop(Target(address, 80), None)
 
 
+class Network:
+    """EC2, with one network."""
+
+    async def network_of(self, caller, subnets):
+        for subnet in subnets:
+            if subnet not in {"subnet-a", "subnet-b"}:
+                raise AwsError("InvalidSubnetID.NotFound", f"The subnet ID '{subnet}' does not exist")
+        return "vpc-1"
+
+
 class PretendedLaunches:
     """Makes tasks; `room` of them at most live at once; `zones` in turn; `refusal` for what cannot be mended."""
 
@@ -215,6 +225,7 @@ class World:
         self.pace = pace or Pace(settle_seconds=SETTLE)
         self.clock = VirtualClock()
         self.balancers = Balancers()
+        self.networks = Network()
         self.number = 0
         self.told = []
         self.opened = 0
@@ -258,7 +269,7 @@ class World:
             views,
             beginnings,
             targets=self.balancers,
-            networks=None,
+            networks=self.networks,
             clock=self.clock,
         )
         self.deployments = ServiceDeployments(self.records, self.book, views, self.scheduler, self.clock)

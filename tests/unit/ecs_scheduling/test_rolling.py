@@ -505,3 +505,80 @@ def test_the_first_deployment_can_not_be_rolled_back(tmp_path):
         assert error.code == "ServiceDeploymentNotFoundException"
 
     run(tmp_path, body)
+
+
+# -- when it is complete -----------------------------------------------------------------------------------
+
+
+def test_a_deployment_is_complete_after_its_bake_time(tmp_path):
+    async def body(it):
+        await it.create(desiredCount=1, deploymentConfiguration={"bakeTimeInMinutes": 2})
+        await it.flow(rounds=2)
+        assert (await it.describe())["deployments"][0]["rolloutState"] == "IN_PROGRESS"
+        await it.work(100)
+        assert (await it.describe())["deployments"][0]["rolloutState"] == "IN_PROGRESS"
+        await it.work(20)
+        assert (await it.describe())["deployments"][0]["rolloutState"] == "COMPLETED"
+
+    run(tmp_path, body)
+
+
+@pytest.mark.parametrize(("cleanup", "state"), [("DEFERRED", "COMPLETED"), ("BLOCKING", "IN_PROGRESS")])
+def test_an_early_success_needs_only_its_share_of_healthy_tasks(tmp_path, cleanup, state):
+    async def body(it):
+        early = {"enable": True, "healthyPercent": 50, "sourceServiceRevisionCleanup": cleanup}
+        configuration = {"minimumHealthyPercent": 50, "earlySuccessCriteria": early}
+        await it.steady(desiredCount=4, deploymentConfiguration=configuration)
+        await it.update(taskDefinition="web:2")
+        await it.work()
+        for task in it.coming()[:2]:
+            it.begin(task)
+        await it.work()
+        await it.work(SETTLE)
+        assert (await it.describe())["deployments"][0]["rolloutState"] == state
+        await it.flow()
+        assert len(of_revision(it, 2, it.running())) == len(it.live()) == 4
+
+    run(tmp_path, body)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "failures"),
+    [
+        ({"type": "COUNT", "value": 5}, 5),
+        ({"type": "BOUNDED_PERCENT", "value": 100}, 10),
+        ({"type": "BOUNDED_PERCENT", "value": 1}, 3),
+        ({"type": "UNBOUNDED_PERCENT", "value": 10}, 1),
+    ],
+)
+def test_the_breakers_threshold_can_be_said(tmp_path, threshold, failures):
+    async def body(it):
+        breaker = {"enable": True, "rollback": False, "thresholdConfiguration": threshold}
+        await it.create(desiredCount=10, deploymentConfiguration={"deploymentCircuitBreaker": breaker})
+        for number in range(failures):
+            await it.work(1000)
+            assert (await it.describe())["deployments"][0]["rolloutState"] == "IN_PROGRESS", number
+            it.break_off(it.coming()[0])
+        await it.work()
+        assert (await it.describe())["deployments"][0]["rolloutState"] == "FAILED"
+
+    run(tmp_path, body)
+
+
+def test_failures_are_not_forgiven_when_the_breaker_says_so(tmp_path):
+    async def body(it):
+        breaker = {"enable": True, "rollback": False, "resetOnHealthyTask": False}
+        await it.create(desiredCount=2, deploymentConfiguration={"deploymentCircuitBreaker": breaker})
+        await it.work()
+        good, bad = it.coming()
+        it.begin(good)
+        it.break_off(bad)
+        await it.work(SETTLE)
+        assert (await it.describe())["deployments"][0]["failedTasks"] == 1
+        for _ in range(2):
+            await it.work(1000)
+            it.break_off(it.coming()[0])
+        await it.work()
+        assert (await it.describe())["deployments"][0]["rolloutState"] == "FAILED"
+
+    run(tmp_path, body)

@@ -53,6 +53,14 @@ def bridge(**document):
             "Network Configuration must be provided when networkMode 'awsvpc' is specified.",
         ),
         (
+            {"networkConfiguration": {"awsvpcConfiguration": {"subnets": ["subnet-x"]}}},
+            "InvalidParameterException",
+            (
+                "Error retrieving subnet information for [subnet-x]: The subnet ID 'subnet-x' does not exist"
+                " (ErrorCode: InvalidSubnetID.NotFound)"
+            ),
+        ),
+        (
             EC2 | {"networkConfiguration": NETWORK},
             "InvalidParameterException",
             "Network Configuration is not valid for the given networkMode of this task definition.",
@@ -394,17 +402,6 @@ def test_an_update_is_checked_as_a_whole(tmp_path):
         error = await refused(it.update(deploymentConfiguration={"maximumPercent": 100}))
         assert "will block deployments" in error.message
         assert (await it.describe())["deploymentConfiguration"]["maximumPercent"] == 200
-
-    run(tmp_path, body)
-
-
-def test_application_auto_scaling_reads_and_sets_the_count(tmp_path):
-    async def body(it):
-        await it.create(desiredCount=2)
-        assert it.services.desired_count(ACCOUNT, REGION, "service/main/shop") == 2
-        assert it.services.desired_count(ACCOUNT, REGION, "service/main/no") is None
-        await it.services.set_desired_count(ACCOUNT, REGION, "service/main/shop", 4)
-        assert (await it.describe())["desiredCount"] == 4
 
     run(tmp_path, body)
 

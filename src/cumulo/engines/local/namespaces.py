@@ -135,7 +135,8 @@ def add_to_loopback(address: str) -> None:
 def listen(path: Path | None, port: int, address: str = "127.0.0.1") -> socket.socket:
     """A socket that listens at address:port in a namespace (None: this one's).  OSError.
 
-    Loopback inside gets the address, unless it is of 127.0.0.0/8.  Containers may listen at the same port.
+    Loopback inside gets the address, unless it is of 127.0.0.0/8.  Containers may listen at the same port
+    below 1024 (listeners.py).
     """
 
     def work() -> socket.socket:

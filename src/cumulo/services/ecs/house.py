@@ -65,7 +65,7 @@ from cumulo.services.ecs.scheduling.facts import Pace
 from cumulo.services.ecs.service_house import ServiceHouse
 from cumulo.services.ecs.subnets import SubnetZones
 from cumulo.services.ecs.tags import TagOperations
-from cumulo.services.ecs.task_protection import TaskProtection
+from cumulo.services.ecs.task_protection import OwnProtection, TaskProtection
 from cumulo.services.ecs.task_sweep import TaskSweep
 from cumulo.services.ecs.task_views import task_view
 from cumulo.services.ecs.tasks import Tasks
@@ -167,6 +167,8 @@ class EcsHouse:
             shrink_seconds=around.shrink_seconds,
         )
         self._find_cluster = partial(find_cluster, records)
+        self._protection = TaskProtection(records, clock, find_cluster=self._find_cluster)
+        self._runner.protect(OwnProtection(self._protection))
         self._meter = FargateMeter(records, clock, around.ledger)
         self._happenings = Happenings(
             records, clock, around.bus, task_view=task_view, instance_view=self._capacity.view
@@ -212,14 +214,13 @@ class EcsHouse:
             find_cluster=find,
             find_definition=partial(runnable_definition, records),
         )
-        protection = TaskProtection(records, self._clock, find_cluster=find)
         operations: dict[str, Operation] = {
             **Clusters(records, self._clock, self._insights).operations(),
             **self._definitions.operations(),
             **self._settings.operations(),
             **TagOperations(records).operations(),
             **tasks.operations(),
-            **protection.operations(),
+            **self._protection.operations(),
             **AgentCalls(records, find_cluster=find).operations(),
             **self._capacity.operations(),
             **self._exec.operations(),
@@ -231,10 +232,6 @@ class EcsHouse:
     def host_events(self) -> HostEvents:
         """Who is told of EC2's instances."""
         return self._capacity.joining
-
-    async def interrupt_task(self, task_arn: str) -> Task:
-        """Take a task on FARGATE_SPOT away.  AwsError InvalidParameterException for others."""
-        return await self._capacity.interrupt_task(task_arn)
 
     def desired_count(self, account: str, region: str, resource: str) -> int | None:
         """See ports.ScalableServices."""
@@ -252,6 +249,11 @@ class EcsHouse:
             "services": float(len(self.records.services)),
             "clusters": float(len(self.records.clusters)),
         }
+
+    async def interrupt_task(self, text: str) -> str:
+        """Interrupt the task on FARGATE_SPOT with this ARN or id; its ARN.  AwsError for others."""
+        named = [one for one in self.records.tasks.by("live", "yes") if text in {one.arn, one.id}]
+        return (await self._capacity.interrupt_task(named[0].arn if named else text)).arn
 
     # -- life ------------------------------------------------------------------------------------------------
 

@@ -36,7 +36,7 @@ NO_CAPACITY: Final = (
 )
 NO_INSTANCES: Final = "No Container Instances were found in your cluster."
 EMPTY_PROVIDER: Final = "No Container Instances were found in your capacity provider."
-TOO_MANY_WAIT: Final = "You've reached the limit on the number of tasks in the PROVISIONING state."
+TOO_MANY_WAIT: Final = "The cluster's provisioning capacity limit exceeded."
 
 
 class _Plan(msgspec.Struct, frozen=True):
@@ -178,6 +178,8 @@ class Launching:
         request, shares = plan.request, plan.route.shares
         if not shares:
             return [""] * request.count
+        if len(shares) == 1:
+            return [shares[0].provider] * request.count
         if not request.service:
             return split_by_chance(shares, request.count, self._chance)
         live = self._records.tasks.by("live_service", service_key(request.cluster_arn, request.service))
@@ -244,6 +246,8 @@ class Launching:
             elif managed[name] and self._ledger.waiting(task.cluster_arn) < WAITING_MAX:
                 outcomes.append(self._keep(waiting(task, plan.request)))
             elif managed[name]:
+                if not outcomes:  # AWS answers with an error; but what has found its place is told of
+                    raise client(TOO_MANY_WAIT)
                 outcomes.append(Failure(TOO_MANY_WAIT))
             else:
                 if name not in unplaced:

@@ -7,7 +7,7 @@ from cumulo.services.ecs.model import Document, Service
 from cumulo.services.ecs.records import Records, service_key
 from cumulo.services.ecs.scheduling.beginnings import counts_of
 from cumulo.services.ecs.scheduling.breaker import threshold
-from cumulo.services.ecs.scheduling.model import Deployment, Progress, Rollout
+from cumulo.services.ecs.scheduling.model import Deployment, Progress
 from cumulo.services.ecs.scheduling.shelves import Book
 from cumulo.wire.service import Values
 
@@ -25,6 +25,9 @@ _OF_SERVICE = (
 )
 _OF_DEPLOYMENT = ("networkConfiguration", "serviceConnectConfiguration", "volumeConfigurations")
 _OF_REVISION = (*_OF_DEPLOYMENT, "loadBalancers", "serviceRegistries")
+
+
+_UNDER_WAY = frozenset({Progress.PENDING, Progress.IN_PROGRESS, Progress.ROLLBACK_IN_PROGRESS})
 
 
 class ServiceViews:
@@ -78,8 +81,8 @@ class ServiceViews:
         }
         view |= {name: service.document[name] for name in _OF_SERVICE if name in service.document}
         if service.status == "ACTIVE" and primary is not None:
-            if primary.rollout is Rollout.IN_PROGRESS and not primary.rollback_of:
-                view["currentServiceDeployment"] = primary.arn
+            current = [one.arn for one in live if one.progress in _UNDER_WAY]
+            view["currentServiceDeployment"] = current[0] if current else None
             view["currentServiceRevisions"] = [self._summary(service, one, counts) for one in live]
         if tags and service.tags:
             view["tags"] = [{"key": key, "value": value} for key, value in service.tags.items()]

@@ -308,20 +308,6 @@ class Services:
         ]
         return _listed(found, values)
 
-    # -- for Application Auto Scaling --------------------------------------------------------------------
-
-    def desired_count(self, account: str, region: str, resource: str) -> int | None:
-        """Of `service/<cluster>/<name>`; None when there is no such ACTIVE service."""
-        _, _, rest = resource.partition("/")
-        found = self._records.services.by("arn", arn(region, account, "service", *rest.split("/")))
-        return found[0].desired_count if found and found[0].status == "ACTIVE" else None
-
-    async def set_desired_count(self, account: str, region: str, resource: str, count: int) -> None:
-        """Change it; committed when it returns.  AwsError as UpdateService says it."""
-        _, cluster, name = resource.split("/")
-        caller = Caller(account=account, region=region)
-        await self.update(caller, {"cluster": cluster, "service": name, "desiredCount": count})
-
 
 def _listed(found: list[Service], values: Values) -> Values:
     values = {"maxResults": LISTED_DEFAULT, **values}

@@ -1,16 +1,17 @@
 """How large a task is: its definition's figures under the request's overrides."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
 
-from cumulo.services.ecs.model import CPU_UNITS, MIB_PER_GIB, Document, TaskDefinition
+from cumulo.services.ecs.definitions.fargate import STORAGE_GIB, STORAGE_MOST
+from cumulo.services.ecs.definitions.sizes import cpu_units, memory_mib
+from cumulo.services.ecs.model import Document, TaskDefinition
 from cumulo.services.ecs.refusals import client, invalid
 
-EPHEMERAL_GIB: Final = 20  # what a Fargate task has when nothing was said
-_NUMBER: Final = re.compile(r"\s*(\d{1,7}(?:\.\d{1,4})?)\s*(vcpu|gb)?\s*", re.IGNORECASE)
+_FIGURES: Final = ("cpu", "memory", "memoryReservation", "resourceRequirements")
+OVERRIDES_BYTES_MAX: Final = 8192  # of those of containers, as JSON
 
 
 class Sizes(msgspec.Struct, frozen=True):
@@ -25,8 +26,8 @@ class Sizes(msgspec.Struct, frozen=True):
 
 def sizes_of(definition: TaskDefinition, overrides: Document) -> Sizes:
     """The sizes of a task that is to come.  AwsError for overrides that are no sizes."""
-    own_cpu = _own(overrides.get("cpu"), definition.document.get("cpu"), "vcpu", CPU_UNITS)
-    own_memory = _own(overrides.get("memory"), definition.document.get("memory"), "gb", MIB_PER_GIB)
+    own_cpu = _own(overrides.get("cpu"), definition.document.get("cpu"), "cpu", cpu_units)
+    own_memory = _own(overrides.get("memory"), definition.document.get("memory"), "memory", memory_mib)
     containers = [overridden(one, overrides) for one in definition.containers]
     cpu = int(own_cpu) if own_cpu else sum(int(one.get("cpu") or 0) for one in containers)
     memory = (
@@ -35,20 +36,22 @@ def sizes_of(definition: TaskDefinition, overrides: Document) -> Sizes:
         else sum(int(one.get("memoryReservation") or one.get("memory") or 0) for one in containers)
     )
     storage = overrides.get("ephemeralStorage") or definition.document.get("ephemeralStorage") or {}
-    return Sizes(cpu, memory, own_cpu, own_memory, int(storage.get("sizeInGiB") or EPHEMERAL_GIB))
+    return Sizes(cpu, memory, own_cpu, own_memory, int(storage.get("sizeInGiB") or STORAGE_GIB))
 
 
 def overridden(container: Document, overrides: Document) -> Document:
     """A container's definition with the figures that a request has put in place of its own."""
     for one in overrides.get("containerOverrides", ()):
         if one.get("name") == container.get("name"):
-            figures = {key: one[key] for key in ("cpu", "memory", "memoryReservation") if key in one}
+            figures = {key: one[key] for key in _FIGURES if key in one}
             return {**container, **figures}
     return container
 
 
 def check_overrides(definition: TaskDefinition, overrides: Document) -> None:
     """AwsError for overrides that do not go with the definition."""
+    if len(msgspec.json.encode(overrides.get("containerOverrides", ()))) > OVERRIDES_BYTES_MAX:
+        raise invalid(f"Container Overrides length must be at most {OVERRIDES_BYTES_MAX}")
     names = {str(one["name"]) for one in definition.containers}
     for one in overrides.get("containerOverrides", ()):
         name = one.get("name")
@@ -60,8 +63,8 @@ def check_overrides(definition: TaskDefinition, overrides: Document) -> None:
     if overrides.get("inferenceAcceleratorOverrides"):
         raise client("Inference accelerators are no longer supported.")
     storage = overrides.get("ephemeralStorage")
-    if storage is not None and not 20 <= int(storage["sizeInGiB"]) <= 200:
-        raise invalid("The ephemeral storage size must be between 20 GiB and 200 GiB.")
+    if storage is not None and not STORAGE_GIB <= int(storage["sizeInGiB"]) <= STORAGE_MOST:
+        raise invalid(f"The ephemeral storage size must be between {STORAGE_GIB} GiB and {STORAGE_MOST} GiB.")
 
 
 def _check_figures(override: Mapping[str, object], definition: TaskDefinition) -> None:
@@ -81,15 +84,14 @@ def _check_figures(override: Mapping[str, object], definition: TaskDefinition) -
         )
 
 
-def _own(override: object, defined: object, unit: str, per_unit: int) -> str:
-    """A task's own figure in units or MiB, as decimal digits; also from `1 vCPU` and `2 GB`."""
+def _own(override: object, defined: object, what: str, read: Callable[[str], int | None]) -> str:
+    """A task's own figure in units or MiB, as decimal digits."""
     text = str(override or defined or "")
     if not text:
         return ""
-    found = _NUMBER.fullmatch(text)
-    if found is None or (found[2] and found[2].lower() != unit):
-        what = "cpu" if unit == "vcpu" else "memory"
+    figure = read(text)
+    if figure is None:
         raise client(
             f"Invalid '{what}' setting for task. For more information, see the Amazon ECS documentation."
         )
-    return str(round(float(found[1]) * (per_unit if found[2] else 1)))
+    return str(figure)

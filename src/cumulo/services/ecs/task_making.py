@@ -9,9 +9,8 @@ from msgspec.structs import replace
 from cumulo.base.ids import Ids
 from cumulo.services.ecs import arns
 from cumulo.services.ecs.model import Document, Task, TaskContainer, TaskDefinition, TaskStatus
-from cumulo.services.ecs.placement.split import FARGATE
 from cumulo.services.ecs.seams import LaunchRequest
-from cumulo.services.ecs.sizes import overridden, sizes_of
+from cumulo.services.ecs.sizes import Sizes, overridden, sizes_of
 
 CAPACITY: Final = "capacity"
 _ARCHITECTURES: Final = {"ARM64": "arm64", "X86_64": "x86_64"}
@@ -53,7 +52,7 @@ def template_of(
         own_memory=sizes.own_memory,
         ephemeral_gib=sizes.ephemeral_gib if fargate else 0,
         host_ports=host_ports(definition),
-        overrides=request.overrides,
+        overrides=_in_units(request.overrides, sizes),
         network=request.network,
         volumes=tuple(request.volumes),
         service_connect=request.service_connect,
@@ -127,9 +126,10 @@ def fingerprint(request: LaunchRequest) -> str:
     return hashlib.sha256(msgspec.json.encode(fields, order="deterministic")).hexdigest()
 
 
-def is_fargate(provider: str) -> bool:
-    """Whether the provider is one of Fargate's."""
-    return provider in FARGATE
+def _in_units(overrides: Document, sizes: Sizes) -> Document:
+    """Overrides with CPU units and MiB in place of `1 vCPU` and `2 GB`."""
+    own = {"cpu": sizes.own_cpu, "memory": sizes.own_memory}
+    return {**overrides, **{name: figure for name, figure in own.items() if overrides.get(name)}}
 
 
 def _container(arn: str, definition: Document) -> TaskContainer:

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
+from cumulo.base.errors import AwsError
 from cumulo.services.ecs.model import Cluster, Task
 from cumulo.services.ecs.records import Records
 from cumulo.services.ecs.refusals import invalid
@@ -57,6 +58,25 @@ class TaskProtection:
         cluster = self._find_cluster(caller, values["cluster"])
         return self._answer(*self._asked(cluster, values.get("tasks", ()), ASKED_MAX))
 
+    async def get_own(self, task: Task) -> Values:
+        """What a task sees of itself from inside: `protectionEnabled`, `expirationDate`.  AwsError when it has none."""
+        return self._own(await self.get(_system(task), {"cluster": task.cluster_arn, "tasks": [task.arn]}))
+
+    async def update_own(self, task: Task, *, enabled: bool, minutes: int | None) -> Values:
+        """A task protects or releases itself; as `get_own`."""
+        values: Values = {"cluster": task.cluster_arn, "tasks": [task.arn], "protectionEnabled": enabled}
+        if minutes is not None:
+            values["expiresInMinutes"] = minutes
+        return self._own(await self.update(_system(task), values))
+
+    def _own(self, answer: Values | None) -> Values:
+        assert answer is not None
+        if answer["failures"]:
+            reason = answer["failures"][0]["reason"]
+            raise AwsError(reason, reason)
+        shown: Values = answer["protectedTasks"][0]
+        return shown
+
     def _asked(self, cluster: Cluster, names: Sequence[str], most: int) -> tuple[list[Task], list[Failure]]:
         if not names:
             raise invalid("Tasks cannot be empty.")
@@ -86,3 +106,22 @@ class TaskProtection:
         if enabled:
             shown["expirationDate"] = task.protected_until
         return shown
+
+
+class OwnProtection:
+    """Protection as the agent's endpoint inside a task asks for it."""
+
+    def __init__(self, protection: TaskProtection) -> None:
+        self._protection = protection
+
+    async def get(self, task: Task) -> Values:
+        """`protectionEnabled` and `expirationDate` of a task.  AwsError for a task of no service."""
+        return await self._protection.get_own(task)
+
+    async def update(self, task: Task, *, enabled: bool, minutes: int | None) -> Values:
+        """Protect or release it; as `get`."""
+        return await self._protection.update_own(task, enabled=enabled, minutes=minutes)
+
+
+def _system(task: Task) -> Caller:
+    return Caller(account=task.account, region=task.region)

@@ -1,6 +1,5 @@
 """What RunTask and StartTask ask for, read and checked."""
 
-from collections.abc import Mapping
 from typing import Final
 
 from cumulo.base.caller import Caller
@@ -8,12 +7,12 @@ from cumulo.base.errors import not_implemented
 from cumulo.services.ecs.model import Cluster, Tags, TaskDefinition
 from cumulo.services.ecs.refusals import client, invalid
 from cumulo.services.ecs.seams import LaunchRequest
+from cumulo.services.ecs.tagging import checked_tags
 from cumulo.wire.service import Values
 
 COUNT_MAX: Final = 10
 STARTED_BY_MAX: Final = 128
 TOKEN_MAX: Final = 64
-TAGS_MAX: Final = 50
 REFERENCE_MAX: Final = 1024
 
 
@@ -94,27 +93,9 @@ def _shared(
 
 def _tags(values: Values, cluster: Cluster, definition: TaskDefinition) -> Tags:
     """The request's, over those of the definition when they are to be passed on, over ECS's own."""
-    given = own_tags(values.get("tags", ()))
     propagate = values.get("propagateTags", "NONE")
     if propagate == "SERVICE":
         raise invalid("Invalid value for propagateTags. SERVICE is only supported for tasks of a service.")
     passed = definition.tags if propagate == "TASK_DEFINITION" else {}
-    merged = {**passed, **given}
-    if len(merged) > TAGS_MAX:
-        raise invalid(f"Too many tags: a resource can have at most {TAGS_MAX}.")
     managed = {"aws:ecs:clusterName": cluster.name} if values.get("enableECSManagedTags") else {}
-    return {**managed, **merged}
-
-
-def own_tags(tags: Mapping[str, str] | list[Values] | tuple[()]) -> dict[str, str]:
-    """Tags of a request by key.  AwsError for keys that are AWS's, or come twice."""
-    found: dict[str, str] = {}
-    for one in tags:
-        assert isinstance(one, dict)
-        key = one.get("key", "")
-        if key.lower().startswith("aws:"):
-            raise invalid("Tag keys can't start with 'aws:'. Remove the tag and try again.")
-        if key in found:
-            raise invalid("Duplicate tag keys found. Please note that Tag keys are case insensitive.")
-        found[key] = one.get("value", "")
-    return found
+    return checked_tags(values.get("tags", ()), {**managed, **passed})

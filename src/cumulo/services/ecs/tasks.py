@@ -6,21 +6,21 @@ from typing import Final
 from cumulo.base.arn import parse_arn
 from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError
-from cumulo.base.pages import page
 from cumulo.services.ecs import arns
+from cumulo.services.ecs.listing import one_page
 from cumulo.services.ecs.model import Cluster, StopCode, Task, TaskDefinition
 from cumulo.services.ecs.records import Records, service_key
-from cumulo.services.ecs.refusals import client, invalid
+from cumulo.services.ecs.refusals import invalid
 from cumulo.services.ecs.seams import Failure, Launched, Launches, LaunchRequest, Runner
 from cumulo.services.ecs.task_requests import run_request, start_request
 from cumulo.services.ecs.task_views import failure_view, task_view
 from cumulo.wire.service import Operation, Values
 
 DESCRIBED_MAX: Final = 100
-PAGE_MAX: Final = 100
 REASON_MAX: Final = 1024
 STOPPED_BY_USER: Final = "Task stopped by user"
 NO_DEFINITION: Final = "TaskDefinition not found."
+_ID_LENGTHS: Final = (32, 36)  # of today's ids, and of old ones
 
 FindCluster = Callable[[Caller, str | None], Cluster]
 FindDefinition = Callable[[Caller, str], TaskDefinition]
@@ -100,19 +100,10 @@ class Tasks:
     async def list_(self, caller: Caller, values: Values) -> Values | None:
         """ListTasks."""
         cluster = self._find_cluster(caller, values.get("cluster"))
-        size = values.get("maxResults", PAGE_MAX)
-        if not 1 <= size <= PAGE_MAX:
-            raise invalid(f"maxResults must be between 1 and {PAGE_MAX}.")
         if values.get("daemonName"):
             return {"taskArns": []}  # there are no daemons of managed instances here
         found = sorted(self._listed(cluster, values), key=lambda one: one.arn)
-        taken, token = page(
-            found,
-            lambda one: one.arn,
-            marker=values.get("nextToken"),
-            size=size,
-            error="InvalidParameterException",
-        )
+        taken, token = one_page(found, lambda one: one.arn, values)
         return {"taskArns": [one.arn for one in taken], "nextToken": token}
 
     async def _launch(
@@ -132,7 +123,7 @@ class Tasks:
     def _listed(self, cluster: Cluster, values: Values) -> list[Task]:
         started_by = values.get("startedBy")
         if started_by and any(values.get(other) for other in ("family", "serviceName", "containerInstance")):
-            raise client("startedBy must be the only filter that is used.")
+            raise invalid("startedBy must be the only task filter.")
         wanted = values.get("desiredStatus", "RUNNING")
         checks: list[tuple[str, str | None]] = [
             ("desired_status", wanted),
@@ -164,8 +155,13 @@ class Tasks:
 
 
 def task_arn(cluster: Cluster, name_or_arn: str) -> str:
-    """The whole ARN of a task of a cluster."""
-    if parse_arn(name_or_arn) is not None:
+    """The whole ARN of a task of a cluster.  AwsError InvalidParameterException for what can be no task's."""
+    is_arn = parse_arn(name_or_arn) is not None
+    if "/" in name_or_arn and not is_arn:
+        raise invalid("Invalid identifier: Unexpected number of separators")
+    if len(arns.last_part(name_or_arn)) not in _ID_LENGTHS:
+        raise invalid(f"taskId length should be one of [{','.join(map(str, _ID_LENGTHS))}]")
+    if is_arn:
         return name_or_arn
     return f"{cluster.arn.replace(':cluster/', ':task/')}/{name_or_arn}"
 

@@ -7,9 +7,10 @@ import msgspec
 
 from cumulo.base.errors import AwsError, not_implemented
 from cumulo.services.ecs.model import FARGATE_PLATFORM, Cluster, Document, TaskDefinition
-from cumulo.services.ecs.placement.split import FARGATE, Share, shares_of
+from cumulo.services.ecs.placement.split import Share, shares_of
 from cumulo.services.ecs.refusals import invalid
 from cumulo.services.ecs.seams import LaunchRequest
+from cumulo.services.ecs.strategies import is_fargate
 
 _PLATFORMS: Final = frozenset({"1.4.0", "1.3.0"})
 _SUBNETS_MAX: Final = 16
@@ -36,7 +37,7 @@ def route_of(request: LaunchRequest, cluster: Cluster) -> Route:
         strategy = cluster.default_strategy
     if strategy:
         shares = shares_of(strategy, cluster.capacity_providers)
-        return Route("FARGATE" if shares[0].provider in FARGATE else "EC2", shares)
+        return Route("FARGATE" if is_fargate(shares[0].provider) else "EC2", shares)
     launch_type = request.launch_type or "EC2"
     if launch_type not in {"EC2", "FARGATE"}:
         raise not_implemented("ecs", "RunTask", f"the launch type {launch_type}")

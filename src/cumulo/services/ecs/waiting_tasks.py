@@ -21,6 +21,7 @@ from cumulo.state.store import StoreError
 
 PATIENCE_SECONDS: Final = 900.0  # how long a task may wait for capacity
 EVERY_SECONDS: Final = 30.0
+AT_ONCE: Final = 8
 EMPTY: Final = "EMPTY CAPACITY PROVIDER"
 INACTIVE: Final = "NO ACTIVE INSTANCES"
 
@@ -63,8 +64,13 @@ class WaitingTasks:
         zones = await self._all_zones()
         before: list[Task] = []
         seated: list[Task] = []
-        # Nothing is awaited in here: the room that a task is given is still there.
-        for task in self._waiting():
+        for number, waiting in enumerate(self._waiting(), start=1):
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)  # many kinds of tasks take their time: others have a turn
+            # From here to the write nothing is awaited: the room that a task is given is still there.
+            task = self._records.tasks.get(waiting.arn)
+            if task is not waiting:
+                continue
             found = self._seat(task, zones.get(task.arn, {}))
             if found is not None:
                 before.append(task)
@@ -74,8 +80,9 @@ class WaitingTasks:
         try:
             await self._records.store.commit()
         except StoreError:
-            for task in before:
-                self._records.tasks.put(task)
+            for task, found in zip(before, seated, strict=True):
+                if self._records.tasks.get(task.arn) is found:
+                    self._records.tasks.put(task)
             raise
         for task in seated:
             self._runner.take_up(task)

@@ -20,6 +20,17 @@ class Shown:
         self.policy = listener.ssl_policy
         self.tls = shown
 
+    async def renew(self, listener: Listener, balancer: LoadBalancer, keeper: Keeper) -> None:
+        """Show a listener's certificates as they are now; connections that are there keep theirs.  NoCertificate."""
+        if self.arns == arns_of(listener):
+            return
+        default, *others = await _read_all(listener, balancer, keeper)
+        try:
+            self.tls.replace(default, others)
+        except ValueError as error:
+            raise NoCertificate(str(error)) from None
+        self.arns = arns_of(listener)
+
 
 def arns_of(listener: Listener) -> tuple[str, ...]:
     """The ARNs of a listener's certificates, the default one first."""
@@ -28,7 +39,7 @@ def arns_of(listener: Listener) -> tuple[str, ...]:
 
 async def shown_by(listener: Listener, balancer: LoadBalancer, keeper: Keeper) -> Shown:
     """Read a listener's certificates.  NoCertificate; AwsError when their keeper cannot be asked."""
-    default, *others = [await _read(arn, balancer, keeper) for arn in arns_of(listener)]
+    default, *others = await _read_all(listener, balancer, keeper)
     oldest, newest, ciphers = bounds_of(listener.ssl_policy)
     alpn = tls.ALPN if listener.protocol == "HTTPS" else ()
     try:
@@ -36,6 +47,10 @@ async def shown_by(listener: Listener, balancer: LoadBalancer, keeper: Keeper) -
     except ValueError as error:
         raise NoCertificate(str(error)) from None
     return Shown(listener, made)
+
+
+async def _read_all(listener: Listener, balancer: LoadBalancer, keeper: Keeper) -> list[tls.Certificate]:
+    return [await _read(arn, balancer, keeper) for arn in arns_of(listener)]
 
 
 async def _read(arn: str, balancer: LoadBalancer, keeper: Keeper) -> tls.Certificate:

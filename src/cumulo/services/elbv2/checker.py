@@ -36,8 +36,9 @@ class Checker:
         self._functions = functions
         self._clock = clock
         self._schedule = Schedule()
-        self._changed = asyncio.Event()
-        self._changed.set()
+        self._wake = asyncio.Event()
+        self._stale = True  # the records have changed since they were looked through
+        self._looked_at = float("-inf")
         self._tasks: set[asyncio.Task[None]] = set()
         for shelf in (records.targets, records.groups, records.listeners, records.rules, records.balancers):
             shelf.listeners.append(self._heard)
@@ -51,16 +52,20 @@ class Checker:
                 full = len(self._tasks) >= CHECKS_MAX
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(REFRESH_SECONDS if full else max(0.0, wait)):
-                        await self._changed.wait()
+                        await self._wake.wait()
         finally:
             await cancel_all(self._tasks)
 
     def _begin(self) -> None:
         """Start what is due."""
-        self._changed.clear()
+        self._wake.clear()
         now = self._clock.monotonic()
-        self._pools.refresh()
-        self._schedule.want(self._wanted(), now)
+        if now - self._looked_at >= REFRESH_SECONDS:
+            self._pools.refresh()
+            self._stale = True
+        if self._stale:
+            self._stale, self._looked_at = False, now
+            self._schedule.want(self._wanted(), now)
         for key in self._schedule.take_due(now, CHECKS_MAX - len(self._tasks)):
             task = asyncio.get_running_loop().create_task(self._check(key, now))
             self._tasks.add(task)
@@ -123,10 +128,11 @@ class Checker:
         return target, self._records.groups.get(target.group) if target is not None else None
 
     def _heard(self, _before: Any, _after: Any) -> None:
-        self._changed.set()
+        self._stale = True
+        self._wake.set()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._changed.set()
+        self._wake.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("a health check was lost", error=repr(error))

@@ -196,18 +196,21 @@ class Plane:
         rules = self._records.rules.by("listener", listener.arn)
         running = have.get(listener.arn)
         if running is not None and not running.fits(listener, address):
+            await self._shared.drop(listener.arn)
             self._close(have.pop(listener.arn))
             running = None
         if running is None:
             running = await self._workshop.open(balancer, listener, rules, address, self._certificates)
             have[listener.arn] = running
         else:
-            self._workshop.update(running, balancer, listener, rules)
+            await self._workshop.update(running, balancer, listener, rules, self._certificates)
         if listener.protocol == "HTTP":
             assert running.route is not None, "HTTP listeners have routes"
             count = self._workshop.counter(balancer.arn)
             sharer = Sharer(balancer.dns_name.lower(), running.route, count)
             await self._shared.put(listener.arn, listener.port, sharer)
+        else:
+            await self._shared.lend(listener.arn, listener.port, running.front, running.context)
 
     async def _note(self, arn: str, **changes: Any) -> LoadBalancer | None:
         """Write down what has become of a load balancer, unless it is gone meanwhile."""

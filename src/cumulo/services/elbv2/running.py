@@ -14,7 +14,7 @@ from cumulo.net.messages import Decision, Done, Forward, Link, RequestHead, Rout
 from cumulo.net.pool import Backend
 from cumulo.net.tcp import Splice, TcpFront
 from cumulo.services.elbv2 import attributes
-from cumulo.services.elbv2.certificates import Shown, arns_of, shown_by
+from cumulo.services.elbv2.certificates import Shown, shown_by
 from cumulo.services.elbv2.connecting import pick_for
 from cumulo.services.elbv2.counts import Counts
 from cumulo.services.elbv2.error_pages import page
@@ -44,12 +44,17 @@ class Running:
         self.shown = shown
         self.route: Route | None = None
 
+    @property
+    def context(self) -> ssl.SSLContext | None:
+        """How it speaks TLS; None: not at all."""
+        return self.shown.tls.context if self.shown is not None else None
+
     def fits(self, listener: Listener, address: str) -> bool:
         """Whether it can go on as it is, with another route at the most."""
         same = (self.address, self.port, self.protocol) == (address, listener.port, listener.protocol)
         if not same or self.shown is None:
             return same
-        return (self.shown.arns, self.shown.policy) == (arns_of(listener), listener.ssl_policy)
+        return self.shown.policy == listener.ssl_policy
 
 
 class Workshop:
@@ -76,14 +81,12 @@ class Workshop:
         front: HttpFront | TcpFront
         if balancer.is_application:
             route = self._routing.route(balancer, listener, rules)
-            keep_alive = float(attributes.of_balancer(balancer)["client_keep_alive.seconds"])
-            idle = float(attributes.of_balancer(balancer)["idle_timeout.timeout_seconds"])
             front = HttpFront(
                 route,
                 clock=self._clock,
                 page=page,
                 done=self.counter(balancer.arn),
-                limits=Limits(idle_seconds_max=min(idle, keep_alive)),
+                limits=_limits(balancer),
             )
         else:
             route = None
@@ -101,13 +104,24 @@ class Workshop:
         running.route = route
         return running
 
-    def update(
-        self, running: Running, balancer: LoadBalancer, listener: Listener, rules: Sequence[Rule]
+    async def update(
+        self,
+        running: Running,
+        balancer: LoadBalancer,
+        listener: Listener,
+        rules: Sequence[Rule],
+        certificates: Certificates,
     ) -> None:
-        """Let a listener that runs do what the records say now; requests that run are not touched."""
+        """Let a listener that runs do what the records say now; requests that run are not touched.
+
+        NoCertificate, AwsError as for `open`; then it goes on with the certificates that it has.
+        """
+        if running.shown is not None:
+            await running.shown.renew(listener, balancer, certificates)
         if isinstance(running.front, TcpFront):
             running.front.pick = pick_for(listener, self._pools, self._random)
             return
+        running.front.limits = _limits(balancer)
         running.route = running.front.route = self._routing.route(balancer, listener, rules)
 
     def counter(self, balancer: str) -> Done:
@@ -141,3 +155,9 @@ class Workshop:
         _seconds: float,
     ) -> None:
         self.counts.connection(balancer, splice.pool.name if splice is not None else "")
+
+
+def _limits(balancer: LoadBalancer) -> Limits:
+    have = attributes.of_balancer(balancer)
+    idle = float(have["idle_timeout.timeout_seconds"])
+    return Limits(idle_seconds_max=min(idle, float(have["client_keep_alive.seconds"])))

@@ -1,16 +1,19 @@
 """The same listeners once more at an address that all share (127.0.0.1), told apart by the Host header.
 
 So `http://<DNSName>:<port>/` works where names of `localhost` lead to 127.0.0.1, and `http://localhost:<port>/` where
-a single load balancer uses the port.  As good as can be: a port that another program has, or that needs rights that the
+a single load balancer uses the port.  HTTPS, TLS and TCP have no Host header to tell by: who comes first has the port
+for itself.  As good as can be: a port that another program has, or that needs rights that the
 server lacks, stays closed, and `why_not` says why.
 """
 
 import asyncio
+import ssl
 from collections.abc import Awaitable
 
 from cumulo.base.clock import Clock
 from cumulo.base.log import Log
 from cumulo.net.front import HttpFront
+from cumulo.net.listening import Front, Listening
 from cumulo.net.messages import Answer, Decision, Done, ReadBody, RequestHead, Route
 from cumulo.net.pool import Backend
 from cumulo.services.elbv2.error_pages import page
@@ -36,6 +39,7 @@ class SharedPorts:
         self._clock = clock
         self._sharers: dict[int, dict[str, Sharer]] = {}
         self._fronts: dict[int, HttpFront] = {}
+        self._lent: dict[str, Listening] = {}
         self.why_not: dict[int, str] = {}
 
     async def put(self, listener: str, port: int, sharer: Sharer) -> None:
@@ -47,8 +51,19 @@ class SharedPorts:
         if port not in self._fronts:
             await self._open(port)
 
+    async def lend(self, listener: str, port: int, front: Front, context: ssl.SSLContext | None) -> None:
+        """Let the front of a listener that is not HTTP have a port for itself, if nobody else has it."""
+        if not self._address or listener in self._lent:
+            return
+        try:
+            self._lent[listener] = await front.listen(self._address, port, context)
+        except OSError as error:
+            self._note(port, error)
+
     async def drop(self, listener: str, *, keep: int = 0) -> None:
         """A listener answers no more, but at the port `keep`."""
+        if listener in self._lent:
+            self._lent.pop(listener).close()
         for port in [one for one, sharers in self._sharers.items() if listener in sharers and one != keep]:
             del self._sharers[port][listener]
             if not self._sharers[port]:
@@ -62,6 +77,9 @@ class SharedPorts:
         fronts = list(self._fronts.values())
         self._fronts.clear()
         self._sharers.clear()
+        for listening in self._lent.values():
+            listening.close()
+        self._lent.clear()
         await asyncio.gather(*(front.close() for front in fronts))
 
     def find(self, port: int, host: str) -> Sharer | None:
@@ -97,8 +115,11 @@ class SharedPorts:
         try:
             await front.listen(self._address, port)
         except OSError as error:
-            self.why_not[port] = f"{self._address}:{port}: {error.strerror or error}"
-            _log.info("a port is not shared", port=port, why=self.why_not[port])
+            self._note(port, error)
             return
         self.why_not.pop(port, None)
         self._fronts[port] = front
+
+    def _note(self, port: int, error: OSError) -> None:
+        self.why_not[port] = f"{self._address}:{port}: {error.strerror or error}"
+        _log.info("a port is not shared", port=port, why=self.why_not[port])

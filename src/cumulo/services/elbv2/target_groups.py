@@ -192,10 +192,10 @@ def _refuse_unbuilt(protocol: str, values: Values) -> None:
     operation = "CreateTargetGroup"
     if protocol not in _BUILT:
         raise not_implemented("elbv2", operation, f"target groups of protocol {protocol}")
-    if values.get("IpAddressType", "ipv4") != "ipv4":
+    if (values.get("IpAddressType") or "ipv4") != "ipv4":
         raise not_implemented("elbv2", operation, "IPv6 targets")
     if "TargetControlPort" in values:
         raise not_implemented("elbv2", operation, "TargetControlPort")
-    version = values.get("ProtocolVersion", "HTTP1")
+    version = values.get("ProtocolVersion") or "HTTP1"
     if version != "HTTP1":
         raise not_implemented("elbv2", operation, f"targets that speak {version}")

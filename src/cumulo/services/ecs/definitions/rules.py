@@ -25,6 +25,7 @@ from cumulo.services.ecs.definitions.log_rules import check_logs
 from cumulo.services.ecs.definitions.port_rules import check_network
 from cumulo.services.ecs.definitions.volume_rules import check_volumes
 from cumulo.services.ecs.model import Document
+from cumulo.services.ecs.placement.constraints import query_of
 from cumulo.services.ecs.refusals import client
 
 DOCUMENT_BYTES_MAX = 65_536
@@ -183,6 +184,10 @@ def _check_constraints(document: Document) -> None:
     for constraint in constraints:
         if constraint.get("type") != "memberOf" or not constraint.get("expression", "").strip():
             raise client("memberOf expression should be specified.")
+        try:
+            query_of(constraint["expression"])
+        except AwsError:
+            raise client(f"constraint.expression '{constraint['expression']}' is not valid.") from None
 
 
 def _check_storage(document: Document) -> None:

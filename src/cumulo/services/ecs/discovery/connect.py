@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.base.log import Log
-from cumulo.base.ports import CloudMap
-from cumulo.engines.engine import Engine
+from cumulo.base.ports import CloudMap, DiscoveryService
+from cumulo.engines.engine import Engine, Unsupported
 from cumulo.net.listening import Front
 from cumulo.net.pool import Pool
 from cumulo.services.ecs.discovery import connect_rules as rules
@@ -26,6 +26,7 @@ from cumulo.services.ecs.discovery.registrar import Registrar
 from cumulo.services.ecs.model import Document, Health, Service, Task, TaskDefinition, TaskStatus
 from cumulo.services.ecs.records import Records, service_key
 from cumulo.services.ecs.refusals import invalid
+from cumulo.services.ecs.running.refusal import cannot_create
 
 DRAIN_SECONDS_MAX = 5.0
 _SERVES = frozenset({TaskStatus.ACTIVATING, TaskStatus.RUNNING})
@@ -131,7 +132,10 @@ class Connect:
         for alias in client.aliases:
             if (pod, alias) in fronts:
                 continue
-            listener = await engine.listen_inside(pod, alias.port, alias.address)
+            try:
+                listener = await engine.listen_inside(pod, alias.port, alias.address)
+            except Unsupported as error:
+                raise cannot_create(f"Service Connect: {error}") from error
             front = front_for(alias, self._pool(alias), self._clock)
             fronts[pod, alias] = front
             await front.serve_socket(listener)
@@ -147,7 +151,7 @@ class Connect:
                 continue
             name = rules.discovery_name(one)
             try:
-                found = await self._map.service_named(task.account, task.region, known.id, name)
+                found = await self._in_cloud_map(task, known.id, name)
             except AwsError as error:
                 self._log.warning("an endpoint is not in Cloud Map", task=task.arn, error=str(error))
                 continue
@@ -163,6 +167,17 @@ class Connect:
             )
             said = registry_rules.attributes(task, self._offers.instance(task), place)
             await self._registrar.register(registration, said)
+
+    async def _in_cloud_map(self, task: Task, namespace: str, name: str) -> DiscoveryService:
+        """The service of Cloud Map that an endpoint is."""
+        arn = self._kept.service_arn(namespace, name)
+        if arn:
+            try:
+                return await self._map.service(task.account, task.region, arn.rpartition("/")[2])
+            except AwsError as error:
+                if error.code != "ServiceNotFound":
+                    raise
+        return await self._map.service_named(task.account, task.region, namespace, name)
 
     async def detach(self, task: Task) -> None:
         """No new request comes; those under way have a few seconds."""

@@ -1,5 +1,6 @@
 """Which namespace a name or an ARN means: asked once, and known from then on without Cloud Map."""
 
+from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError
 from cumulo.base.ports import CloudMap
 from cumulo.services.ecs.discovery.model import DiscoveryRecords, KnownNamespace
@@ -27,6 +28,10 @@ class Namespaces:
         if self.known(account, region, text) != known:
             self._kept.namespaces.put(known)
         return known
+
+    async def for_cluster(self, caller: Caller, text: str) -> str:
+        """The ARN of the namespace that is to be a cluster's default; one for HTTP is made when its name is new."""
+        return (await self.resolve(caller.account, caller.region, text, make=True)).arn
 
     def known(self, account: str, region: str, text: str) -> KnownNamespace | None:
         """What it meant when it was last asked for."""

@@ -79,7 +79,7 @@ class Registrar:
         await self._publisher.now()
 
     async def deregister(self, task_arn: str) -> None:
-        """Take a task out of everything; harmless when it is in nothing."""
+        """Take a task out of everything; harmless when it is in nothing, and when Cloud Map is away."""
         found = self._kept.registrations.by("task", task_arn)
         if not found:
             return
@@ -87,10 +87,14 @@ class Registrar:
             self._kept.registrations.put(replace(one, name=""))
         await self._publisher.now()
         for one in found:
-            await self._tried(
-                partial(self._map.deregister, one.account, one.region, one.service_id, one.instance)
-            )
-            self._kept.registrations.delete(one)
+            try:
+                await self._tried(
+                    partial(self._map.deregister, one.account, one.region, one.service_id, one.instance)
+                )
+            except AwsError as error:  # it stays written down: the next call, or the next start, tries again
+                self._log.warning("a task stays in Cloud Map", task=one.task_arn, error=str(error))
+            else:
+                self._kept.registrations.delete(one)
         await self._kept.store.commit()
 
     async def _tried(self, call: Callable[[], Awaitable[T]]) -> T:

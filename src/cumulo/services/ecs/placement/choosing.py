@@ -54,9 +54,7 @@ def strategies_of(documents: Sequence[Document]) -> tuple[Strategy, ...]:
 def _strategy(document: Document) -> Strategy | None:
     kind, field = document.get("type"), str(document.get("field") or "")
     if kind == "random":
-        if field:
-            raise invalid("random field should not be specified.")
-        return None
+        return None  # its field is not used
     if kind == "binpack":
         if field.lower() not in {"cpu", "memory"}:
             raise invalid(f"binpack field {field or 'null'} is invalid. Valid values: cpu, memory.")

@@ -7,6 +7,7 @@ import msgspec
 from cumulo.services.ecs.model import Document, Task, TaskDefinition
 from cumulo.services.ecs.placement.constraints import Constraints
 from cumulo.services.ecs.placement.ledger import Host
+from cumulo.services.ecs.sizes import overridden
 
 INACTIVE: Final = "INACTIVE"
 AGENT: Final = "AGENT"
@@ -66,7 +67,7 @@ def demand_of(
         memory=task.memory_mib,
         ports=task.host_ports,
         attributes=_required(definition.document),
-        gpus=sum(_gpus(one) for one in definition.containers),
+        gpus=sum(_gpus(overridden(one, task.overrides)) for one in definition.containers),
         interface=definition.network_mode == "awsvpc",
         zones=zones,
         provider=task.capacity_provider,

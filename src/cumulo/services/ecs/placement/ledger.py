@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import TypeVar
 
+from cumulo.services.ecs.capacity.resources import ports_of
 from cumulo.services.ecs.model import ContainerInstance, Task, TaskStatus
 from cumulo.services.ecs.placement.interfaces import awsvpc_tasks_max
 
@@ -82,7 +83,7 @@ class Host:
         self.running += sign * (task.last_status is TaskStatus.RUNNING)
         self.pending += sign * (task.last_status in _PENDING)
         self.interfaces += sign * bool(task.attachment_id)
-        for port in task.host_ports:
+        for port in ports_of(task):  # also those that it was given: nobody may ask for them meanwhile
             _add(self.ports, port, sign)
         if task.desired_status == "RUNNING":
             _add(self.groups, task.group, sign)

@@ -3,15 +3,11 @@
 import math
 import random
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
 
 import msgspec
 
 from cumulo.services.ecs.model import Document
-from cumulo.services.ecs.refusals import invalid
-
-ITEMS_MAX: Final = 20
-FARGATE: Final = frozenset({"FARGATE", "FARGATE_SPOT"})
+from cumulo.services.ecs.strategies import checked_strategy
 
 
 class Share(msgspec.Struct, frozen=True):
@@ -24,37 +20,8 @@ class Share(msgspec.Struct, frozen=True):
 
 def shares_of(strategy: Sequence[Document], associated: Collection[str]) -> tuple[Share, ...]:
     """A capacityProviderStrategy, checked against the providers of its cluster.  AwsError for what is none."""
-    if len(strategy) > ITEMS_MAX:
-        raise invalid(
-            f"The specified capacity provider strategy contains too many capacity providers. Up to {ITEMS_MAX}"
-            " capacity providers can be specified. Reduce the number of capacity providers and try again."
-        )
-    shares = tuple(
-        Share(str(one["capacityProvider"]), int(one.get("weight") or 0), int(one.get("base") or 0))
-        for one in strategy
-    )
-    names = [share.provider for share in shares]
-    if len(set(names)) < len(names):
-        raise invalid("A capacity provider can only be specified once in a capacity provider strategy.")
-    if len({name in FARGATE for name in names}) > 1:
-        raise invalid(
-            "A capacity provider strategy cannot contain a mix of capacity providers using Auto Scaling groups"
-            " and Fargate providers. Specify one or the other and try again."
-        )
-    if not set(names) <= set(associated):
-        raise invalid(
-            "The specified capacity provider strategy cannot contain a capacity provider that is not associated"
-            " with the cluster. Associate the capacity provider with the cluster and try again."
-        )
-    if sum(share.base > 0 for share in shares) > 1:
-        raise invalid(
-            "Only one capacity provider in a capacity provider strategy can have a base value that is greater than 0."
-        )
-    if not any(share.weight for share in shares):
-        raise invalid(
-            "At least one capacity provider in a capacity provider strategy must have a weight greater than zero."
-        )
-    return shares
+    items = checked_strategy(strategy, associated)
+    return tuple(Share(one["capacityProvider"], one["weight"], one["base"]) for one in items)
 
 
 def split_by_chance(shares: Sequence[Share], count: int, chance: random.Random) -> list[str]:

@@ -39,7 +39,10 @@ class TaskImages:
         except Unsupported as error:
             raise CannotStart(f"CannotPullContainerError: {error}", container=name) from error
         except PullError as error:
-            raise _refused(task, name, uri, str(error), missing=error.kind == "not-found") from error
+            said = str(error)
+            if error.kind == "platform" and platform is not None:
+                said = f"image Manifest does not contain descriptor matching platform 'linux/{platform.architecture}'"
+            raise _refused(task, name, uri, said, missing=error.kind == "not-found") from error
 
     async def _resolved(self, engine: Engine, task: Task, uri: str, platform: Platform | None) -> Pulled:
         """Found in its registry and pinned; one that was pulled before is not pulled again."""

@@ -43,6 +43,7 @@ class Life:
         self._facts = Facts(looked=fresh)
         self._doing: dict[Action, asyncio.Task[None]] = {}
         self._woken = asyncio.Event()
+        self._last: Task | None = None  # as it was last seen
 
     def wake(self) -> None:
         """The record has changed, or time has passed."""
@@ -62,6 +63,7 @@ class Life:
         if task is None:
             await self._forsake()
             return False
+        self._last = task
         now = self._world.clock.now()
         stepped = step(task, self._definition, self._facts, now)
         if stepped is not None:
@@ -91,8 +93,13 @@ class Life:
                 await asyncio.sleep(DISK_SECONDS)
 
     async def _forsake(self) -> None:
-        """The record was deleted: nothing of the task may stay.  The reaper does it when the engine is out of reach."""
+        """The record was deleted: nothing of the task may stay.  What is out of reach now is left to `reap`."""
         await cancel_all(self._doing.values())
+        if self._last is not None:
+            try:
+                await self._verbs.remove(self._last)
+            except (EngineError, AwsError, OSError) as error:
+                _log.warning("what is left of a deleted task stays", task=self._arn, error=str(error))
 
     # -- verbs -------------------------------------------------------------------------------------------
 

@@ -139,6 +139,7 @@ class TaskRunner:
         """End every loop and remove every pod; the records are emptied by whoever owns them."""
         await cancel_all(running for _, running in self._lives.values())
         await self._world.logs.close()
+        self._world.agent.let_go()
         with contextlib.suppress(EngineError):
             engine = await self._world.engine()
             for pod in await engine.pods(names.OWNER):

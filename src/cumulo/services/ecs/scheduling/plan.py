@@ -268,6 +268,9 @@ class _Stage:
                 self._stop(piece)
         self._stop_unwell(facts.minimum, pressed=True)
         self._stop_well(self._healthy - facts.minimum)
+        stuck = facts.minimum >= facts.wanted and bool(self._bad_and_free())
+        if stuck and not self._starts and not self._stops and self._is_quiet():
+            self._say(sentences.BLOCKED)
         self._conclude()
 
     # -- stopping ----------------------------------------------------------------------------------------
@@ -295,8 +298,11 @@ class _Stage:
             self._again = min(self._again, patient)
             count -= 1
         for victim in order(self._free(self._good), count, self._good):
+            if victim.standing is Standing.HEALTHY:
+                if self._healthy <= self._facts.minimum:  # others are protected, but not healthy
+                    break
+                self._healthy -= 1
             self._stop(victim)
-            self._healthy -= victim.standing is Standing.HEALTHY
 
     def _replace(self, missing: int, room: int) -> None:
         """Stop bad ones: those that are replaced already, and more only when the new ones have no room else."""

@@ -9,7 +9,7 @@ from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.base.log import Log
 from cumulo.base.ports import TargetGroups
-from cumulo.services.ecs.arns import last_part
+from cumulo.services.ecs.arns import arn, last_part
 from cumulo.services.ecs.model import ContainerInstance, Service, StopCode, Task
 from cumulo.services.ecs.records import Records, service_key
 from cumulo.services.ecs.scheduling import breaker, rollout, sentences
@@ -28,6 +28,11 @@ WORKERS = (
     8  # services that are looked at at the same time: one that launches slowly does not hold up the others
 )
 AFTER_FAULT_SECONDS = 5.0
+SHOWN_SECONDS = 3600.0  # a deleted service, as INACTIVE
+LONG_SECONDS, REST_FACTOR = (
+    0.005,
+    9,
+)  # a decision about very many tasks takes so long; a tenth of the time is enough
 _log = Log("ecs.scheduling")
 
 
@@ -79,8 +84,7 @@ class Scheduler:
     def wake_all(self) -> None:
         """Look at every service: after a start."""
         for service in self._records.services.all():
-            if service.status != "INACTIVE":
-                self.wake(service)
+            self.wake(service)
 
     def fallback(self, service: Service) -> Deployment | None:
         """Where a rollback of the service would go, or None."""
@@ -101,7 +105,7 @@ class Scheduler:
             self._wakes.wake(key)
 
     def _hear_service(self, before: Service | None, after: Service | None) -> None:
-        if after is not None and after.status != "INACTIVE":
+        if after is not None:
             self.wake(after)
         elif before is not None:
             self._wakes.forget(_key(before))
@@ -159,19 +163,36 @@ class Scheduler:
     async def turn(self, key: str) -> float:
         """Look at a service once; when to look again."""
         service = self._records.services.get(key)
-        if service is None or service.status == "INACTIVE":
+        if service is None:
             return NEVER
+        if service.status == "INACTIVE":
+            return await self._forget_late(service)
         if key in self._room:
             self._room.discard(key)
             self._forget_no_place(service)
         now = self._clock.now()
+        began = self._clock.monotonic()
         decided = plan(self._gatherer.gather(service, now), now)
+        thought = self._clock.monotonic() - began
         service = self._write(service, decided)
         if decided.records or decided.notes or decided.gone or decided.sized is not None:
             await self._records.store.commit()
         await self._launch(key, service, decided.starts)
         await self._stop(service, decided.stops)
+        if thought > LONG_SECONDS:
+            await asyncio.sleep(thought * REST_FACTOR)
         return decided.again
+
+    async def _forget_late(self, service: Service) -> float:
+        """A deleted service is shown for a while."""
+        gone_at = max((one.updated_at for one in self._book.history(service.arn)), default=0.0)
+        until = gone_at + SHOWN_SECONDS
+        if self._clock.now() < until:
+            return until
+        self._book.forget(service.arn)
+        self._records.services.delete(service)
+        await self._records.store.commit()
+        return NEVER
 
     def _write(self, service: Service, decided: Plan) -> Service:
         for deployment in decided.records:
@@ -243,7 +264,8 @@ class Scheduler:
         note = sentences.not_placed(failure.reason, instance, failure.detail)
         if self.telling.complain(service.arn, service.name, note):
             reason = "RESOURCE:FARGATE" if fargate else failure.reason
-            providers = (start.provider,) if start.provider else ()
+            where = (service.region, service.account, "capacity-provider")
+            providers = (arn(*where, start.provider),) if start.provider else ()
             self.telling.act(service.arn, "ERROR", "SERVICE_TASK_PLACEMENT_FAILURE", reason, providers)
 
     async def _stop(self, service: Service, stops: Sequence[Stop]) -> None:
@@ -255,7 +277,7 @@ class Scheduler:
         for one in stops:
             if one.piece.standing is Standing.SICK and one.piece.reason:
                 piece = one.piece
-                note = sentences.sick(piece.reason, piece.id, piece.port, piece.target_group, "")
+                note = sentences.sick(piece.id, piece.port, piece.target_group)
                 self.telling.say(service.arn, service.name, note)
         if running:
             note = sentences.stopped([one.id for one in running])

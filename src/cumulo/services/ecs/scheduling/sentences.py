@@ -62,8 +62,9 @@ def _closed(text: str) -> str:
     return text if text.endswith(".") else f"{text}."
 
 
-def sick(reason: str, task: str, port: int, target_group: str, why: str) -> str:
-    """A task failed its health checks."""
+def sick(task: str, port: int, target_group: str) -> str:
+    """A task failed its health checks: those of a target group, or those of its containers."""
     if not target_group:
         return f"(task {task}) failed container health checks."
-    return f"(task {task}) (port {port}) is unhealthy in (target-group {target_group}) due to (reason {why or reason})."
+    where = f"(port {port}) is unhealthy in (target-group {target_group})"
+    return f"(task {task}) {where} due to (reason Health checks failed)."

@@ -1,7 +1,7 @@
 """Serves what containers ask at 169.254.170.2, and lets them reach this cloud.
 
 a pod ── 169.254.170.2:80 ────▶ metadata, credentials, task protection
-      └─ 169.254.170.2:4566 ──▶ the cloud itself (AWS_ENDPOINT_URL)
+      └─ 169.254.170.2:51678 ─▶ the cloud itself (AWS_ENDPOINT_URL)
 With the machine's network both are elsewhere: a loopback address of the task's own, and the cloud's own port.
 """
 
@@ -25,7 +25,7 @@ from cumulo.wire.server import Adopted, Server
 LINK_LOCAL = "169.254.170.2"
 PORT = 80
 PORT_OF_HOST = 51679  # the agent's own, where a task has the machine's network
-CLOUD_PORT = 4566
+CLOUD_PORT = 51678  # nobody's: a container may well listen at 4566
 _log = Log("ecs")
 
 
@@ -137,10 +137,15 @@ class Agent:
             self._locks.pop(key, None)
         self._answers.forget(task.arn)
 
-    async def stop(self) -> None:
-        """Let go of everything."""
+    def let_go(self) -> None:
+        """Close everything that is open."""
         for opened in self._open.values():
             for one in opened:
                 one.close()
         self._open.clear()
+        self._locks.clear()
+
+    async def stop(self) -> None:
+        """Let go of everything, for good."""
+        self.let_go()
         await self._server.stop(0.0)

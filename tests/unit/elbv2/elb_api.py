@@ -1,0 +1,128 @@
+"""The operations of load balancing behind a real door, with a clock that stands still and nothing that listens."""
+
+import asyncio
+import io
+
+import botocore.session
+from botocore.awsrequest import AWSResponse
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from tests.elb_kit import NETWORK, Addresses, Functions, Instances, Keeper, Subnets
+from tests.unit.wire.wire_door import MODELS, from_botocore
+
+from cumulo.base.clock import VirtualClock
+from cumulo.base.ids import Ids
+from cumulo.services.elbv2.house import ElbHouse, Surroundings
+from cumulo.state.store import Store
+from cumulo.wire.door import Door
+from cumulo.wire.http import Response
+from cumulo.wire.keys import Keys
+
+ACCOUNT, REGION = "123456789012", "us-east-1"
+SESSION = botocore.session.Session()
+
+
+class Cloud:
+    """The service on a temporary store."""
+
+    def __init__(self, path, *, loopback=True):
+        self.path = path
+        self.loopback = loopback
+        self.clock = VirtualClock()
+        self.instances = Instances()
+        self.open()
+        self.client = self.client_of(ACCOUNT)
+
+    def open(self):
+        self.store = Store(self.path / "store.db", synchronous="OFF")
+        self.house = ElbHouse(
+            Surroundings(
+                subnets=Subnets(),
+                certificates=Keeper(),
+                instances=self.instances,
+                invoker=Functions(),
+                machine=Addresses().machine(),
+            ),
+            store=self.store,
+            clock=self.clock,
+            ids=Ids(),
+            loopback_targets=self.loopback,
+        )
+        self.door = Door(
+            {"elbv2": self.house.service()},
+            nobody,
+            models=MODELS,
+            keys=Keys(store=self.store, clock=self.clock, ids=Ids()),
+            ids=Ids(),
+            clock=self.clock,
+            verify=False,
+            account=ACCOUNT,
+            region=REGION,
+        )
+
+    def close(self):
+        asyncio.run(self.store.close())
+
+    def reopen(self):
+        self.close()
+        self.open()
+
+    def client_of(self, account, region=REGION):
+        client = SESSION.create_client(
+            "elbv2",
+            region_name=region,
+            endpoint_url="http://127.0.0.1:4566",
+            aws_access_key_id=account,
+            aws_secret_access_key="secret",
+            config=Config(retries={"max_attempts": 0}, parameter_validation=False),
+        )
+        client.meta.events.register("before-send.*", self._send)
+        return client
+
+    def _send(self, request, **_):
+        response = asyncio.run(self.door(from_botocore(request)))
+        raw = io.BytesIO(response.body)
+        raw.stream = lambda *_a, **_k: iter([response.body])
+        return AWSResponse(request.url, response.status, dict(response.headers), raw)
+
+    # -- short ways --------------------------------------------------------------------------------------
+
+    def balancer(self, name="web", **more):
+        wanted = {"Subnets": ["subnet-a", "subnet-b"]} | more
+        return self.client.create_load_balancer(Name=name, **wanted)["LoadBalancers"][0]
+
+    def group(self, name="app", **more):
+        wanted = {"Protocol": "HTTP", "Port": 80, "VpcId": NETWORK, "TargetType": "ip"} | more
+        wanted = {key: value for key, value in wanted.items() if value is not None}
+        return self.client.create_target_group(Name=name, **wanted)["TargetGroups"][0]
+
+    def listener(self, balancer, group, **more):
+        wanted = {
+            "Protocol": "HTTP",
+            "Port": 80,
+            "DefaultActions": [{"Type": "forward", "TargetGroupArn": group["TargetGroupArn"]}],
+        } | more
+        made = self.client.create_listener(LoadBalancerArn=balancer["LoadBalancerArn"], **wanted)
+        return made["Listeners"][0]
+
+    def rule(self, listener, group, priority=10, path="/x"):
+        made = self.client.create_rule(
+            ListenerArn=listener["ListenerArn"],
+            Priority=priority,
+            Conditions=[{"Field": "path-pattern", "Values": [path]}],
+            Actions=[{"Type": "forward", "TargetGroupArn": group["TargetGroupArn"]}],
+        )
+        return made["Rules"][0]
+
+
+def refused(call, **values):
+    """Code and message of what is refused."""
+    try:
+        call(**values)
+    except ClientError as error:
+        return error.response["Error"]["Code"], error.response["Error"]["Message"]
+    raise AssertionError("it was not refused")
+
+
+async def nobody(_request):
+    return Response(299, [], b"")
