@@ -91,7 +91,7 @@ class Watch:
             pause = METER_SECONDS
             try:
                 if not await self.step():
-                    pause = ENDING_SECONDS if self._ending else AGAIN_SECONDS
+                    pause = ENDING_SECONDS if self._ending and not self._due else AGAIN_SECONDS
             except StoreError:  # the disk refuses: every request hears of it
                 pause = AGAIN_SECONDS
             with contextlib.suppress(TimeoutError):
@@ -117,7 +117,7 @@ class Watch:
         settled = await self.settle()
         if self._parts.clock.monotonic() >= self._metered_at + METER_SECONDS:
             await self.meter()
-        return well and settled and not self._late
+        return well and settled and not self._late and not self._due
 
     def lost(self, place: Place) -> None:
         """EC2 has forgotten everything of a place: its instances are gone."""
