@@ -362,6 +362,18 @@ def test_an_instance_of_a_template_for_spot_is_spot(run):
     run(test)
 
 
+def test_a_mixed_group_has_spot_instances_beyond_its_base(run):
+    async def test(world):
+        def grow(_form):
+            world.groups.add("g", desired=5, on_demand_base=1, on_demand_percent=25)
+
+        await world.call("CreateAutoScalingGroup", service="autoscaling", effect=grow)
+        await world.house.step()
+        assert sum(host.spot for host in world.heard.here.values()) == 3  # of four beyond the base
+
+    run(test)
+
+
 def test_ec2_is_not_asked_where_nothing_was_ever_started(run):
     async def test(world):
         await world.call("DescribeInstances")

@@ -25,6 +25,7 @@ from cumulo.base.ports import EventBus
 from cumulo.engines.engine import EngineError
 from cumulo.services.ec2.asking import Asking, Wanted
 from cumulo.services.ec2.bodies import Bodies
+from cumulo.services.ec2.market import Market
 from cumulo.services.ec2.metering import InstanceMeter
 from cumulo.services.ec2.model import Instance, Place
 from cumulo.services.ec2.plan import Change, Event, changes, fitting
@@ -35,8 +36,6 @@ AGAIN_SECONDS: Final = 5.0  # after something failed
 ENDING_SECONDS: Final = 0.5  # while tasks end in a slice
 METER_SECONDS: Final = 3600.0
 DEFAULT_CLUSTER: Final = "default"
-_TEMPLATE: Final = "aws:ec2launchtemplate:id"
-_TEMPLATE_VERSION: Final = "aws:ec2launchtemplate:version"
 _STATES: Final = {
     Change.APPEARED: "running",
     Change.STARTED: "running",
@@ -71,6 +70,7 @@ class Watch:
         self._events = events
         self._due: set[Place] = set()
         self._late: set[Place] = set()  # where something waits for room that will be free
+        self._market = Market(parts.records, parts.machines, parts.groups)
         self._settled: dict[str, Instance] = {}
         self._woken = asyncio.Event()
         self._ending = False  # whether all that is left to do is to wait for tasks
@@ -134,7 +134,7 @@ class Watch:
         tickets = parts.promises.ended(place)
         seen = await parts.machines.instances(place.account, place.region)
         events = changes(self._records.of(place), seen)
-        events = [await self._with_market(event) for event in events]
+        events = await self._market.told(events)
         answers = {e.id: await self._ask(e.seen) for e in events if e.change is Change.APPEARED and e.seen}
         # From here to the commit nothing awaits: what calls have reserved becomes what their instances are promised.
         parts.promises.seen(tickets)
@@ -154,25 +154,6 @@ class Watch:
             await self._refuse(event)
         for event in events:
             await self._tell(place, event)
-
-    async def _with_market(self, event: Event) -> Event:
-        """The event of a new instance, as spot when its launch template asks for spot: EC2's companion forgets that."""
-        seen = event.seen
-        if event.change is not Change.APPEARED or seen is None or seen.spot or _TEMPLATE not in seen.tags:
-            return event
-        try:
-            template = await self._parts.machines.template(
-                seen.account,
-                seen.region,
-                id_=seen.tags[_TEMPLATE],
-                name="",
-                version=seen.tags.get(_TEMPLATE_VERSION, ""),
-            )
-        except AwsError as error:
-            if error.status >= 500:
-                raise
-            return event  # the template has gone meanwhile
-        return replace(event, seen=replace(seen, spot=template.spot))
 
     async def _ask(self, seen: SeenInstance) -> "Wanted | AwsError | None":
         machines = self._parts.machines
