@@ -11,9 +11,10 @@ import tempfile
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cumulo.base.caller import Caller
+from cumulo.base.carriage import this_machine
 from cumulo.base.clock import SystemClock
 from cumulo.base.errors import AwsError
 from cumulo.base.folders import admin_token, cache_folder, instance_of
@@ -22,10 +23,11 @@ from cumulo.base.limits import STOP_GRACE_SECONDS
 from cumulo.base.lock import FolderLock
 from cumulo.base.log import Log
 from cumulo.companions.companions import Companions
-from cumulo.companions.ec2 import SubnetReader
 from cumulo.companions.events import EventBridge
 from cumulo.companions.s3 import S3Reader
 from cumulo.companions.secrets import SecretReader
+from cumulo.companions.subnets import SubnetBook
+from cumulo.compute_slot import ComputeSlot, Services
 from cumulo.containers import Containers
 from cumulo.engines.engine import EngineError
 from cumulo.engines.functions.launcher import RoutingLauncher
@@ -33,6 +35,7 @@ from cumulo.engines.images import Image
 from cumulo.engines.one_shot import OneShots
 from cumulo.engines.opening import open_and_explain
 from cumulo.engines.slot import EngineSlot, LateImages, LateLauncher, plausible, why_implausible
+from cumulo.interruptions import Interruptions
 from cumulo.meter.meter import Meter
 from cumulo.meter.pricebook import PriceBooks
 from cumulo.meter.views import BillPage
@@ -57,11 +60,14 @@ from cumulo.state.journal import Journal
 from cumulo.state.store import Store
 from cumulo.wire.door import Door
 from cumulo.wire.gate import gated
-from cumulo.wire.http import Request, Response
+from cumulo.wire.http import Handler, Request, Response
 from cumulo.wire.keys import Keys
 from cumulo.wire.models import Models
 from cumulo.wire.server import Server
 from cumulo.wire.service import Service
+
+if TYPE_CHECKING:
+    from cumulo.compute import Compute, Ground
 
 _log = Log("app")
 
@@ -103,13 +109,18 @@ class Cloud:
         await self.journal.fold()
         await self.ecr.start()
         await self.lambda_.start()
+        if self.compute.built is not None:
+            await self.compute.built.start()
         self._own("journal", self.journal.run())
         self._own("logs", self.logs.run())
         self._own("ecr", self.ecr.run())
+        if self.compute.built is not None:
+            self._own("compute", self.compute.built.run())
         self._own("engine", self._take_up())
         self._own("fleet", self.fleet.run())
         self._own("events", self.events.run())
         self._server.handler = self.pages
+        self._server.upgrade = self._upgrade
         self._server.lanes = (self._lane,)
         self.pages.is_ready = True
         _log.info("ready", endpoint=self.endpoint, data=str(self.data), replayed=replayed)
@@ -132,6 +143,9 @@ class Cloud:
             last.push_async_callback(self.lambda_.close)
             last.push_async_callback(self._slot.close, remove_pods=self._temporary)
             last.push_async_callback(self._launcher.close)
+            if self.compute.built is not None:
+                last.push_async_callback(self.compute.built.close)
+                last.push_async_callback(self._cancel, "compute")
             last.push_async_callback(self._cancel, "engine")
             last.push_async_callback(self._cancel, "fleet")
             last.push_async_callback(self.fleet.close)
@@ -146,6 +160,8 @@ class Cloud:
         """Empty everything, companions too."""
         await self._cancel("events")
         try:
+            if self.compute.built is not None:
+                await self.compute.built.reset()
             await self.lambda_.reset()
             await self.ecr.reset()
             await self.logs.reset()
@@ -212,11 +228,13 @@ class Cloud:
         )
         self._build_ecr()
         self._build_lambda()
-        services = {
+        self._build_compute()
+        early = {
             "ecr": gated(self.ecr.service(), self.store.ready),
             "lambda": gated(self.lambda_.service(self._invoke), self.store.ready),
             "logs": gated(Service("logs", self.logs.operations()), self.store.ready),
         }
+        services = Services(early, self.compute, partial(gated, ready=self.store.ready))
         self.door = Door(
             services,
             self.companions,
@@ -252,6 +270,9 @@ class Cloud:
             containers=Containers(self._shots).handle,
             registry=self.ecr.registry,
             layers=self.ecr.downloads,
+            exec_=self._exec,
+            interrupt=Interruptions(self._interrupt_instance, self._interrupt_task).handle,
+            balancer_for=self._balancer_for,
         )
 
     def _build_ecr(self) -> None:
@@ -297,7 +318,7 @@ class Cloud:
             blobs=Blobs(self.data / "blobs"),
             code_root=self.data / "code",
             objects=S3Reader(self.companions),
-            networks=SubnetReader(self.companions),
+            networks=SubnetBook(self.companions),
             runtimes=HostRuntimes(cache_folder()),
             fleet=self.fleet,
             clock=self.clock,
@@ -314,7 +335,9 @@ class Cloud:
                 why_not=self._why_no_functions,
             ),
         )
-        functions = FunctionCaller(resolver=self.lambda_, fleet=self.fleet, ids=self.ids, tracer=self._tracer)
+        self._functions = functions = FunctionCaller(
+            resolver=self.lambda_, fleet=self.fleet, ids=self.ids, tracer=self._tracer
+        )
         self.events = EventQueue(
             store=self.store,
             clock=self.clock,
@@ -326,6 +349,47 @@ class Cloud:
         self._invoke = Invoke(
             resolver=self.lambda_, functions=functions, events=self.events, ids=self.ids
         ).operations()
+
+    def _build_compute(self) -> None:
+        self.compute = ComputeSlot(self._ground, self._begin_compute, self.data / "compute")
+        for name, guard in self.compute.guards().items():
+            self.companions.guard(name, guard)
+        if self.compute.was_used:
+            self.compute.build()
+
+    def _begin_compute(self, compute: "Compute") -> None:
+        async def begin() -> None:
+            await compute.start()
+            await compute.run()
+
+        self._own("compute", begin())
+
+    def _ground(self) -> "Ground":
+        from cumulo.compute import Ground
+
+        return Ground(
+            data=self.data,
+            store=self.store,
+            journal=self.journal,
+            clock=self.clock,
+            ids=self.ids,
+            companions=self.companions,
+            meter=self.meter,
+            logs=self.logs,
+            roles=self.keys,
+            registry=self.ecr.resolver,
+            invoker=self._functions,
+            engine=self._slot.get,
+            opened=lambda: self._slot.engine,
+            serve=self._server.adopt,
+            port=self.port,
+            machine=os.uname().machine,
+            carriage=this_machine(self.settings.overcommit),
+            pace=self.settings.pace,
+            shared=self.settings.mode == "shared",
+            principal_of=self._principal_of,
+            note=self.notes.append,
+        )
 
     # -- containers --------------------------------------------------------------------------------------
 
@@ -351,6 +415,22 @@ class Cloud:
         engine = await self._slot.get()
         return await engine.images.pull(found.reference, source=found.source, only_missing=True)
 
+    async def _exec(self, request: Request, /) -> Response:
+        return await self.compute.get().ecs.exec_page.handle(request)
+
+    async def _interrupt_instance(self, instance_id: str) -> float:
+        return await self.compute.get().ec2.interrupt(instance_id, SPOT_WARNING_SECONDS / self.settings.pace)
+
+    async def _interrupt_task(self, task: str) -> str:
+        return await self.compute.get().ecs.interrupt_task(task)
+
+    def _upgrade(self, request: Request) -> asyncio.Protocol | None:
+        return self.compute.built.ecs.exec_page.upgrade(request) if self.compute.built is not None else None
+
+    def _balancer_for(self, host: str) -> Handler | None:
+        compute = self.compute.built
+        return compute.elb.handle if compute is not None and compute.elb.owns(host) else None
+
     # -- small things ------------------------------------------------------------------------------------
 
     def _service_of(self, request: Request) -> str:
@@ -373,6 +453,7 @@ class Cloud:
         return {f"environments_{name}": float(count) for name, count in self.fleet.counts().items()} | {
             "functions": float(self.lambda_.count()),
             "repositories": float(self.ecr.count()),
+            **(self.compute.built.gauges() if self.compute.built is not None else {}),
             "queued_events": float(len(self.events)),
             "companions_started": float(self.companions.started),
         }
@@ -397,6 +478,7 @@ class Cloud:
             await task
 
 
+SPOT_WARNING_SECONDS = 120.0
 CLOUD_PORT_INSIDE = 4566  # where a function in a container finds the cloud
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LENIENT = (

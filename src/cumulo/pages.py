@@ -66,6 +66,9 @@ class Pages:
         containers: Handler,
         registry: Handler,
         layers: Handler,
+        exec_: Handler,
+        interrupt: Handler,
+        balancer_for: Callable[[str], Handler | None],
     ) -> None:
         self._door = door
         self._clock = clock
@@ -87,15 +90,22 @@ class Pages:
             "/_cumulo/reset": self.reset,
             "/_cumulo/keys": self._guarded(self.keys, always=True),
             "/_cumulo/containers": self._guarded(containers, always=True),
+            "/_cumulo/ecs/exec": self._guarded(exec_, always=True),
+            "/_cumulo/interrupt": self._guarded(interrupt, always=True),
         }
         self._code = code
         self._registry = registry
         self._layers = layers
+        self._balancer_for = balancer_for
         self.is_ready = False
 
     async def __call__(self, request: Request) -> Response:
         """Answer a request, or hand it to the door."""
         path = request.path
+        host = request.headers.get("host")
+        balancer = self._balancer_for(host) if ".elb." in host else None
+        if balancer is not None:
+            return await balancer(request)
         if path.startswith("/v2") and _is_registry(request):
             return await self._registry(request)
         if not path.startswith(("/_", "/metrics")) or "authorization" in request.headers:

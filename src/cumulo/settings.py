@@ -21,6 +21,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     region: str = DEFAULT_REGION  # the region of requests that name none
     concurrency: int = 1000  # concurrent executions of an account in a region
     idle_seconds: float = 600.0  # how long an idle execution environment is kept
+    overcommit: float = (
+        1.0  # how many times this machine's processors and memory may be promised to tasks and instances
+    )
+    pace: float = 1.0  # how many times faster than AWS's the waiting times of alarms, scaling and Spot pass
     prices: Path | None = None  # a price file, or a folder of them, instead of the one that is shipped
     companions: dict[
         str, str

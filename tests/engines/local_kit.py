@@ -7,7 +7,7 @@ import shutil
 import signal
 import socket
 import uuid
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,19 @@ class LoopbackNetwork:
                 kernel.umount(str(path))
             path.unlink()
 
-    def listen_inside(self, pod: str, port: int) -> socket.socket:
+    def listen_inside(self, pod: str, port: int, address: str = "127.0.0.1") -> socket.socket:
+        raise NotImplementedError
+
+    async def host_address(self, name: str) -> str:
+        raise NotImplementedError
+
+    async def free_host_address(self, name: str) -> None:
+        raise NotImplementedError
+
+    def host_addresses(self) -> Mapping[str, str]:
+        return {}
+
+    def publish(self, owner: str, records: Mapping[str, Sequence[str]]) -> None:
         raise NotImplementedError
 
     def traffic(self, pod: str) -> tuple[int, int]:

@@ -53,6 +53,14 @@ class UsageSink(Protocol):
         ...
 
 
+class UsageLedger(Protocol):
+    """Takes usage records that must count exactly once, as part of a change of the store."""
+
+    def keep(self, *records: Usage) -> None:
+        """Add records in the store's transaction of this moment: they are kept with its next commit, or not at all."""
+        ...
+
+
 class ObjectReader(Protocol):
     """Reads objects of S3, wherever the companion for S3 lives."""
 
@@ -228,6 +236,64 @@ class Parameters(Protocol):
         ...
 
 
+class Namespace(msgspec.Struct, frozen=True):
+    """A namespace of Cloud Map.  `kind` is DNS_PRIVATE, DNS_PUBLIC or HTTP."""
+
+    id: str
+    arn: str
+    name: str
+    kind: str
+
+
+class DiscoveryService(msgspec.Struct, frozen=True, kw_only=True):
+    """A service of Cloud Map, whose instances have the name `<name>.<namespace>`.
+
+    record_types   of DNS: A, AAAA, SRV, CNAME; none in an HTTP namespace
+    custom_health  whether somebody else than Cloud Map says which instances are well
+    """
+
+    id: str
+    arn: str
+    name: str
+    namespace: str  # its id
+    record_types: tuple[str, ...] = ()
+    custom_health: bool = False
+
+
+class CloudMap(Protocol):
+    """Service discovery, wherever its companion lives.  AwsError as Cloud Map says it (ServiceNotFound, ...)."""
+
+    async def namespace(self, account: str, region: str, which: str, *, make: bool = False) -> Namespace:
+        """The namespace with this name, id or ARN; with `make` one for HTTP is made when no name is like that."""
+        ...
+
+    async def service(self, account: str, region: str, service_id: str) -> DiscoveryService:
+        """A service."""
+        ...
+
+    async def service_named(
+        self, account: str, region: str, namespace_id: str, name: str
+    ) -> DiscoveryService:
+        """The service of this name in a namespace, for API calls alone; made when there is none."""
+        ...
+
+    async def register(
+        self, account: str, region: str, service_id: str, instance: str, attributes: Mapping[str, str]
+    ) -> None:
+        """Add an instance, or give it these attributes."""
+        ...
+
+    async def deregister(self, account: str, region: str, service_id: str, instance: str) -> None:
+        """Take an instance out; harmless when it, or the service, is not there."""
+        ...
+
+    async def set_health(
+        self, account: str, region: str, service_id: str, instance: str, *, healthy: bool
+    ) -> None:
+        """Say whether an instance of a service with custom health is well."""
+        ...
+
+
 class Target(msgspec.Struct, frozen=True):
     """Where a load balancer sends: an address (or an instance's id) and a port."""
 
@@ -308,4 +374,57 @@ class Metrics(Protocol):
         end: float,
     ) -> list[tuple[float, float]]:
         """Times and values of a statistic (Average, Sum, ...) in periods of so many seconds, oldest first."""
+        ...
+
+
+class Alarm(msgspec.Struct, frozen=True, kw_only=True):
+    """An alarm of CloudWatch over one metric.  `period` in seconds; `missing` as TreatMissingData says it."""
+
+    name: str
+    namespace: str = ""
+    metric: str = ""
+    dimensions: Mapping[str, str] = {}
+    statistic: str = "Average"
+    period: int = 60
+    periods: int = 1
+    datapoints: int = 1
+    threshold: float = 0.0
+    comparison: str = "GreaterThanThreshold"
+    missing: str = "missing"
+    actions: tuple[str, ...] = ()
+    enabled: bool = True
+    description: str = ""
+    state: str = "INSUFFICIENT_DATA"
+    state_since: float = 0.0
+
+
+class Alarms(Protocol):
+    """CloudWatch's alarms, wherever its companion lives."""
+
+    async def put_alarm(self, account: str, region: str, alarm: Alarm) -> None:
+        """Make or change an alarm."""
+        ...
+
+    async def delete_alarms(self, account: str, region: str, names: Sequence[str]) -> None:
+        """Delete alarms; harmless for those that are not there."""
+        ...
+
+    async def alarms_with(self, account: str, region: str, action: str) -> list[Alarm]:
+        """The alarms one of whose actions begins so."""
+        ...
+
+    async def set_alarm_state(self, account: str, region: str, name: str, state: str, reason: str) -> None:
+        """OK, ALARM or INSUFFICIENT_DATA."""
+        ...
+
+
+class ScalableServices(Protocol):
+    """Services of ECS, for Application Auto Scaling."""
+
+    def desired_count(self, account: str, region: str, resource: str) -> int | None:
+        """Of `service/<cluster>/<name>`; None when there is no such ACTIVE service."""
+        ...
+
+    async def set_desired_count(self, account: str, region: str, resource: str, count: int) -> None:
+        """Change it; committed when it returns.  AwsError as UpdateService says it."""
         ...

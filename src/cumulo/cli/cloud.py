@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from cumulo.cli.running import Running, runtime_folder
 
 DEFAULT_ENDPOINT = "http://127.0.0.1:4566"
 DEFAULT_REGION = "us-east-1"
+TOKEN_HEADER = "x-cumulo-token"  # noqa: S105 - a name
 _LOOPBACK = ("127.", "localhost", "::1", "[::1]")
 
 
@@ -60,6 +62,23 @@ def is_local(endpoint: str) -> bool:
     return (urlsplit(endpoint).hostname or "").startswith(_LOOPBACK)
 
 
+def find_token(endpoint: str, data: Path | None = None) -> str:
+    """The secret of the cloud's data folder, which only its owner can read."""
+    folders = (
+        [data]
+        if data
+        else [Path(one.data) for one in Running.list(runtime_folder()) if one.port == urlsplit(endpoint).port]
+    )
+    if not folders:
+        raise Failed(
+            f"the cloud at {endpoint} does not run on this machine as this user, so its data cannot be read"
+        )
+    try:
+        return (folders[0] / "admin-token").read_text().strip()
+    except OSError as error:
+        raise Failed(f"{folders[0]} is no data folder of a cloud: {error.strerror}") from error
+
+
 def fetch(endpoint: str, path: str) -> bytes:
     """GET one of the cloud's own pages."""
     import http.client
@@ -77,6 +96,28 @@ def fetch(endpoint: str, path: str) -> bytes:
         raise Unreachable(endpoint, _why(exc.reason)) from exc
     except (OSError, http.client.HTTPException) as exc:
         raise Unreachable(endpoint, _why(exc)) from exc
+
+
+def post(endpoint: str, path: str, order: Mapping[str, Any], token: str) -> dict[str, Any]:
+    """POST an order to one of the cloud's own pages, as the owner of its data folder; what it answers."""
+    import http.client
+    import json
+
+    parts = urlsplit(endpoint)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=60)
+    headers = {"content-type": "application/json", TOKEN_HEADER: token}
+    try:
+        connection.request("POST", path, json.dumps(order), headers)
+        answer = connection.getresponse()
+        told: dict[str, Any] = json.loads(answer.read() or b"{}")
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise Unreachable(endpoint, str(error)) from error
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise Failed(str(told.get("message") or f"the cloud answered {answer.status}"))
+    return told
 
 
 def aws_environment(endpoint: str, environ: Mapping[str, str]) -> dict[str, str]:

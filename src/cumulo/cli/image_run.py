@@ -7,14 +7,11 @@ import socket
 import struct
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from cumulo.cli.cloud import Failed, Unreachable
-from cumulo.cli.running import Running, runtime_folder
+from cumulo.cli.cloud import TOKEN_HEADER, Failed, Unreachable, find_token
 
-TOKEN_HEADER = "x-cumulo-token"  # noqa: S105 - a name
 CONNECT_SECONDS_MAX = 10.0
 INTERRUPTED = 130
 RESET = struct.pack(
@@ -28,7 +25,7 @@ def run(endpoint: str, order: Mapping[str, Any]) -> int:
     secure = parts.scheme == "https"
     kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=CONNECT_SECONDS_MAX)
-    headers = {"content-type": "application/json", TOKEN_HEADER: _token(endpoint)}
+    headers = {"content-type": "application/json", TOKEN_HEADER: find_token(endpoint)}
     try:
         connection.connect()
         if connection.sock is not None:
@@ -66,14 +63,3 @@ def _follow(answer: http.client.HTTPResponse) -> int:
                 print("The container ran out of memory.", file=sys.stderr)
             return int(event["exit"])
     raise Failed("the cloud went away before the container had ended")
-
-
-def _token(endpoint: str) -> str:
-    """The secret of the cloud's data folder, which only its owner can read."""
-    port = urlsplit(endpoint).port
-    for found in Running.list(runtime_folder()):
-        if found.port == port:
-            return (Path(found.data) / "admin-token").read_text().strip()
-    raise Failed(
-        f"the cloud at {endpoint} does not run on this machine as this user, so its data cannot be read"
-    )

@@ -21,6 +21,8 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "doctor": "Say what this machine can run, and what would let it run more.",
         "logs": "Show what functions and containers printed.",
         "invoke": "Call a function.",
+        "exec": "Run a command in a running container of a task.",
+        "interrupt": "Take a Spot instance or a task on FARGATE_SPOT away.",
         "bill": "Show what AWS would charge for what was run.",
         "env": "Print the variables that point AWS tools here.",
         "image": "Import, build, list, remove and run container images.",

@@ -80,6 +80,16 @@ OPTIONS: Mapping[str, dict[str, Any]] = {
     "mode": _choice("local", "shared") | {"help": "local: any key is accepted; shared: signatures are verified."},
     "account": {"default": DEFAULT_ACCOUNT, "help": "The account of keys that name none."},
     "region": {"default": DEFAULT_REGION, "help": "The region of requests that name none."},
+    "overcommit": {
+        "default": 1.0,
+        "type": click.FloatRange(0.01, 1000),
+        "help": "How many times this machine's processors and memory may be promised to tasks and EC2 instances.",
+    },
+    "pace": {
+        "default": 1.0,
+        "type": click.FloatRange(0.1, 1000),
+        "help": "How many times faster than AWS's the waiting times of alarms, scaling and Spot warnings pass.",
+    },
     "concurrency": {"default": 1000, "help": "Concurrent executions of an account in a region."},
     "idle_seconds": {"default": 600.0, "help": "How long an idle execution environment is kept."},
     "prices": {"type": PATH, "help": "A price file, or a folder of them, instead of the one that is shipped."},

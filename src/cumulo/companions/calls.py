@@ -25,22 +25,28 @@ async def call_json(
     account: str,
     region: str,
     values: Mapping[str, Any],
+    passing: bool = False,
+    version: str = "1.1",
 ) -> dict[str, Any]:
-    """Call the operation that `target` names; its answer, or AwsError as the service says it."""
+    """Call the operation that `target` names; its answer, or AwsError as the service says it.
+
+    `passing` as in Companions.call; `version` of the JSON protocol.
+    """
     answer = await companions.call(
         service,
         "POST",
         "/",
         caller=Caller(account=account, access_key=account, region=region),
-        headers={"content-type": "application/x-amz-json-1.1", "x-amz-target": target},
+        headers={"content-type": f"application/x-amz-json-{version}", "x-amz-target": target},
         body=msgspec.json.encode(values),
+        passing=passing,
     )
     body = await small(answer)
     found: Any = None
     with contextlib.suppress(msgspec.DecodeError):
         found = msgspec.json.decode(body)
-    if answer.status == 200 and isinstance(found, dict):
-        return found
+    if answer.status == 200 and (isinstance(found, dict) or not body.strip()):
+        return found or {}  # operations without an output may answer with nothing
     said = found if isinstance(found, dict) else {}
     code = str(said.get("__type", "InternalError")).rpartition("#")[2]
     message = str(said.get("message") or said.get("Message") or f"{service} answered {answer.status}")
@@ -53,12 +59,12 @@ def told_in_xml(body: bytes) -> tuple[str, str]:
     return code[1].decode() if code else "", message[1].decode(errors="replace") if message else ""
 
 
-async def small(answer: Response) -> bytes:
+async def small(answer: Response, bytes_max: int = ANSWER_BYTES_MAX) -> bytes:
     """The body of an answer, cut off where no honest one is so long."""
     if isinstance(answer.body, bytes):
-        return answer.body[:ANSWER_BYTES_MAX]
+        return answer.body[:bytes_max]
     pieces = bytearray()
     async for piece in answer.body:
-        if len(pieces) < ANSWER_BYTES_MAX:
+        if len(pieces) < bytes_max:
             pieces += piece
-    return bytes(pieces[:ANSWER_BYTES_MAX])
+    return bytes(pieces[:bytes_max])

@@ -10,7 +10,15 @@ from urllib.parse import urlsplit
 import msgspec
 
 from cumulo.base.caller import Caller
-from cumulo.companions.headers import ACCOUNT_HEADER, INTERNAL, SERVICE_HEADER, UNKNOWN_HEADER
+from cumulo.base.errors import AwsError
+from cumulo.companions.guards import BODY_BYTES_MAX, Call, Guard, call_of, refusal_of, with_form
+from cumulo.companions.headers import (
+    ACCOUNT_HEADER,
+    INTERNAL,
+    PASSING_HEADER,
+    SERVICE_HEADER,
+    UNKNOWN_HEADER,
+)
 from cumulo.companions.process import CannotStart, MotoProcess
 from cumulo.companions.upstream import HEAD_BYTES_MAX, Pairs, Upstream, UpstreamError
 from cumulo.wire.http import BytesBody, Headers, Request, Response
@@ -22,6 +30,9 @@ JOURNAL_FIRST_LINE_BYTES: Final = 64  # its salt
 _ACCOUNT: Final = re.compile(r"[0-9]{12}")
 _HEADER_KEY: Final = re.compile(r"Credential=([^/,\s]+)/|AWS ([^:\s]+):")
 _QUERY_KEY: Final = re.compile(r"(?:^|&)(?:X-Amz-Credential=([^&/%]+)|AWSAccessKeyId=([^&]+))")
+
+_HEADER_REGION: Final = re.compile(r"Credential=[^/,\s]+/[0-9]{8}/([^/,\s]+)/")
+_QUERY_REGION: Final = re.compile(r"(?:^|&)X-Amz-Credential=[^&/%]+(?:%2F|/)[0-9]{8}(?:%2F|/)([^&/%]+)")
 
 
 class Companions:
@@ -50,6 +61,11 @@ class Companions:
         self._process = MotoProcess(account=account_default, journal=self._journal)
         self._moto = Upstream(self._process.connect)
         self._endpoints = {name: Upstream(_connector(url)) for name, url in endpoints.items()}
+        self._guards: dict[str, Guard] = {}
+
+    def guard(self, service: str, guard: Guard) -> None:
+        """From now on `guard` sees the calls of a service that speaks the query protocol (ec2, autoscaling)."""
+        self._guards[service] = guard
 
     @property
     def started(self) -> bool:
@@ -89,8 +105,12 @@ class Companions:
         query: str = "",
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
+        passing: bool = False,
     ) -> Response:
-        """Send a request of the cloud's own in the name of `caller`; `service` as in a signature's scope."""
+        """Send a request of the cloud's own in the name of `caller`; `service` as in a signature's scope.
+
+        `passing`: what it changes need not outlive the companion's process.
+        """
         region = caller.region or self._region_default
         scope = f"{caller.account}/20200101/{region}/{service}/aws4_request"
         wanted = {
@@ -101,7 +121,8 @@ class Companions:
         if body or method in {"POST", "PUT"}:
             wanted["content-length"] = str(len(body))
         raw = Headers((name.encode(), value.encode("latin-1")) for name, value in wanted.items())
-        return await self._pass_on(service, Request(method, path, query, raw, BytesBody(body)))
+        request = Request(method, path, query, raw, BytesBody(body))
+        return await self._pass_on(service, request, passing=passing)
 
     async def reset(self) -> None:
         """Forget everything that moto keeps.  Real endpoints are left alone."""
@@ -116,7 +137,44 @@ class Companions:
         for upstream in (self._moto, *self._endpoints.values()):
             upstream.close()
 
-    async def _pass_on(self, service: str, request: Request) -> Response:
+    async def _pass_on(self, service: str, request: Request, *, passing: bool = False) -> Response:
+        guard = self._guards.get(service)
+        if guard is None:
+            return await self._send(service, request, passing=passing)
+        # Who the guard is for reads the whole body once; what is too long for a form is passed on unseen.
+        length = request.headers.get("content-length", "0")
+        if "transfer-encoding" in request.headers or int(length) > BODY_BYTES_MAX:
+            return await self._send(service, request, passing=passing)
+        body = await request.body.read(BODY_BYTES_MAX)
+        request.body = BytesBody(body)
+        call = call_of(
+            request,
+            body,
+            account=self._account(request) or self._account_default,
+            region=_region(request) or self._region_default,
+        )
+        if call is None:
+            return await self._send(service, request, passing=passing)
+        return await self._guarded(service, request, call, guard, passing=passing)
+
+    async def _guarded(
+        self, service: str, request: Request, call: Call, guard: Guard, *, passing: bool
+    ) -> Response:
+        try:
+            changed = await guard.before(call)
+        except AwsError as error:
+            return refusal_of(service, error)
+        status = 500
+        try:
+            if changed is not None:
+                request = with_form(request, changed)
+            answer = await self._send(service, request, passing=passing)
+            status = answer.status
+        finally:
+            guard.after(call, done=status < 400)
+        return answer
+
+    async def _send(self, service: str, request: Request, *, passing: bool = False) -> Response:
         length = request.headers.get("content-length", "0")
         if "transfer-encoding" not in request.headers and int(length) <= SMALL_BODY_BYTES_MAX:
             request.body = BytesBody(await request.body.read(SMALL_BODY_BYTES_MAX))
@@ -124,7 +182,9 @@ class Companions:
             endpoint = self._endpoints.get(service)
             if endpoint is not None:
                 return await endpoint.send(request, (), INTERNAL)
-            extra = ((ACCOUNT_HEADER, self._account(request)), (SERVICE_HEADER, service))
+            extra: Pairs = ((ACCOUNT_HEADER, self._account(request)), (SERVICE_HEADER, service))
+            if passing:
+                extra = (*extra, (PASSING_HEADER, "yes"))
             answer = await self._ask_moto(request, extra)
         except (CannotStart, UpstreamError) as fault:
             why = f"The companion for {service} is not available: {fault}"
@@ -152,6 +212,12 @@ class Companions:
             return key
         known = self._account_of(key) if self._account_of is not None else None
         return known or ""
+
+
+def _region(request: Request) -> str:
+    """The region of a signature's scope; empty when there is none."""
+    found = _HEADER_REGION.search(request.headers.get("authorization")) or _QUERY_REGION.search(request.query)
+    return found[1] if found else ""
 
 
 def _connector(url: str) -> Callable[[], "asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]]"]:

@@ -1,39 +1,131 @@
-"""Asks EC2, wherever it lives, which network subnets belong to."""
+"""Asks EC2, wherever it lives: for instances, images and launch templates."""
 
-import re
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
-from urllib.parse import urlencode
 
-from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError
-from cumulo.companions.calls import small, told_in_xml
+from cumulo.base.instances import SeenImage, SeenInstance, Template
 from cumulo.companions.companions import Companions
+from cumulo.companions.forms import PAGES_MAX, Node, call_form
 
-_VPC: Final = re.compile(rb"<vpcId>([a-z0-9-]{1,64})</vpcId>")
+_VERSION: Final = "2016-11-15"
+_ALIVE: Final = ("pending", "running", "shutting-down", "stopping", "stopped")
+_GROUP_TAG: Final = "aws:autoscaling:groupName"
 
 
-class SubnetReader:
-    """The Networks of the house."""
+class Ec2Machines:
+    """The Machines of the house."""
 
     def __init__(self, companions: Companions) -> None:
         self._companions = companions
 
-    async def network_of(self, caller: Caller, subnets: Sequence[str]) -> str:
-        """The id of the subnets' network.  AwsError as EC2 says it when one of them is not there."""
-        asked = {"Action": "DescribeSubnets", "Version": "2016-11-15"}
-        asked |= {f"SubnetId.{number}": subnet for number, subnet in enumerate(subnets, start=1)}
-        answer = await self._companions.call(
-            "ec2",
-            "POST",
-            "/",
-            caller=caller,
-            headers={"content-type": "application/x-www-form-urlencoded"},
-            body=urlencode(asked).encode(),
+    async def instances(self, account: str, region: str) -> list[SeenInstance]:
+        """All instances but terminated ones, of which a companion may show every one that ever was."""
+        found: list[SeenInstance] = []
+        asked = {"MaxResults": "1000", "Filter.1.Name": "instance-state-name"}
+        asked |= {f"Filter.1.Value.{number}": state for number, state in enumerate(_ALIVE, start=1)}
+        token = ""
+        for _ in range(PAGES_MAX):
+            more = {"NextToken": token} if token else {}
+            answer = await self._call(account, region, "DescribeInstances", {**asked, **more})
+            for reservation in answer.all("reservationSet"):
+                found += [_instance(account, region, one) for one in reservation.all("instancesSet")]
+            token = answer.text("nextToken")
+            if not token:
+                break
+        return found
+
+    async def user_data(self, account: str, region: str, instance_id: str) -> str:
+        """An instance's user data in base64; empty without."""
+        asked = {"InstanceId": instance_id, "Attribute": "userData"}
+        answer = await self._call(account, region, "DescribeInstanceAttribute", asked)
+        return answer.text("userData", "value")
+
+    async def image(self, account: str, region: str, image_id: str) -> SeenImage | None:
+        """A machine image, or None when EC2 does not know it."""
+        try:
+            answer = await self._call(account, region, "DescribeImages", {"ImageId.1": image_id})
+        except AwsError as error:
+            if error.code.startswith("InvalidAMIID"):
+                return None
+            raise
+        found = answer.all("imagesSet")
+        if not found:
+            return None
+        one = found[0]
+        return SeenImage(
+            image_id, one.text("name"), one.text("architecture") or "x86_64", one.text("platform").lower()
         )
-        body = await small(answer)
-        if answer.status != 200:
-            code, message = told_in_xml(body)
-            raise AwsError(code or "InternalError", message or f"EC2 answered with status {answer.status}")
-        found = _VPC.search(body)
-        return found[1].decode() if found else ""
+
+    async def kind(self, account: str, region: str, name: str) -> tuple[int, int, str] | None:
+        """vCPUs, MiB of memory and architecture (x86_64, arm64) of an instance type, or None when there is none."""
+        try:
+            answer = await self._call(account, region, "DescribeInstanceTypes", {"InstanceType.1": name})
+        except AwsError as error:
+            if error.code.startswith("InvalidInstanceType"):
+                return None
+            raise
+        for one in answer.all("instanceTypeSet"):
+            vcpus, memory = one.text("vCpuInfo", "defaultVCpus"), one.text("memoryInfo", "sizeInMiB")
+            architectures = [item.text() for item in one.all("processorInfo", "supportedArchitectures")]
+            if vcpus.isdigit() and memory.isdigit():
+                return int(vcpus), int(memory), "arm64" if "arm64" in architectures else "x86_64"
+        return None
+
+    async def template(self, account: str, region: str, *, id_: str, name: str, version: str) -> Template:
+        """A version ($Default, $Latest or a number) of a launch template, by its id or its name."""
+        asked = {"LaunchTemplateId": id_} if id_ else {"LaunchTemplateName": name}
+        asked["LaunchTemplateVersion.1"] = version or "$Default"
+        answer = await self._call(account, region, "DescribeLaunchTemplateVersions", asked)
+        found = answer.all("launchTemplateVersionSet")
+        data = found[0].at("launchTemplateData") if found else Node(None)
+        return Template(
+            data.text("imageId"),
+            data.text("instanceType"),
+            data.text("userData"),
+            data.text("instanceMarketOptions", "marketType") == "spot",
+        )
+
+    async def terminate(self, account: str, region: str, instance_id: str) -> None:
+        """End an instance."""
+        await self._call(account, region, "TerminateInstances", {"InstanceId.1": instance_id})
+
+    async def stop(self, account: str, region: str, instance_id: str) -> None:
+        """Stop an instance, which can be started again."""
+        await self._call(account, region, "StopInstances", {"InstanceId.1": instance_id})
+
+    async def _call(self, account: str, region: str, action: str, values: Mapping[str, str]) -> Node:
+        asked = {"Action": action, **values}
+        return await call_form(
+            self._companions, "ec2", _VERSION, account=account, region=region, values=asked
+        )
+
+
+def _instance(account: str, region: str, one: Node) -> SeenInstance:
+    tags = {tag.text("key"): tag.text("value") for tag in one.all("tagSet")}
+    return SeenInstance(
+        account=account,
+        region=region,
+        id=one.text("instanceId"),
+        state=one.text("instanceState", "name"),
+        kind=one.text("instanceType"),
+        image=one.text("imageId"),
+        zone=one.text("placement", "availabilityZone"),
+        subnet=one.text("subnetId"),
+        network=one.text("vpcId"),
+        private_ip=one.text("privateIpAddress"),
+        architecture=one.text("architecture") or "x86_64",
+        platform=one.text("platform").lower(),
+        spot=one.text("instanceLifecycle") == "spot",
+        group=tags.get(_GROUP_TAG, ""),
+        launched_at=_time(one.text("launchTime")),
+        tags=tags,
+    )
+
+
+def _time(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        return datetime.fromisoformat(text).timestamp()
+    return 0.0

@@ -67,7 +67,7 @@ def _moto(account: str, journal_path: Path | None) -> Handler:
     bridge = WsgiBridge(Known(DomainDispatcherApplication(create_backend_app)), Adapter(account))
     answer = bridge.answer
     if journal_path is not None and pinned is not None:
-        journal = Journal(journal_path, bridge.answer, pinned)
+        journal = Journal(journal_path, bridge.answer, pinned, partial(moto_time.seed_backends, pinned))
         count, failed = journal.replay(lambda done: _say(f"replaying {done}"))
         if count:
             _say(f"replayed {count} failed {failed}")

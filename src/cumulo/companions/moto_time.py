@@ -7,6 +7,7 @@ same clock and the same random numbers; so while a request that changes somethin
 
 import datetime as dt
 import os
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ class Pinned:
         self._real_time = time.time  # noqa: TID251 - what is replaced below
         self._real_urandom = os.urandom
         self._here = threading.local()
+        self.apart = False  # whether what others than moto draw has a chance of its own
 
     def time(self) -> float:
         """Seconds since the epoch."""
@@ -39,11 +41,52 @@ class Pinned:
         from moto.moto_api._internal import mock_random
 
         mock_random.seed(seed)
-        self._here.at, self._here.source = at, mock_random.randbytes
+        self._here.at, self._here.source = at, self._source(seed)
         try:
             yield
         finally:
             self._here.at, self._here.source = None, None
+
+    def _source(self, seed: str) -> Callable[[int], bytes]:
+        from moto.moto_api._internal import mock_random
+
+        # Modules that are imported late draw numbers too; these must not shift what a request draws.
+        return random.Random(f"{seed}:system").randbytes if self.apart else mock_random.randbytes
+
+    @contextmanager
+    def aside(self, seed: str) -> Iterator[None]:
+        """Seed the chance anew for a while; what comes after goes on as if nothing had been drawn."""
+        from moto.moto_api._internal import mock_random
+
+        state = mock_random.getstate()
+        source = getattr(self._here, "source", None)
+        mock_random.seed(seed)
+        self._here.source = self._source(seed)
+        try:
+            yield
+        finally:
+            mock_random.setstate(state)
+            self._here.source = source
+
+
+def seed_backends(pinned: Pinned, salt: str) -> None:
+    """Make what a service has from the start (networks, images) the same whenever it comes into being.
+
+    moto makes a region's state with the first request that touches it, also when that only reads and so is in no
+    journal.
+    """
+    from moto.core.base_backend import AccountSpecificBackend
+
+    pinned.apart = True
+    real = AccountSpecificBackend.__getitem__
+
+    def get(self: Any, region: str) -> Any:
+        if ("aws" if region == "global" else region) in self.keys():
+            return real(self, region)
+        with pinned.aside(f"{salt}:{self.service_name}:{self.account_id}:{region}"):
+            return real(self, region)
+
+    setattr(AccountSpecificBackend, "__getitem__", get)  # noqa: B010
 
 
 def install() -> Pinned:

@@ -430,6 +430,10 @@ class Engine(Protocol):
         """Give the address back; harmless when there is none."""
         ...
 
+    async def host_addresses(self) -> Mapping[str, str]:
+        """All of them by name, also those that an earlier control plane made."""
+        ...
+
     async def publish(self, owner: str, records: Mapping[str, Sequence[str]]) -> None:
         """Names that pods on the bridge resolve (Capability.PUBLISH): each to one or more IPv4 addresses.
 

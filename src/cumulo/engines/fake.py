@@ -8,21 +8,22 @@ It has no kernel, so it claims no capability that needs one; what it does claim,
 import asyncio
 import contextlib
 import os
+import re
 import socket
-from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from cumulo.base.clock import Clock
 from cumulo.engines.engine import (
+    NAME_PATTERN,
     Busy,
     Capability,
-    ContainerSpec,
     ContainerState,
     ContainerStatus,
     EngineError,
     ExecSession,
     ExecSpec,
     Exit,
+    Limits,
     LogLine,
     NetworkMode,
     NoSuchPod,
@@ -33,75 +34,13 @@ from cumulo.engines.engine import (
     Usage,
 )
 from cumulo.engines.fake_images import FakeImages
+from cumulo.engines.fake_pods import FakeContainer, FakePod
 from cumulo.engines.fake_programs import FakeExec, FakeProcess, Program, Write, builtin_programs
 from cumulo.engines.images import Config, Image, Images
+from cumulo.engines.local import dns
 
 LINE_BYTES_MAX = 16 * 1024
-
-
-class FakeContainer:
-    """One container: where it is in its life, and what it has printed."""
-
-    def __init__(self, spec: ContainerSpec, config: Config, *, id: str, created_at: float) -> None:  # noqa: A002
-        self.spec = spec
-        self.config = config
-        self.id = id
-        self.created_at = created_at
-        self.started_at = 0.0
-        self.state = ContainerState.CREATED
-        self.exit: Exit | None = None
-        self.process: FakeProcess | None = None
-        self.changed = asyncio.Event()  # replaced at each change; many may wait
-        self.lines: deque[LogLine] = deque()
-        self.printed = 0  # lines ever; the last of them has this number as its cursor
-        self.kept_bytes = 0
-        self.rests: dict[str, bytes] = {}  # begun lines by stream
-        self.execs: set[FakeExec] = set()
-        self.output: int | None = None
-
-    def argv(self) -> tuple[str, ...]:
-        """Entrypoint and command, by Docker's rules."""
-        if self.spec.entrypoint is not None:
-            return (*self.spec.entrypoint, *(self.spec.command or ()))
-        command = self.config.command if self.spec.command is None else self.spec.command
-        return (*self.config.entrypoint, *command)
-
-    def tell(self) -> None:
-        """Wake who waits."""
-        self.changed.set()
-        self.changed = asyncio.Event()
-
-    def status(self) -> ContainerStatus:
-        """As the contract says it."""
-        return ContainerStatus(
-            name=self.spec.name,
-            id=self.id,
-            image=self.spec.image,
-            state=self.state,
-            created_at=self.created_at,
-            started_at=self.started_at,
-            exit=self.exit if self.state is ContainerState.EXITED else None,
-        )
-
-
-class FakePod:
-    """One pod."""
-
-    def __init__(self, spec: PodSpec, address: str) -> None:
-        self.spec = spec
-        self.address = address
-        self.containers: dict[str, FakeContainer] = {}
-        self.inside: dict[int, tuple[str, int]] = {}  # port of the pod to what really listens
-
-    def status(self) -> PodStatus:
-        """As the contract says it."""
-        return PodStatus(
-            name=self.spec.name,
-            owner=self.spec.owner,
-            labels=self.spec.labels,
-            address=self.address,
-            containers={name: c.status() for name, c in self.containers.items()},
-        )
+_ADDRESSES_MAX = 0xFFFE
 
 
 class FakeHost:
@@ -112,6 +51,9 @@ class FakeHost:
         self.images: dict[str, Image] = {}
         self.used: set[str] = set()  # ids of images that containers were made from
         self.made = 0
+        self.slices: dict[tuple[str, str], Limits] = {}  # by instance and name
+        self.addresses: dict[tuple[str, str], str] = {}  # likewise
+        self.addressed = 0
 
 
 class FakeEngine:
@@ -124,6 +66,9 @@ class FakeEngine:
             Capability.PAUSE,
             Capability.OUTPUT,
             Capability.LISTEN_INSIDE,
+            Capability.SLICES,
+            Capability.HOST_ADDRESSES,
+            Capability.PUBLISH,
             Capability.SURVIVES,
         }
     )
@@ -140,6 +85,8 @@ class FakeEngine:
         self._programs = builtin_programs() | dict(programs or {})
         self._host = host or FakeHost()
         self._instance = instance
+        self._published: dict[str, dict[str, tuple[str, ...]]] = {}
+        self._resolved = 0
         self._images = FakeImages(self._host.images, self._host.used)
         self.images: Images = self._images
 
@@ -156,6 +103,8 @@ class FakeEngine:
             raise Unsupported("the fake engine maps no ports; the docker and local engines do")
         if not spec.containers:
             raise EngineError(f"the pod {spec.name} has no containers")
+        if spec.slice and (self._instance, spec.slice) not in self._host.slices:
+            raise EngineError(f"there is no slice {spec.slice} for the pod {spec.name}")
         self._host.made += 1
         number = self._host.made
         address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
@@ -217,7 +166,7 @@ class FakeEngine:
             cwd=(spec.cwd if spec else "") or it.spec.cwd or it.config.cwd,
             user=(spec.user if spec else "") or it.spec.user or it.config.user,
             write=write,
-            reach=where.inside.get,
+            reach=lambda port, address: where.inside.get((address, port)),
         )
 
     def _ended(self, it: FakeContainer, task: "asyncio.Task[int]") -> None:
@@ -367,12 +316,84 @@ class FakeEngine:
         mine = [p for (instance, _), p in self._host.pods.items() if instance == self._instance]
         return [p.status() for p in mine if not owner or p.spec.owner == owner]
 
-    async def listen_inside(self, pod: str, port: int) -> socket.socket:
+    async def listen_inside(self, pod: str, port: int, address: str = "127.0.0.1") -> socket.socket:
         """A real socket at a free port of this machine; programs of the pod reach it by FakeProcess.connect."""
         found = self._pod(pod)
+        if found.spec.network is NetworkMode.HOST and not address.startswith("127."):
+            raise Unsupported(f"{pod} has the machine's network, which is not given the address {address}")
         listener = socket.create_server(("127.0.0.1", 0))
-        found.inside[port] = listener.getsockname()
+        found.inside[address, port] = listener.getsockname()
         return listener
+
+    async def make_slice(self, name: str, limits: Limits) -> None:
+        """A name with limits; nothing is limited."""
+        _check_name(name)
+        self._host.slices[self._instance, name] = limits
+
+    async def remove_slice(self, name: str) -> None:
+        """Forget it; Busy while pods live in it."""
+        for pod in await self.pods():
+            if self._pod(pod.name).spec.slice == name:
+                raise Busy(f"the pod {pod.name} lives in the slice {name}")
+        self._host.slices.pop((self._instance, name), None)
+
+    async def slices(self) -> list[str]:
+        """The names of all."""
+        return sorted(name for instance, name in self._host.slices if instance == self._instance)
+
+    def slice_limits(self, name: str) -> Limits:
+        """What a slice was made with, for tests."""
+        return self._host.slices[self._instance, name]
+
+    async def host_address(self, name: str) -> str:
+        """An address of this machine's loopback, where something can really listen."""
+        _check_name(name)
+        known = self._host.addresses.get((self._instance, name))
+        if known is not None:
+            return known
+        taken = set(self._host.addresses.values())
+        for _ in range(_ADDRESSES_MAX):
+            self._host.addressed = self._host.addressed % _ADDRESSES_MAX + 1
+            address = f"127.88.{self._host.addressed >> 8}.{self._host.addressed & 255}"
+            if address not in taken:
+                self._host.addresses[self._instance, name] = address
+                return address
+        raise EngineError("every address is in use")
+
+    async def free_host_address(self, name: str) -> None:
+        """Give it back."""
+        self._host.addresses.pop((self._instance, name), None)
+
+    async def host_addresses(self) -> Mapping[str, str]:
+        """All of them, by name."""
+        mine = self._host.addresses.items()
+        return {name: address for (instance, name), address in mine if instance == self._instance}
+
+    async def publish(self, owner: str, records: Mapping[str, Sequence[str]]) -> None:
+        """Names for `resolve`."""
+        for name, addresses in records.items():
+            try:
+                dns.labels(name)
+                for address in addresses:
+                    socket.inet_aton(address)
+            except (OSError, ValueError):
+                raise EngineError(f"{name!r} or its addresses cannot be published") from None
+        self._published[owner] = {
+            name.rstrip(".").lower(): tuple(addresses) for name, addresses in records.items()
+        }
+
+    def resolve(self, name: str) -> tuple[str, ...] | None:
+        """What pods find at a published name, in changing order; None when nobody publishes it."""
+        name = name.rstrip(".").lower()
+        found = [table[name] for table in self._published.values() if name in table]
+        self._resolved += 1
+        addresses = tuple(dict.fromkeys(address for one in found for address in one))
+        return dns.rotated(addresses, self._resolved) if found else None
 
     async def close(self) -> None:
         """Pods live on in the FakeHost."""
+
+
+def _check_name(name: str) -> None:
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise EngineError(f"{name!r} is no name: {NAME_PATTERN}")

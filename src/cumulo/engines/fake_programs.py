@@ -20,7 +20,7 @@ class FakeProcess:
         cwd: str,
         user: str,
         write: Write,
-        reach: Callable[[int], tuple[str, int] | None],
+        reach: Callable[[int, str], tuple[str, int] | None],
     ) -> None:
         self.argv = argv
         self.env = env
@@ -50,9 +50,11 @@ class FakeProcess:
         """Handle a signal (`SIGTERM`) instead of dying of it."""
         self._handlers[signal] = do
 
-    async def connect(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """127.0.0.1:port of the pod: what `listen_inside` listens at.  ConnectionRefusedError."""
-        where = self._reach(port)
+    async def connect(
+        self, port: int, address: str = "127.0.0.1"
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """address:port of the pod: what `listen_inside` listens at.  ConnectionRefusedError."""
+        where = self._reach(port, address)
         if where is None:
             raise ConnectionRefusedError(f"nothing listens at port {port} of the pod")
         return await asyncio.open_connection(*where)

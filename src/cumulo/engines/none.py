@@ -11,6 +11,7 @@ from cumulo.engines.engine import (
     ExecSpec,
     Exit,
     Finding,
+    Limits,
     LogLine,
     NoSuchPod,
     PodSpec,
@@ -132,9 +133,40 @@ class NoEngine:
         """There are none."""
         return []
 
-    async def listen_inside(self, pod: str, port: int) -> socket.socket:  # noqa: ARG002
+    async def listen_inside(
+        self,
+        pod: str,
+        port: int,  # noqa: ARG002
+        address: str = "127.0.0.1",  # noqa: ARG002
+    ) -> socket.socket:
         """No such pod."""
         raise self._no_such(pod)
+
+    async def make_slice(self, name: str, limits: Limits) -> None:  # noqa: ARG002
+        """Unsupported."""
+        raise Unsupported(f"the slice {name} is not made: {self.why}")
+
+    async def remove_slice(self, name: str) -> None:
+        """There is none to remove."""
+
+    async def slices(self) -> list[str]:
+        """There are none."""
+        return []
+
+    async def host_address(self, name: str) -> str:
+        """Unsupported."""
+        raise Unsupported(f"{name} has no address: {self.why}")
+
+    async def free_host_address(self, name: str) -> None:
+        """There is none to give back."""
+
+    async def host_addresses(self) -> Mapping[str, str]:
+        """There are none."""
+        return {}
+
+    async def publish(self, owner: str, records: Mapping[str, Sequence[str]]) -> None:  # noqa: ARG002
+        """Unsupported."""
+        raise Unsupported(f"names of {owner} are not published: {self.why}")
 
     async def close(self) -> None:
         """Nothing to let go of."""

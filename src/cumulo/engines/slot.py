@@ -66,6 +66,11 @@ class EngineSlot:
         if remove_pods:
             removals = [engine.remove(pod.name) for pod in await engine.pods()]
             await asyncio.gather(*removals, return_exceptions=True)
+            others = [
+                *(engine.remove_slice(name) for name in await engine.slices()),
+                *(engine.free_host_address(name) for name in await engine.host_addresses()),
+            ]
+            await asyncio.gather(*others, return_exceptions=True)
         await engine.close()
 
     async def _opened(self) -> Opened:

@@ -8,7 +8,7 @@ from cumulo.meter.pricebook import Line
 from cumulo.meter.units import unit
 
 _QUANTITY_PLACES = 9
-_PER = {1: "", 1000: " per 1K", 1_000_000: " per 1M", 744: " per 744"}
+_PER = {1: "", 1000: " per 1K", 1_000_000: " per 1M", 744: " per 744", 3600: " per hour"}
 
 
 def explain(charge: Charge) -> str:

@@ -6,7 +6,7 @@ A fold adds to the rows of `usage` in the transaction that also marks the journa
 record counts exactly once, whenever the process is killed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from typing import Protocol
 
@@ -55,7 +55,7 @@ class Tags(Protocol):
 
 
 class Meter:
-    """Takes usage records; a `UsageSink`.  Make it before the journal replays."""
+    """Takes usage records; a `UsageSink` and a `UsageLedger`.  Make it before the journal replays."""
 
     def __init__(
         self, store: Store, journal: Journal, clock: Clock, books: PriceBooks, tags: Tags | None = None
@@ -75,14 +75,18 @@ class Meter:
 
     def record(self, *records: Usage) -> None:
         """Add records.  Returns at once; safe from a kill of the process after `Journal.flush()`."""
-        # All are looked at before any is taken: a bad record must leave nothing behind, here or in the journal.
-        for usage in records:
-            if not 0 <= usage.quantity <= QUANTITY_MAX:
-                raise ValueError(f"{usage.service} {usage.kind}: {usage.quantity} is no quantity")
+        _check(records)
         self._journal.append(JOURNAL_KIND, self._encode(records))
         self._taken += records
         if len(self._taken) > TAKEN_MAX:
             self._count()
+
+    def keep(self, *records: Usage) -> None:
+        """Add records in the store's transaction of this moment: they are kept with its next commit, or not at all."""
+        _check(records)
+        added: dict[_Key, int] = {}
+        self._add(records, added)
+        self._write(added)
 
     async def uses(self, month: Month, grain: Grain = Grain.MONTH) -> list[Use]:
         """What was used in a month up to now."""
@@ -99,7 +103,9 @@ class Meter:
     def _count(self) -> None:
         """Add up what was taken: many at a time, when nobody waits for an answer."""
         taken, self._taken = self._taken, []
-        added = self._added
+        self._add(taken, self._added)
+
+    def _add(self, taken: Iterable[Usage], added: dict[_Key, int]) -> None:
         for usage in taken:
             account, region, service, kind, resource, _, start_ms, end_ms = msgspec.structs.astuple(usage)
             scale = self._scales.get((service, kind)) or self._scale(usage)
@@ -125,6 +131,16 @@ class Meter:
 
     def _fold(self) -> None:
         self._count()
-        for key, atoms in self._added.items():
-            self._store.execute(_ADD, (*key, atoms))
+        self._write(self._added)
         self._added = {}
+
+    def _write(self, added: Mapping[_Key, int]) -> None:
+        for key, atoms in added.items():
+            self._store.execute(_ADD, (*key, atoms))
+
+
+def _check(records: Iterable[Usage]) -> None:
+    """ValueError for a bad record, before any is taken: it must leave nothing behind, here or in the journal."""
+    for usage in records:
+        if not 0 <= usage.quantity <= QUANTITY_MAX:
+            raise ValueError(f"{usage.service} {usage.kind}: {usage.quantity} is no quantity")

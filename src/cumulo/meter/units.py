@@ -28,6 +28,7 @@ UNITS: Mapping[str, Unit] = MappingProxyType(
         "GB-second": Unit(1_024_000, "GB-s"),  # MB-milliseconds
         "GB": Unit(1 << 30, "GB"),  # bytes
         "GB-month": Unit(10**12, "GB-months"),
+        "second": Unit(1000, "s"),  # milliseconds
         "hour": Unit(_HOUR_MS, "hours"),
         "vCPU-hour": Unit(1024 * _HOUR_MS, "vCPU-hours"),  # 1/1024 vCPU for a millisecond, ECS's CPU unit
         "GB-hour": Unit(1024 * _HOUR_MS, "GB-hours"),

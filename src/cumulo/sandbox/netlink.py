@@ -8,6 +8,7 @@ _NLMSG_ERROR = 2
 _RTM_NEWLINK = 16
 _RTM_DELLINK = 17
 _RTM_NEWADDR = 20
+_RTM_DELADDR = 21
 _RTM_NEWROUTE = 24
 _REQUEST, _ACK, _EXCLUSIVE, _CREATE = 0x1, 0x4, 0x200, 0x400
 
@@ -136,6 +137,15 @@ class Netlink:
             struct.pack("BBBBi", socket.AF_INET, prefix, 0, 0, index)
             + _attribute(_IFA_LOCAL, raw)
             + _attribute(_IFA_ADDRESS, raw),
+        )
+
+    def remove_address(self, index: int, address: str, prefix: int) -> None:
+        """Take an IPv4 address from a link."""
+        self._ask(
+            _RTM_DELADDR,
+            0,
+            struct.pack("BBBBi", socket.AF_INET, prefix, 0, 0, index)
+            + _attribute(_IFA_LOCAL, socket.inet_aton(address)),
         )
 
     def default_route(self, index: int, gateway: str) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from cumulo.engines.engine import EngineError, Limits
-from cumulo.engines.local.groups import MONITORS, PREFIX, GroupsV1, GroupsV2, open_groups, weight
+from cumulo.engines.local.group_files import weight
+from cumulo.engines.local.groups import MONITORS, PREFIX, GroupsV1, GroupsV2, open_groups
 
 
 @pytest.fixture
@@ -123,3 +124,67 @@ def test_a_monitor_that_is_not_known_moves_nobody(root: Path) -> None:
     group(root, "_monitors", cgroup_procs="")
     GroupsV2(root, "x").take_monitor(0)
     assert (root / f"{PREFIX}x" / MONITORS / "cgroup.procs").read_text() == ""
+
+
+def sliced(root: Path) -> Path:
+    """The files of a slice `s`, as the kernel makes them."""
+    (root / "cumulopods-x").mkdir()
+    for folder in (root / "cumulopods-x", group(root, "slice.s"), group(root, "slice.s/p")):
+        (folder / "cgroup.controllers").write_text("cpu memory pids\n")
+        for name in ("cgroup.subtree_control", "memory.max", "memory.swap.max", "memory.low"):
+            (folder / name).touch()
+        for name in ("cpu.max", "cpu.weight", "pids.max"):
+            (folder / name).touch()
+    return root / "cumulopods-x"
+
+
+def test_the_limits_of_a_slice_are_written_and_taken_back(root: Path) -> None:
+    folder = sliced(root) / "slice.s"
+    groups = GroupsV2(root, "x")
+    names = ("memory.max", "memory.swap.max", "memory.low", "cpu.max", "cpu.weight", "pids.max")
+    groups.make_slice("s", Limits(vcpus=1.5, memory_mib=2, reserve_mib=1, pids_max=7, cpu_shares=2))
+    assert [(folder / name).read_text() for name in names] == [
+        "2097152", "0", "1048576", "150000 100000", "1", "7",
+    ]  # fmt: skip
+    groups.make_slice("s", Limits())
+    for name, text in zip(names, ["max", "max", "0", "max 100000", "39", "max"], strict=True):
+        assert (folder / name).read_text().startswith(text)
+
+
+def test_a_pod_lies_beneath_its_slice_with_the_controllers_of_every_level(root: Path) -> None:
+    parent = sliced(root)
+    groups = GroupsV2(root, "x")
+    groups.make_pod("p", Limits(memory_mib=2), "s")
+    assert groups.path("p/c") == "/cumulopods-x/slice.s/p/c"
+    assert (parent / "slice.s" / "p" / "memory.max").read_text() == "2097152"
+    for folder in (parent, parent / "slice.s", parent / "slice.s" / "p"):
+        assert (folder / "cgroup.subtree_control").read_text() != ""
+
+
+def test_pods_in_slices_are_found_again(root: Path) -> None:
+    group(root, "slice.s/p/c", cgroup_procs="12\n", memory_events="oom_kill 1\n")
+    group(root, "q")
+    groups = open_groups(root, "x")
+    assert groups.names() == {"p", "q"}
+    assert groups.slices() == {"s"}
+    assert groups.path("p") == "/cumulopods-x/slice.s/p"
+    assert groups.containers("p") == {"c"}
+    assert groups.processes("p") == {12}
+    assert groups.out_of_memory("p/c")
+    assert not groups.remove_slice("s")
+
+
+def test_a_pod_that_was_removed_may_come_back_elsewhere(root: Path) -> None:
+    group(root, "slice.s/p/c")
+    groups = open_groups(root, "x")
+    assert groups.remove("p")
+    assert groups.path("p") == "/cumulopods-x/p"
+    assert groups.remove_slice("s")
+    assert groups.slices() == set()
+
+
+def test_no_slice_is_left_behind_when_no_pod_is(root: Path) -> None:
+    group(root, "slice.s")
+    groups = open_groups(root, "x")
+    groups.remove_parent()
+    assert not (root / "cumulopods-x").exists()

@@ -234,3 +234,42 @@ def test_a_reset_forgets_what_was_folded_and_what_was_not(tmp_path: Path):
 
     assert asyncio.run(main()) == (0, 1)
     assert month_of(START_MS / 1000) == NOVEMBER
+
+
+def test_what_is_kept_counts_with_the_change_that_it_belongs_to(tmp_path: Path):
+    """A record without its commit is as if it had never been, and with it counts once, in every hour it spans."""
+
+    async def main():
+        house = House(tmp_path)
+        house.meter.keep(Usage("1", "us-east-1", "ec2", "t3.nano", "i-1", 3600, START_MS, START_MS + HOUR_MS))
+        await house.store.commit()
+        across = Usage(
+            "1",
+            "us-east-1",
+            "ec2",
+            "t3.nano",
+            "i-1",
+            60,
+            START_MS + HOUR_MS - 30_000,
+            START_MS + HOUR_MS + 30_000,
+        )
+        house.meter.keep(across)
+        await house.store.commit()
+        hours = {
+            use.hour - START_MS // HOUR_MS: use.atoms / use.scale
+            for use in await house.meter.uses(NOVEMBER, Grain.HOUR)
+        }
+        with pytest.raises(ValueError, match="no quantity"):
+            house.meter.keep(across, Usage("1", "us-east-1", "ec2", "t3.nano", "i-1", -1, START_MS, START_MS))
+        await house.store.commit()
+        before = await house.quantity("t3.nano")
+        house.meter.keep(across)  # and no commit: the process is killed here
+        script = Store(tmp_path / "db")
+        (found,) = await script.query("SELECT SUM(quantity) / scale FROM usage")
+        await script.close()
+        await house.close()
+        return hours, before, found[0]
+
+    hours, before, found = asyncio.run(main())
+    assert hours == {0: 3630, 1: 30}
+    assert before == found == 3660

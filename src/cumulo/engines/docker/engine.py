@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any, NoReturn
 from weakref import WeakValueDictionary
 
@@ -23,15 +23,20 @@ from cumulo.engines.engine import (
     ExecSession,
     ExecSpec,
     Exit,
+    Limits,
     LogLine,
     NoSuchPod,
     PodSpec,
     PodStatus,
+    Unsupported,
     Usage,
 )
 from cumulo.engines.images import Images
 
 AWAY_SECONDS = 20.0  # how long `wait` bears with a daemon that is being restarted
+_LACKING = frozenset(
+    {Capability.POD_LIMITS, Capability.SLICES, Capability.HOST_ADDRESSES, Capability.PUBLISH}
+)
 _LIVE = (ContainerState.RUNNING, ContainerState.PAUSED)
 
 
@@ -48,8 +53,7 @@ class DockerEngine:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._pumps: set[asyncio.Task[None]] = set()
         self.images: Images = images
-        lacking = {Capability.POD_LIMITS} | (set() if near else {Capability.LISTEN_INSIDE})
-        self.capabilities = frozenset(Capability) - lacking
+        self.capabilities = frozenset(Capability) - _LACKING - (set() if near else {Capability.LISTEN_INSIDE})
 
     def _lock(self, pod: str) -> asyncio.Lock:
         return self._locks.setdefault(pod, asyncio.Lock())
@@ -294,7 +298,7 @@ class DockerEngine:
             return await self._maker.find(pod)
         return None
 
-    async def listen_inside(self, pod: str, port: int) -> socket.socket:
+    async def listen_inside(self, pod: str, port: int, address: str = "127.0.0.1") -> socket.socket:
         """A socket in the namespace that the infra container holds."""
         await self._maker.find(pod)
         if not self._near:
@@ -303,8 +307,41 @@ class DockerEngine:
         infra = await self._maker.inspect(called.infra(self._instance, pod))
         if infra is None:
             raise NoSuchPod(f"there is no pod {pod}")
+        if infra["HostConfig"]["NetworkMode"] == "host":
+            return nearby.listen_here(pod, port, address)
         pid = int(infra["State"]["Pid"])
-        return await asyncio.to_thread(nearby.listen_inside, pid, infra["Id"], port)
+        return await asyncio.to_thread(nearby.listen_inside, pid, infra["Id"], port, address)
+
+    async def make_slice(self, name: str, limits: Limits) -> None:  # noqa: ARG002
+        """Unsupported."""
+        raise requests.no_slices(f"the slice {name} cannot be made")
+
+    async def remove_slice(self, name: str) -> None:
+        """There is none to remove."""
+
+    async def slices(self) -> list[str]:
+        """There are none."""
+        return []
+
+    async def host_address(self, name: str) -> str:
+        """Unsupported."""
+        raise Unsupported(
+            f"{name} cannot have an address of the machine's own (host-addresses): its networks are Docker's; use the "
+            "local engine"
+        )
+
+    async def free_host_address(self, name: str) -> None:
+        """There is none to give back."""
+
+    async def host_addresses(self) -> Mapping[str, str]:
+        """There are none."""
+        return {}
+
+    async def publish(self, owner: str, records: Mapping[str, Sequence[str]]) -> None:  # noqa: ARG002
+        """Unsupported."""
+        raise Unsupported(
+            f"names of {owner} cannot be published (publish): containers ask Docker's name server; use the local engine"
+        )
 
     async def close(self) -> None:
         """Let go of the daemon; output that was pumped goes into the log alone from now on."""

@@ -77,8 +77,10 @@ def kill_all(container_ids: Collection[str]) -> None:
                     kill(int(entry.name), id_, shim=True)
 
 
-def listen_inside(pid: int, container_id: str, port: int) -> socket.socket:
+def listen_inside(pid: int, container_id: str, port: int, address: str) -> socket.socket:
     """A listening socket in the network namespace of a process.  Blocks; EngineError."""
+    from cumulo.engines.local.listeners import open_listener
+    from cumulo.engines.local.namespaces import add_to_loopback
     from cumulo.sandbox.kernel import CLONE_NEWNET, setns
 
     found: list[socket.socket] = []
@@ -94,7 +96,9 @@ def listen_inside(pid: int, container_id: str, port: int) -> socket.socket:
                 setns(namespace, CLONE_NEWNET)
             finally:
                 os.close(namespace)
-            found.append(socket.create_server(("127.0.0.1", port), backlog=BACKLOG))
+            if not address.startswith("127."):
+                add_to_loopback(address)
+            found.append(open_listener(address, port))
         except OSError as error:
             failed.append(error)
 
@@ -104,6 +108,16 @@ def listen_inside(pid: int, container_id: str, port: int) -> socket.socket:
     if failed:
         raise EngineError(f"no socket at port {port} inside the pod: {failed[0]}")
     return found[0]
+
+
+def listen_here(pod: str, port: int, address: str) -> socket.socket:
+    """The same for a pod with the machine's network, which is ours.  EngineError."""
+    if not address.startswith("127."):
+        raise Unsupported(f"{pod} has the machine's network, which is not given the address {address}")
+    try:
+        return socket.create_server((address, port), backlog=BACKLOG)
+    except OSError as error:
+        raise EngineError(f"no socket at port {port} of {address}: {error}") from error
 
 
 def far() -> Unsupported:

@@ -30,11 +30,18 @@ def check(spec: PodSpec) -> None:
         raise EngineError(f"the pod {spec.name} has no containers")
     if spec.ports and spec.network is not NetworkMode.BRIDGE:
         raise EngineError(f"the pod {spec.name} maps ports, which only a pod on the bridge can")
+    if spec.slice:
+        raise no_slices(f"the pod {spec.name} cannot live in the slice {spec.slice}")
     if spec.limits != Limits() and len(spec.containers) > 1:
         raise Unsupported(
             f"limits for the pod {spec.name} as a whole (pod-limits): Docker has none for several containers; "
             "give limits to each, or use the local engine"
         )
+
+
+def no_slices(what: str) -> Unsupported:
+    """Docker has nothing that several pods could share the limits of."""
+    return Unsupported(f"{what} (slices): Docker has none; use the local engine")
 
 
 def infra_body(instance: str, spec: PodSpec, image: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import os
 import random
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
@@ -147,6 +147,29 @@ def rejoin(bridge: Bridge, links: list[str]) -> None:
                 netlink.join_bridge(link, bridge.index)
     finally:
         netlink.close()
+
+
+def hold(bridge: Bridge, wanted: Iterable[str]) -> None:
+    """Give the bridge further addresses; harmless when it has them.  OSError."""
+    netlink = Netlink()
+    try:
+        for address in wanted:
+            try:
+                netlink.add_address(bridge.index, address, 32)
+            except OSError as error:
+                if error.errno != errno.EEXIST:
+                    raise
+    finally:
+        netlink.close()
+
+
+def let_go(bridge: Bridge, address: str) -> None:
+    """Take a further address from the bridge; harmless when it has none.  OSError."""
+    try:
+        _with_netlink(lambda netlink: netlink.remove_address(bridge.index, address, 32))
+    except OSError as error:
+        if error.errno not in (errno.EADDRNOTAVAIL, errno.ENODEV):
+            raise
 
 
 def stop_link(name: str) -> None:

@@ -1,5 +1,6 @@
 """Whether a pod's spec makes sense, before anything is made.  Pure."""
 
+import ipaddress
 import re
 
 from cumulo.engines.engine import NAME_PATTERN, ContainerSpec, EngineError, MountKind, NetworkMode, PodSpec
@@ -36,6 +37,14 @@ def _container(spec: ContainerSpec) -> None:
     for name, value in spec.env.items():
         if not name or "=" in name or "\0" in name + value:
             raise EngineError(f"{name!r} is no name for a variable, or its value no value")
+
+
+def check_address(address: str) -> None:
+    """EngineError for what is no IPv4 address."""
+    try:
+        ipaddress.IPv4Address(address)
+    except ValueError:
+        raise EngineError(f"{address!r} is no IPv4 address") from None
 
 
 def _name(name: str) -> None:

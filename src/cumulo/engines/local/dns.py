@@ -6,6 +6,7 @@ into; everything else of a message is passed on as it is.
 
 import struct
 from collections.abc import Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -23,6 +24,7 @@ _QR, _AA, _TC, _RD, _RA = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080
 _OPCODE = 0x7800
 _TO_NAME = struct.pack("!H", 0xC000 | HEADER)  # the question's name
 
+_Datum = TypeVar("_Datum")
 Labels = tuple[bytes, ...]  # of a name, in lower case, without the root's empty one
 
 
@@ -152,7 +154,7 @@ def reverse(address: str) -> Labels:
     return (*(part.encode() for part in reversed(address.split("."))), b"in-addr", b"arpa")
 
 
-def rotated(data: Sequence[bytes], by: int) -> tuple[bytes, ...]:
+def rotated(data: Sequence[_Datum], by: int) -> tuple[_Datum, ...]:
     """The same in another order, so that the first is not always the same."""
     if not data:
         return ()

@@ -11,7 +11,8 @@ import os
 import secrets
 import signal as signals
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
 import msgspec
 
@@ -24,6 +25,7 @@ from cumulo.engines.engine import (
     ExecSession,
     ExecSpec,
     Exit,
+    Limits,
     LogLine,
     MountKind,
     PodSpec,
@@ -33,7 +35,7 @@ from cumulo.engines.engine import (
 )
 from cumulo.engines.images import Image, Images
 from cumulo.engines.local import bundle, hostfiles, volumes
-from cumulo.engines.local.check import check
+from cumulo.engines.local.check import check, check_address
 from cumulo.engines.local.execs import Execs, Session
 from cumulo.engines.local.groups import Groups
 from cumulo.engines.local.hands import Hands
@@ -45,6 +47,7 @@ from cumulo.engines.local.needs import Connection, PodNetwork, Wish
 from cumulo.engines.local.places import Places, PodRecord, RunRecord, run_id
 from cumulo.engines.local.preparing import Preparer, find_user, open_binds
 from cumulo.engines.local.processes import open_process
+from cumulo.engines.local.slices import Slices
 from cumulo.engines.local.starting import Starter
 from cumulo.engines.local.sweep import Found
 
@@ -61,6 +64,7 @@ class LocalEngine:
         places: Places,
         hands: Hands,
         groups: Groups,
+        slices: Slices,
         starter: Starter,
         preparer: Preparer,
         execs: Execs,
@@ -73,6 +77,7 @@ class LocalEngine:
         self._places = places
         self._hands = hands
         self._groups = groups
+        self._slices = slices
         self._starter = starter
         self._preparer = preparer
         self._execs = execs
@@ -120,6 +125,7 @@ class LocalEngine:
             if image is None:
                 raise EngineError(f"there is no image {one.image}")
             images[one.image] = image
+        self._slices.check(spec)
         self._making[spec.name] = spec
         try:
             connection = await self._open_network(spec)
@@ -154,7 +160,7 @@ class LocalEngine:
             for one in spec.containers:
                 self._places.container(spec.name, one.name).mkdir(parents=True, mode=0o755)
             hostfiles.write(folder, spec, record.connection)
-            self._groups.make_pod(spec.name, spec.limits)
+            self._groups.make_pod(spec.name, self._slices.within(spec), spec.slice)
             self._places.save_pod(record)
         except OSError as error:
             raise EngineError(f"the pod {spec.name} could not be made: {error}") from error
@@ -257,7 +263,7 @@ class LocalEngine:
     async def remove_volume(self, name: str) -> None:
         """Delete a volume; Busy while a container has it mounted; harmless when there is none."""
         volumes.check_name(name)
-        for spec in [*(live.record.spec for live in self._keeper.pods.values()), *self._making.values()]:
+        for spec in self._specs():
             for one in spec.containers:
                 if any(m.kind == MountKind.VOLUME and m.source == name for m in one.mounts):
                     raise Busy(f"the volume {name} is mounted by {spec.name}/{one.name}")
@@ -323,13 +329,53 @@ class LocalEngine:
 
     def images_in_use(self) -> set[str]:
         """Ids of the images that pods have."""
-        specs = [*(live.record.spec for live in self._keeper.pods.values()), *self._making.values()]
-        return {one.image for spec in specs for one in spec.containers}
+        return {one.image for spec in self._specs() for one in spec.containers}
 
-    async def listen_inside(self, pod: str, port: int) -> socket.socket:
-        """A listening TCP socket at 127.0.0.1:port inside the pod's network namespace."""
+    def _specs(self) -> list[PodSpec]:
+        """Of all pods, also those that are being made."""
+        return [*(live.record.spec for live in self._keeper.pods.values()), *self._making.values()]
+
+    async def listen_inside(self, pod: str, port: int, address: str = "127.0.0.1") -> socket.socket:
+        """A listening TCP socket at address:port inside the pod's network namespace."""
         self._keeper.live(pod)
-        return await asyncio.to_thread(self._network.listen_inside, pod, port)
+        check_address(address)
+        return await asyncio.to_thread(self._network.listen_inside, pod, port, address)
+
+    async def make_slice(self, name: str, limits: Limits) -> None:
+        """A part of the machine whose limits pods share; one that is there has these limits from now on."""
+        work = partial(self._hands.do, self._slices.make, name, limits)
+        await self._keeper.alone(f"slice/{name}", work)
+
+    async def remove_slice(self, name: str) -> None:
+        """Give a slice back; Busy while pods live in it; harmless when there is none."""
+        await self._keeper.alone(f"slice/{name}", lambda: self._remove_slice(name))
+
+    async def _remove_slice(self, name: str) -> None:
+        for spec in self._specs():
+            if spec.slice == name:
+                raise Busy(f"the pod {spec.name} lives in the slice {name}")
+        self._slices.forget(name)  # now: nobody makes a pod in it meanwhile
+        await self._hands.do(self._slices.remove, name)
+
+    async def slices(self) -> list[str]:
+        """The names of all slices."""
+        return self._slices.names()
+
+    async def host_address(self, name: str) -> str:
+        """An address of the machine's own, for this name alone."""
+        return await self._network.host_address(name)
+
+    async def free_host_address(self, name: str) -> None:
+        """Give the address back; harmless when there is none."""
+        await self._network.free_host_address(name)
+
+    async def host_addresses(self) -> Mapping[str, str]:
+        """All of them, by name."""
+        return self._network.host_addresses()
+
+    async def publish(self, owner: str, records: Mapping[str, Sequence[str]]) -> None:
+        """Names that pods on the bridge resolve: all of an owner's from now on."""
+        self._network.publish(owner, records)
 
     async def close(self) -> None:
         """Let go; pods live on, what `exec` started does not."""

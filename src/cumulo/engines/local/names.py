@@ -1,6 +1,7 @@
 """Which names pods have, and what is answered to a question about them.  Pure."""
 
 import socket
+from collections.abc import Mapping, Sequence
 
 from cumulo.engines.local import dns
 from cumulo.engines.local.dns import Answer, Labels, Question
@@ -9,7 +10,7 @@ _GATEWAY = ""  # no pod has this name
 
 
 class Names:
-    """The names of an instance's pods.  Several pods may share one.
+    """The names of an instance's pods, and those that others publish.  Several pods may share one.
 
     gateway_names   under which pods find the host
     """
@@ -19,7 +20,29 @@ class Names:
         self._addresses: dict[Labels, list[bytes]] = {}
         self._pods: dict[str, tuple[str, tuple[Labels, ...]]] = {}
         self._reverse: dict[Labels, bytes] = {}
+        self._published: dict[str, dict[Labels, tuple[bytes, ...]]] = {}
         self._zone: Labels = ()
+
+    def publish(self, owner: str, records: Mapping[str, Sequence[str]]) -> None:
+        """All that an owner publishes from now on; ValueError for what is no name or address."""
+        table = {}
+        for name, addresses in records.items():
+            try:
+                table[dns.labels(name)] = tuple(socket.inet_aton(address) for address in addresses)
+            except OSError:
+                raise ValueError(f"{name!r} has what is no address: {', '.join(addresses)}") from None
+        if table:
+            self._published[owner] = table
+        else:
+            self._published.pop(owner, None)
+
+    def _find(self, name: Labels) -> list[bytes] | None:
+        """The addresses of a name; None when nobody has it."""
+        found = [table[name] for table in self._published.values() if name in table]
+        pods = self._addresses.get(name)
+        if pods is None and not found:
+            return None
+        return list(dict.fromkeys([*(pods or ()), *(address for one in found for address in one)]))
 
     def serve(self, subnet: int) -> None:
         """Addresses of 10.`subnet`.0.0/16 are ours to name."""
@@ -53,7 +76,7 @@ class Names:
         """What is known; None when others are to be asked."""
         if question.family != dns.IN:
             return None
-        addresses = self._addresses.get(question.name)
+        addresses = self._find(question.name)
         if addresses is not None:
             if question.kind not in (dns.A, dns.ANY):
                 return Answer()  # AAAA above all: there is such a name, but it has none

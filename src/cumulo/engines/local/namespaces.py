@@ -6,6 +6,7 @@ its own that ends right after, so that no thread is ever left in the wrong place
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 import threading
@@ -13,10 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from cumulo.engines.local.listeners import open_listener
 from cumulo.sandbox import kernel
 from cumulo.sandbox.netlink import Netlink
 
 _Result = TypeVar("_Result")
+_LOOPBACK = 1  # the number of the first link of each namespace
 _MOUNTS_MAX = 8  # on one file: more than one only when somebody else meddled
 
 # Before eth0 exists: it takes the defaults, while lo keeps ::1.  Ports below 1024 and ping are for every user,
@@ -117,8 +120,24 @@ def remove(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-def listen(path: Path | None, port: int) -> socket.socket:
-    """A socket that listens at 127.0.0.1:port in a namespace (None: this one's).  OSError."""
+def add_to_loopback(address: str) -> None:
+    """Give loopback of this thread's namespace a further address; harmless when it has it.  OSError."""
+    netlink = Netlink()
+    try:
+        netlink.add_address(_LOOPBACK, address, 32)
+    except OSError as error:
+        if error.errno != errno.EEXIST:
+            raise
+    finally:
+        netlink.close()
+
+
+def listen(path: Path | None, port: int, address: str = "127.0.0.1") -> socket.socket:
+    """A socket that listens at address:port in a namespace (None: this one's).  OSError.
+
+    Loopback inside gets the address, unless it is of 127.0.0.0/8.  Containers may listen at the same port
+    below 1024 (listeners.py).
+    """
 
     def work() -> socket.socket:
         if path is not None:
@@ -127,15 +146,8 @@ def listen(path: Path | None, port: int) -> socket.socket:
                 kernel.setns(fd, kernel.CLONE_NEWNET)
             finally:
                 os.close(fd)
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(("127.0.0.1", port))
-            listener.listen(128)
-            listener.setblocking(False)
-        except OSError:
-            listener.close()
-            raise
-        return listener
+            if not address.startswith("127."):
+                add_to_loopback(address)
+        return open_listener(address, port)
 
     return in_thread(work)

@@ -1,7 +1,7 @@
 """What the local engine needs of others: unpacked layers, and a network for each pod.  They are handed to it."""
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -58,8 +58,24 @@ class PodNetwork(Protocol):
         """Give it back.  Harmless when there is none."""
         ...
 
-    def listen_inside(self, pod: str, port: int) -> socket.socket:
-        """A listening socket at 127.0.0.1:port inside.  Quick, and may be called in any thread."""
+    def listen_inside(self, pod: str, port: int, address: str = "127.0.0.1") -> socket.socket:
+        """A listening socket at address:port inside.  Quick, and may be called in any thread."""
+        ...
+
+    async def host_address(self, name: str) -> str:
+        """An address of the machine's own, for this name: the one it has when it has one."""
+        ...
+
+    async def free_host_address(self, name: str) -> None:
+        """Give it back.  Harmless when there is none."""
+        ...
+
+    def host_addresses(self) -> Mapping[str, str]:
+        """Those that there are, by name."""
+        ...
+
+    def publish(self, owner: str, records: Mapping[str, Sequence[str]]) -> None:
+        """Names that pods resolve: all of an owner's from now on."""
         ...
 
     def traffic(self, pod: str) -> tuple[int, int]:

@@ -10,18 +10,27 @@ import asyncio
 import contextlib
 import re
 import socket
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
 from cumulo.base.log import Log
-from cumulo.engines.engine import NAME_PATTERN, EngineError, NetworkMode, NoSuchPod, Port, StartFailed
+from cumulo.engines.engine import (
+    NAME_PATTERN,
+    EngineError,
+    NetworkMode,
+    NoSuchPod,
+    Port,
+    StartFailed,
+    Unsupported,
+)
 from cumulo.engines.local import addresses, bridge, dns, flows, namespaces, reservations, rules
 from cumulo.engines.local.addresses import Addresses
 from cumulo.engines.local.bridge import Bridge
 from cumulo.engines.local.departures import Departures
+from cumulo.engines.local.hosts import Hosts
 from cumulo.engines.local.names import Names
 from cumulo.engines.local.needs import Connection, Wish
 from cumulo.engines.local.network_records import Record, Records
@@ -57,10 +66,17 @@ class LocalNetwork:
         self._known: dict[str, Record] = {}
         self._mapped: dict[str, tuple[int, tuple[Port, ...]]] = {}  # of each pod: serial and ports
         self._addresses = Addresses()
+        self._hosts = Hosts(self._records, self._addresses)
         self._names = Names(gateway_names)
-        self._reservations = Reservations()
+        self._reservations = Reservations(lambda address: address in self.host_addresses().values())
         self._shared = Shared(
-            instance, nft, self._records, self._names, upstream or Upstream(HostServers()), self._mapped_at
+            instance,
+            nft,
+            self._records,
+            self._names,
+            upstream or Upstream(HostServers()),
+            self._mapped_at,
+            lambda subnet: tuple(self._hosts.at(subnet).values()),
         )
         self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
         self._departures = Departures(instance, self._addresses)
@@ -69,6 +85,7 @@ class LocalNetwork:
 
     async def start(self) -> None:
         """Take over what an earlier control plane made.  Without pods on the bridge nothing is made yet."""
+        await asyncio.to_thread(self._hosts.load)
         for record in (await asyncio.to_thread(self._records.load)).values():
             if record.serial >= 0 and not self._addresses.hold(record.serial):
                 self._records.drop(record.pod)  # a copy: its namespace is a stray
@@ -76,12 +93,13 @@ class LocalNetwork:
             self._known[record.pod] = record
             if record.ports and record.serial >= 0:
                 self._mapped[record.pod] = (record.serial, record.ports)
-                for port in self._reservations.take_again(record.ports):
-                    self._log.warning("a mapped port has another listener", pod=record.pod, port=port.host)
         await self._remove_strays()
         before = self._records.subnet()
-        if any(record.mode is NetworkMode.BRIDGE for record in self._known.values()):
+        if self._hosts.any() or any(one.mode is NetworkMode.BRIDGE for one in self._known.values()):
             await self._share()
+        for pod, (_, ports) in self._mapped.items():  # now, when the bridge has its addresses
+            for port in self._reservations.take_again(ports):
+                self._log.warning("a mapped port has another listener", pod=pod, port=port.host)
         await self._forsake_other_subnets(before)
         for record in self._known.values():
             self._name(record)
@@ -90,7 +108,7 @@ class LocalNetwork:
         """Let go in this process; networks of pods live on.  Without pods nothing stays."""
         self._reservations.close()
         await self._departures.close()
-        if self._known or self._locks:
+        if self._known or self._locks or self._hosts.any():
             await self._shared.release()
             return
         with contextlib.suppress(OSError):
@@ -119,7 +137,7 @@ class LocalNetwork:
         """Remove the networks of all pods but these, and whatever half of one is left of this instance."""
         await asyncio.gather(*(self.close(pod) for pod in list(self._known) if pod not in keep))
         await self._remove_strays()
-        if not self._known and not self._locks:
+        if not self._known and not self._locks and not self._hosts.any():
             with _as_engine_error("what is left of the pods' network"):
                 await self._shared.remove()
 
@@ -129,14 +147,37 @@ class LocalNetwork:
             self._records.drop(pod)
         await self.sweep(())
 
-    def listen_inside(self, pod: str, port: int) -> socket.socket:
-        """A listening socket at 127.0.0.1:port inside.  Quick, and may be called in any thread."""
+    def listen_inside(self, pod: str, port: int, address: str = "127.0.0.1") -> socket.socket:
+        """A listening socket at address:port inside.  Quick, and may be called in any thread."""
         record = self._known.get(pod)
         if record is None:
             raise NoSuchPod(f"there is no pod {pod!r}")
         path = None if record.mode is NetworkMode.HOST else self._records.namespace(pod)
-        with _as_engine_error(f"port {port} inside pod {pod}"):
-            return namespaces.listen(path, port)
+        if path is None and not address.startswith("127."):
+            raise Unsupported(f"{pod} has the machine's network, which is not given the address {address}")
+        with _as_engine_error(f"{address}: port {port} inside pod {pod}"):
+            return namespaces.listen(path, port, address)
+
+    async def host_address(self, name: str) -> str:
+        """An address of the machine's own, for this name: the one it has when it has one."""
+        with _as_engine_error(f"an address for {name}"):
+            return await self._finished(self._hosts.take(name, self._shared))
+
+    async def free_host_address(self, name: str) -> None:
+        """Give it back.  Harmless when there is none."""
+        with _as_engine_error(f"the address of {name}"):
+            await self._finished(self._hosts.free(name, self._shared))
+
+    def host_addresses(self) -> Mapping[str, str]:
+        """Those that there are, by name; none while there is no bridge."""
+        return self._hosts.at(self._shared.bridge.subnet) if self._shared.bridge is not None else {}
+
+    def publish(self, owner: str, records: Mapping[str, Sequence[str]]) -> None:
+        """Names that pods resolve: all of an owner's from now on.  EngineError for what is no name or address."""
+        try:
+            self._names.publish(owner, records)
+        except ValueError as error:
+            raise EngineError(str(error)) from None
 
     def traffic(self, pod: str) -> tuple[int, int]:
         """Bytes received and sent since it was made; zeros where that cannot be known.  In any thread."""

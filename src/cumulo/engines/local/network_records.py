@@ -5,6 +5,7 @@ Files live where a reboot empties the folder (/run), as a reboot takes the netwo
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,7 @@ SUFFIX = ".json"
 NAMESPACE = ".net"
 _SUBNET = "subnet"
 _DATA = "data"
+_HOSTS = "hosts"
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +33,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Records:
-    """The files of one instance: `<pod>.json` beside `<pod>.net`, the namespace, `subnet`, and whose it is: `data`."""
+    """The files of one instance: `<pod>.json` beside `<pod>.net`, the namespace, `subnet`, `hosts`, and whose it is: `data`."""
 
     def __init__(self, folder: Path, data: Path | None = None) -> None:
         self.folder = folder
@@ -78,6 +80,17 @@ class Records:
         """Remember the subnet."""
         self._write(_SUBNET, str(second).encode())
 
+    def hosts(self) -> dict[str, int]:
+        """The host's own addresses by their names: what each is made from."""
+        try:
+            return msgspec.json.decode((self.folder / _HOSTS).read_bytes(), type=dict[str, int])
+        except (OSError, msgspec.MsgspecError):
+            return {}
+
+    def save_hosts(self, hosts: Mapping[str, int]) -> None:
+        """Remember them."""
+        self._write(_HOSTS, msgspec.json.encode(hosts))
+
     def data(self) -> Path | None:
         """The data folder that these networks belong to, when that is known."""
         try:
@@ -87,7 +100,7 @@ class Records:
 
     def forget_all(self) -> None:
         """Remove the folder once nothing of a pod is in it."""
-        for name in (_SUBNET, _DATA):
+        for name in (_SUBNET, _DATA, _HOSTS):
             (self.folder / name).unlink(missing_ok=True)
         for path in self.folder.glob(".*.new"):
             path.unlink(missing_ok=True)

@@ -22,6 +22,7 @@ from cumulo.engines.local.needs import LayerStore, PodNetwork
 from cumulo.engines.local.places import Places
 from cumulo.engines.local.preparing import Preparer, machine_of
 from cumulo.engines.local.runtime import Runtime, Tools
+from cumulo.engines.local.slices import Slices
 from cumulo.engines.local.starting import Starter
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -46,7 +47,7 @@ async def open_engine(
 ) -> LocalEngine:
     """The engine of a data folder, with the pods that it has.  EngineError; also when another server has it open.
 
-    data     pods, volumes
+    data     pods, volumes, slices
     tools    what probe.choose found
     instance  the name of the data folder on this machine, always the same; empty: made of its path
     run      in memory or on a disk that is emptied at boot: states of the runtime
@@ -70,13 +71,17 @@ async def open_engine(
         )
         preparer = Preparer(places, layers, machine)
         boot = processes.boot_id()
-        starter = Starter(places, caller, groups, preparer, clock, boot)
+        slices = Slices(places.slices, groups)
+        await hands.do(slices.load)
+        starter = Starter(places, caller, groups, slices, preparer, clock, boot)
         found = await hands.do(lambda: sweep.sweep(places, caller, groups, starter, boot))
+        await hands.do(slices.sweep)
         await network.start()
         engine = LocalEngine(
             places=places,
             hands=hands,
             groups=groups,
+            slices=slices,
             starter=starter,
             preparer=preparer,
             execs=Execs(hands, caller, places.sockets),

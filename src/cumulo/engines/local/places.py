@@ -9,6 +9,7 @@
                                          log          of all runs
                                          exits/<id of the run>   written by the monitor
     <data>/volumes/<name>/                       folders of the engine's
+    <data>/slices/<name>.json                    limits of a slice
 
 A folder without pod.json is a leftover, and so is every process of a run that no run.json names.
 """
@@ -62,6 +63,7 @@ class Places:
         self.data = data
         self.pods = data / "pods"
         self.volumes = data / "volumes"
+        self.slices = data / "slices"
         self.run = run
         self.runtime = run / "runtime"
         self.sockets = run / "sockets"

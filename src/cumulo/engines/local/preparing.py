@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from cumulo.engines.engine import ContainerSpec, EngineError, Mount, MountKind, StartFailed
+from cumulo.engines.engine import ContainerSpec, EngineError, Limits, Mount, MountKind, StartFailed
 from cumulo.engines.images import Image
 from cumulo.engines.local import bundle, capabilities, hostfiles, overlay, programs, users, volumes
 from cumulo.engines.local.bundle import Bound, Device, Surroundings
@@ -47,9 +47,17 @@ class Preparer:
         self._machine = machine
         self._filters = Filters()
 
-    def prepare(self, record: PodRecord, spec: ContainerSpec, cgroup: str, binds: Mapping[str, int]) -> Path:
+    def prepare(
+        self,
+        record: PodRecord,
+        spec: ContainerSpec,
+        limits: Limits,
+        cgroup: str,
+        binds: Mapping[str, int],
+    ) -> Path:
         """Mount the root and write config.json; the bundle's folder.  StartFailed.
 
+        limits  of the pod, with those of the slice that it lives in
         binds  detached mounts (descriptors) of the host's files, by target.  They are attached below <bundle>/binds,
                where they are needed until the container is created
         """
@@ -91,7 +99,7 @@ class Preparer:
             init=self._init(spec),
             swap=self._machine.swap,
             unified=self._machine.unified,
-            pod=record.spec.limits,
+            pod=limits,
         )
         document = bundle.config(spec, around)
         if not spec.privileged:

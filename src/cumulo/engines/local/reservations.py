@@ -8,7 +8,9 @@ import errno
 import ipaddress
 import json
 import socket
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import msgspec
 
@@ -56,9 +58,13 @@ def check(ports: Iterable[Port]) -> None:
 
 
 class Reservations:
-    """The host's ports that are held."""
+    """The host's ports that are held.
 
-    def __init__(self) -> None:
+    ours   whether an address of the machine is there for us alone
+    """
+
+    def __init__(self, ours: Callable[[str], bool] = lambda _: False) -> None:
+        self._ours = ours
         self._held: dict[tuple[str, str, int], socket.socket] = {}
 
     def take(self, ports: tuple[Port, ...], elsewhere: frozenset[Mapped]) -> tuple[Port, ...]:
@@ -82,7 +88,7 @@ class Reservations:
             if _key(port) in self._held:
                 continue
             try:
-                self._held[_key(port)] = _hold(port)
+                self._held[_key(port)] = self._hold(port)
             except OSError:
                 lost.append(port)
         return lost
@@ -105,10 +111,10 @@ class Reservations:
         try:
             for _ in range(_TRIES_MAX):
                 try:
-                    held = _hold(port)
+                    held = self._hold(port)
                 except OSError as error:
                     raise StartFailed("port", _sentence(port, error)) from None
-                real = msgspec.structs.replace(port, host=held.getsockname()[1])
+                real = msgspec.structs.replace(port, host=held.getsockname()[1] or port.host)
                 if _is_free(real, elsewhere):
                     self._held[_key(real)] = held
                     return real
@@ -119,6 +125,28 @@ class Reservations:
         finally:
             for held in refused:
                 held.close()
+
+    def _hold(self, port: Port) -> socket.socket:
+        """Hold a port.  OSError.
+
+        What listens at every address does not keep one from us that is ours alone: packets are translated before they
+        come to it.  As long as it listens nobody can take the port, so the socket need not.
+        """
+        try:
+            return _hold(port)
+        except OSError as error:
+            free = port.host and _key(port) not in self._held and self._ours(port.address)
+            if error.errno != errno.EADDRINUSE or not free or _has_listener(port):
+                raise
+            return socket.socket(socket.AF_INET, _KINDS[port.protocol])
+
+
+def _has_listener(port: Port) -> bool:
+    """Whether some socket has exactly this address and port."""
+    number = int.from_bytes(socket.inet_aton(port.address), sys.byteorder)
+    place = f"{number:08X}:{port.host:04X}"
+    with Path("/proc/thread-self/net", port.protocol).open(encoding="ascii") as lines:
+        return any(line.split(maxsplit=2)[1] == place for line in lines)
 
 
 def _key(port: Port) -> tuple[str, str, int]:

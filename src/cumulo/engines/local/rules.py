@@ -28,6 +28,7 @@ class Ruleset(msgspec.Struct, frozen=True, kw_only=True):
 
     mapped       of each pod's address: its ports, with those of the host
     host_ports   TCP ports of the gateway that lead to the same port of the host's loopback
+    hosts        addresses of the host's own: pods reach what listens at one of them, and nothing that listens everywhere
     dns_port     where the name server listens on the gateway; pods ask port 53
     """
 
@@ -36,6 +37,7 @@ class Ruleset(msgspec.Struct, frozen=True, kw_only=True):
     subnet: int
     mapped: Mapping[str, tuple[Port, ...]] = {}
     host_ports: frozenset[int] = frozenset()
+    hosts: tuple[str, ...] = ()
     dns_port: int = dns.PORT
 
 
@@ -83,12 +85,14 @@ table inet {table} {{
   chain input {{
     type filter hook input priority -10; policy accept;
     ip daddr {gateway} iifname != {{ "lo", "{bridge}" }} drop
+    {hosts_closed}
     iifname != "{bridge}" accept
     meta l4proto {{ tcp, udp }} th dport {dns_port} add @askers {{ ip saddr limit rate over {asks}/second burst {asks_burst} packets }} drop
     meta l4proto {{ tcp, udp }} th dport {dns_port} limit rate over {all_asks}/second burst {all_asks_burst} packets drop
     ct state established,related accept
     ip daddr {gateway} meta l4proto {{ tcp, udp }} th dport {dns_port} accept
     ct status dnat ip daddr 127.0.0.1 tcp dport @host_ports accept
+    {hosts_open}
     meta l4proto tcp reject with tcp reset
     drop
   }}
@@ -106,7 +110,7 @@ table inet {table} {{
   }}
   chain postrouting {{
     type nat hook postrouting priority 100; policy accept;
-    ip saddr {subnet} oifname != "{bridge}" masquerade
+    ip saddr {subnet} oifname != {{ "lo", "{bridge}" }} masquerade
     oifname "{bridge}" ip saddr 127.0.0.0/8 masquerade
     oifname "{bridge}" ip saddr {subnet} ct status dnat masquerade
   }}
@@ -128,6 +132,7 @@ def whole(rules: Ruleset) -> str:
             f'iifname "{rules.bridge}" ip daddr {gateway(rules.subnet)} '
             f"meta l4proto {{ tcp, udp }} th dport {dns.PORT} redirect to :{rules.dns_port}"
         )
+    hosts = ", ".join(sorted(rules.hosts))
     return _TABLE.format(
         table=rules.table,
         bridge=rules.bridge,
@@ -137,6 +142,10 @@ def whole(rules: Ruleset) -> str:
         anywhere=_list(anywhere),
         host_ports=_list(str(port) for port in sorted(rules.host_ports)),
         redirect=redirect,
+        hosts_closed=f'ip daddr {{ {hosts} }} iifname != {{ "lo", "{rules.bridge}" }} drop' if hosts else "",
+        hosts_open=f"ip daddr {{ {hosts} }} meta l4proto {{ tcp, udp }} socket wildcard 0 accept"
+        if hosts
+        else "",
         dns_port=rules.dns_port,
         asks=_ASKS_MAX,
         asks_burst=_ASKS_BURST,

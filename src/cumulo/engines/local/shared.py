@@ -48,6 +48,7 @@ class Shared:
     """Bridge, rules and name server of one instance.
 
     mapped   asks for the ports of each pod, by its address, whenever rules are written
+    hosts    asks for the further addresses of the bridge, likewise
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Shared:
         names: Names,
         upstream: Upstream,
         mapped: Callable[[int], Mapping[str, tuple[Port, ...]]],
+        hosts: Callable[[int], tuple[str, ...]],
         look_seconds: float = _LOOK_SECONDS,
     ) -> None:
         self._instance = instance
@@ -65,6 +67,7 @@ class Shared:
         self._records = records
         self._names = names
         self._mapped = mapped
+        self._hosts = hosts
         self._server = NameServer(names.answer, upstream)
         self._log = Log("pods")
         self._lock = asyncio.Lock()
@@ -112,6 +115,7 @@ class Shared:
             self._protect(made.subnet)
         if made.fresh:
             bridge.rejoin(made, list(bridge.links(self._instance)))
+        bridge.hold(made, self._hosts(made.subnet))
         self._make_exceptions()
 
     def _make_exceptions(self) -> None:
@@ -127,6 +131,7 @@ class Shared:
             subnet=subnet,
             mapped=self._mapped(subnet),
             host_ports=self._host_ports,
+            hosts=self._hosts(subnet),
             dns_port=self._dns_port or dns.PORT,
         )
 
@@ -134,9 +139,13 @@ class Shared:
         """Lead a TCP port of the gateway to the same port of the host's loopback.  OSError."""
         self._host_ports |= {port}
         async with self._lock:
+            await self.write_all()
+
+    async def write_all(self) -> None:
+        """Write every rule anew.  OSError."""
+        async with self._rules_lock:
             if self.bridge is not None:
-                async with self._rules_lock:
-                    await asyncio.to_thread(self._protect, self.bridge.subnet)
+                await asyncio.to_thread(self._protect, self.bridge.subnet)
 
     async def ports_changed(self) -> None:
         """Bring the rules up to date.  OSError."""

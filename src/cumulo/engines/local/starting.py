@@ -17,6 +17,7 @@ from cumulo.engines.local.hands import unmount_below
 from cumulo.engines.local.places import Places, PodRecord, RunRecord, run_id
 from cumulo.engines.local.preparing import Preparer
 from cumulo.engines.local.runtime import Runtime, exit_code, read_exit
+from cumulo.engines.local.slices import Slices
 
 _UNKNOWN_CODE = 137
 
@@ -25,11 +26,19 @@ class Starter:
     """Starts runs, settles and clears them."""
 
     def __init__(
-        self, places: Places, runtime: Runtime, groups: Groups, preparer: Preparer, clock: Clock, boot: str
+        self,
+        places: Places,
+        runtime: Runtime,
+        groups: Groups,
+        slices: Slices,
+        preparer: Preparer,
+        clock: Clock,
+        boot: str,
     ) -> None:
         self._places = places
         self._runtime = runtime
         self._groups = groups
+        self._slices = slices
         self._preparer = preparer
         self._clock = clock
         self._boot = boot
@@ -75,10 +84,11 @@ class Starter:
             self._groups.remove(name)
             self._runtime.forget(run_id(pod, spec.name, number - 1))
             self._places.exit(pod, spec.name, number - 1).unlink(missing_ok=True)
-        self._groups.make_pod(pod, record.spec.limits)
+        limits = self._slices.within(record.spec)
+        self._groups.make_pod(pod, limits, record.spec.slice)
         run = run_id(pod, spec.name, number)
         try:
-            bundle = self._preparer.prepare(record, spec, self._groups.path(name), binds)
+            bundle = self._preparer.prepare(record, spec, limits, self._groups.path(name), binds)
             launched = self._runtime.launch(
                 run,
                 bundle,

@@ -1,1 +1,1 @@
-"""EC2, as far as computing needs it: instances are slices of this machine; the rest is the companion's."""
+"""The bodies of EC2's instances: what of this machine each one is, and what runs in it."""

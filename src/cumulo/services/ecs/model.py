@@ -58,6 +58,7 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     arn: str
     status: str = "ACTIVE"
     created_at: float = 0.0
+    deleted_at: float = 0.0
     settings: tuple[Document, ...] = ()  # {name, value}
     configuration: Document = {}
     capacity_providers: tuple[str, ...] = ()
@@ -153,6 +154,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     launch_type       EC2, FARGATE or EXTERNAL
     instance_arn      of the container instance; empty on Fargate
     waits             what a task in PROVISIONING waits for: empty, or `capacity`
+    request           fingerprint of the RunTask that `client_token` stands for
+    placement         of a task that waits: the constraints and strategies it was asked for with
     private_ip        of an awsvpc task, once it has one; `eni` and `mac` with it
     version           grows with every event
     """
@@ -170,6 +173,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     started_by: str = ""
     reference_id: str = ""
     client_token: str = ""
+    request: str = ""
+    placement: Document = {}  # {constraints, strategies}
     launch_type: str = "EC2"
     capacity_provider: str = ""
     platform_version: str = ""
@@ -255,6 +260,7 @@ class ContainerInstance(msgspec.Struct, frozen=True, kw_only=True):
     ports_udp: tuple[int, ...] = ()
     attributes: tuple[Document, ...] = ()  # {name, value}
     registered_at: float = 0.0
+    inactive_at: float = 0.0
     version: int = 1
     spot: bool = False
     tags: Tags = {}
@@ -269,9 +275,15 @@ class CapacityProvider(msgspec.Struct, frozen=True, kw_only=True):
     arn: str
     status: str = "ACTIVE"
     update_status: str = ""
+    update_reason: str = ""
     auto_scaling_group: Document = {}  # autoScalingGroupProvider, with defaults
     tags: Tags = {}
     created_at: float = 0.0
+
+    @property
+    def group_name(self) -> str:
+        """The name of its Auto Scaling group."""
+        return str(self.auto_scaling_group.get("autoScalingGroupArn", "")).rpartition("/")[2]
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
@@ -304,3 +316,4 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     created_by: str = ""
     role_arn: str = ""
     client_token: str = ""
+    fingerprint: str = ""  # of the CreateService that made it, as long as no UpdateService followed

@@ -22,6 +22,11 @@ def service_key(cluster_arn: str, name: str) -> str:
     return join_key(cluster_arn, name)
 
 
+def token_key(cluster_arn: str, client_token: str) -> str:
+    """Of the tasks that one RunTask with a client token has started."""
+    return join_key(cluster_arn, client_token)
+
+
 class Records:
     """The shelves.
 
@@ -40,6 +45,7 @@ class Records:
             arn=lambda one: one.arn,
             place=_place,
             family=lambda one: join_key(one.account, one.region, one.family),
+            leaving=lambda one: "yes" if one.status == "DELETE_IN_PROGRESS" else "",
         )
         self.tasks = Shelf(
             store,
@@ -56,6 +62,8 @@ class Records:
             instance=lambda one: one.instance_arn if one.is_live else "",
             definition=lambda one: one.definition_arn if one.is_live else "",
             waits=lambda one: one.waits if one.is_live else "",
+            token=lambda one: token_key(one.cluster_arn, one.client_token) if one.client_token else "",
+            stopped=lambda one: "" if one.is_live else one.cluster_arn,
         )
         self.instances = Shelf(
             store,

@@ -1,0 +1,167 @@
+"""How long a decision about a service takes: 5,000 instances with 50,000 tasks, against 50 with 500.
+
+Run it with `python -m benchmarks.ecs_services`.  Gathering the facts and deciding, on real shelves; no containers.
+A decision is about one service, so what the others have must not matter; and a service of 5,000 tasks may cost no more
+for each of them than one of 50.
+"""
+
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from cumulo.base.ids import Ids
+from cumulo.base.ports import Target, TargetGroup
+from cumulo.services.ecs.model import ContainerInstance, Service, Task, TaskDefinition, TaskStatus
+from cumulo.services.ecs.records import Records
+from cumulo.services.ecs.scheduling import rollout
+from cumulo.services.ecs.scheduling.facts import Gatherer, Pace, active_instances
+from cumulo.services.ecs.scheduling.plan import plan
+from cumulo.services.ecs.scheduling.shelves import Book
+from cumulo.state.store import Store
+
+CLUSTER = "arn:aws:ecs:eu-west-1:1:cluster/main"
+NOW = 1_000_000.0
+DOCUMENT = {
+    "deploymentConfiguration": {"minimumHealthyPercent": 100, "maximumPercent": 200},
+    "availabilityZoneRebalancing": "ENABLED",
+}
+
+
+class NoTargets:
+    """No load balancers."""
+
+    def group(self, _arn: str) -> TargetGroup | None:
+        return None
+
+    async def register(self, _arn: str, _targets: object) -> None:
+        pass
+
+    async def deregister(self, _arn: str, _targets: object) -> None:
+        pass
+
+    def health(self, _arn: str) -> Mapping[Target, str]:
+        return {}
+
+
+class Region:
+    """A cluster; services with equally many tasks, spread over its instances."""
+
+    def __init__(self, folder: Path, instances: int, services: int, tasks_each: int) -> None:
+        self.store = Store(folder / "store.db", synchronous="OFF")
+        self.records = Records(self.store)
+        self.book = Book(self.store, Ids(random.Random(1)))
+        self.gatherer = Gatherer(
+            self.records, self.book, NoTargets(), active_instances(self.records), Pace(settle_seconds=0)
+        )
+        self.definition = TaskDefinition(
+            account="1", region="eu-west-1", family="f", revision=1, arn="d/f:1",
+            document={"containerDefinitions": [{"name": "app"}]},
+        )  # fmt: skip
+        self.records.definitions.put(self.definition)
+        self.instances = [self._instance(number) for number in range(instances)]
+        self.services = [self._service(number, tasks_each) for number in range(services)]
+
+    def _instance(self, number: int) -> ContainerInstance:
+        return self.records.instances.put(
+            ContainerInstance(
+                account="1",
+                region="eu-west-1",
+                id=str(number),
+                arn=f"i/{number}",
+                cluster_arn=CLUSTER,
+                availability_zone="abcd"[number % 4],
+            )
+        )
+
+    def _service(self, number: int, tasks: int) -> Service:
+        service = self.records.services.put(
+            Service(
+                account="1",
+                region="eu-west-1",
+                name=f"s{number}",
+                arn=f"service/{number}",
+                cluster_arn=CLUSTER,
+                definition_arn=self.definition.arn,
+                desired_count=tasks,
+                launch_type="EC2",
+                document=DOCUMENT,
+            )
+        )
+        deployment = rollout.begin(service, 1, f"{number:019d}", f"h/{number}", f"r/{number}", now=NOW)
+        self.book.add(rollout.complete(deployment, NOW))
+        for at in range(tasks):
+            instance = self.instances[(number * tasks + at) % len(self.instances)]
+            self.records.tasks.put(
+                Task(
+                    account="1",
+                    region="eu-west-1",
+                    id=f"{number}-{at}",
+                    arn=f"t/{number}/{at}",
+                    cluster_arn=CLUSTER,
+                    definition_arn=self.definition.arn,
+                    service=service.name,
+                    deployment=deployment.id,
+                    launch_type="EC2",
+                    instance_arn=instance.arn,
+                    availability_zone=instance.availability_zone,
+                    last_status=TaskStatus.RUNNING,
+                    created_at=NOW + at,
+                    started_at=NOW + at,
+                )
+            )
+        return service
+
+    def seconds(self, wanted: int, rounds: int) -> float:
+        """The median decision when a service wants so many tasks (more, fewer, or just as many)."""
+        times = []
+        for number in range(rounds):
+            service = self.services[number % len(self.services)]
+            changed = self.records.services.put(_with_count(service, wanted))
+            began = time.perf_counter()
+            facts = self.gatherer.gather(changed, NOW + 10_000)
+            decided = plan(facts, NOW + 10_000)
+            times.append(time.perf_counter() - began)
+            missing = wanted - len(facts.pieces)
+            assert bool(decided.starts) == (missing > 0), decided
+            assert bool(decided.stops) == (missing < 0), decided
+        return statistics.median(times)
+
+
+def _with_count(service: Service, count: int) -> Service:
+    return replace(service, desired_count=count)
+
+
+def measured(instances: int, services: int, tasks_each: int, rounds: int) -> dict[str, float]:
+    """Seconds per decision: nothing to do, scale out, scale in."""
+    with tempfile.TemporaryDirectory() as folder:
+        region = Region(Path(folder), instances, services, tasks_each)
+        return {
+            "nothing to do": region.seconds(tasks_each, rounds),
+            "scale out by 10": region.seconds(tasks_each + 10, rounds),
+            "scale in by 10": region.seconds(tasks_each - 10, rounds),
+        }
+
+
+def main() -> None:
+    small = measured(50, 10, 50, 200)
+    large = measured(5000, 1000, 50, 200)
+    single = measured(5000, 10, 5000, 30)
+    print(f"{'a service of 50 tasks':<24}{'500 tasks':>14}{'50,000 tasks':>16}{'ratio':>8}")
+    for what, seconds in small.items():
+        print(
+            f"{what:<24}{seconds * 1e6:>11.0f} us{large[what] * 1e6:>13.0f} us{large[what] / seconds:>8.2f}"
+        )
+    print()
+    print(f"{'per task of the service':<24}{'50 tasks':>14}{'5,000 tasks':>16}{'ratio':>8}")
+    for what, seconds in small.items():
+        few, many = seconds / 50, single[what] / 5000
+        print(f"{what:<24}{few * 1e6:>11.2f} us{many * 1e6:>13.2f} us{many / few:>8.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+"""Builds ECS, the EC2 that carries it, load balancing and scaling, which know one another only by ports; for app.py.
+
+EC2 ──HostEvents──▶ ECS ──TargetGroups──▶ load balancing
+                     ▲ ScalableServices
+              Application Auto Scaling
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from cumulo.base.carriage import Carriage
+from cumulo.base.clock import Clock
+from cumulo.base.ids import Ids
+from cumulo.base.log import Log
+from cumulo.base.ports import ImageRegistry, Invoker, RoleSessions, UsageSink
+from cumulo.companions.autoscaling import ScalingGroups
+from cumulo.companions.certificates import CertificateReader
+from cumulo.companions.companions import Companions
+from cumulo.companions.discovery import Discovery
+from cumulo.companions.ec2 import Ec2Machines
+from cumulo.companions.events import EventBridge
+from cumulo.companions.guards import Guard
+from cumulo.companions.metrics import CloudWatch
+from cumulo.companions.parameters import ParameterReader
+from cumulo.companions.s3 import S3Reader
+from cumulo.companions.secrets import SecretReader
+from cumulo.companions.subnets import SubnetBook
+from cumulo.engines.engine import Capability, Engine, EngineError
+from cumulo.engines.images import Source
+from cumulo.meter.meter import Meter
+from cumulo.services.application_autoscaling.house import ScalingHouse
+from cumulo.services.application_autoscaling.plan import Patience
+from cumulo.services.ec2.house import Ec2House
+from cumulo.services.ecs.house import Around, EcsHouse
+from cumulo.services.ecs.running.agent.endpoints import ServeCloud
+from cumulo.services.elbv2.house import ElbHouse, Surroundings
+from cumulo.services.elbv2.plane import Machine
+from cumulo.services.logs.service import Logs
+from cumulo.state.journal import Journal
+from cumulo.state.store import Store
+from cumulo.wire.service import Service
+
+SETTLE_SECONDS = 5.0  # AWS believes a task without health checks after 40 s
+SHRINK_SECONDS = 900.0  # as AWS: what a group has too much must last so long
+_LOOPBACK_FIRST = 127 << 24 | 66 << 16  # 127.66.0.0/16: addresses of load balancers where no engine gives any
+_PLACES = 1 << 16
+_log = Log("compute")
+
+
+class Ground(msgspec.Struct, frozen=True, kw_only=True):
+    """What everything here stands on.
+
+    engine   opens late; `opened` is the one that is open, or None
+    serve    begins to answer AWS calls on a socket that listens inside a pod
+    shared   a cloud that many use: nothing of the machine's own is given to tasks
+    """
+
+    data: Path
+    store: Store
+    journal: Journal
+    clock: Clock
+    ids: Ids
+    companions: Companions
+    meter: Meter
+    logs: Logs
+    roles: RoleSessions
+    registry: ImageRegistry[Source]
+    invoker: Invoker
+    engine: Callable[[], Awaitable[Engine]]
+    opened: Callable[[], Engine | None]
+    serve: ServeCloud
+    port: int
+    machine: str
+    carriage: Carriage
+    pace: float
+    shared: bool
+    principal_of: Callable[[str], str]
+    note: Callable[[str], None]
+
+
+class Compute:
+    """ECS, EC2, load balancing, scaling.  `start` before requests are served, `run` beside the server."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        store, clock, ids, companions = ground.store, ground.clock, ground.ids, ground.companions
+        bus, watch, subnets = EventBridge(companions), CloudWatch(companions), SubnetBook(companions)
+        groups = ScalingGroups(companions)
+        self.ec2 = Ec2House(
+            store=store,
+            clock=clock,
+            carriage=ground.carriage,
+            machines=Ec2Machines(companions),
+            groups=groups,
+            usages=_usages(ground.meter),
+            bus=bus,
+            knows=lambda: companions.knows("ec2"),
+            engine=ground.engine,
+            note=ground.note,
+            machine=ground.machine,
+        )
+        self.elb = ElbHouse(
+            Surroundings(
+                subnets=subnets,
+                certificates=CertificateReader(companions, clock, ids),
+                instances=self.ec2,
+                invoker=ground.invoker,
+                machine=Machine(self._address_for, self._give_back, self._publisher("elb")),
+            ),
+            store=store,
+            clock=clock,
+            ids=ids,
+            shared_address="" if ground.shared else "127.0.0.1",
+            loopback_targets=not ground.shared,
+        )
+        around = Around(
+            data=ground.data,
+            engine=ground.engine,
+            registry=ground.registry,
+            objects=S3Reader(companions),
+            secrets=SecretReader(companions),
+            parameters=ParameterReader(companions),
+            sink=ground.logs,
+            roles=ground.roles,
+            subnets=subnets,
+            networks=subnets,
+            bus=bus,
+            metrics=watch,
+            ledger=ground.meter,
+            targets=self.elb.targets,
+            cloud_map=Discovery(companions),
+            hosts=lambda: self.ec2,
+            groups=groups,
+            carriage=ground.carriage,
+            principal_of=ground.principal_of,
+            serve=ground.serve,
+            cloud_port=ground.port,
+            machine=ground.machine,
+            trusted=not ground.shared,
+            settle_seconds=SETTLE_SECONDS / ground.pace,
+            shrink_seconds=SHRINK_SECONDS / ground.pace,
+            publish=self._publisher("ecs"),
+        )
+        self.ecs = EcsHouse(around, store=store, journal=ground.journal, clock=clock, ids=ids)
+        self.ec2.connect(self.ecs.host_events)
+        self._guards = self.ec2.guards()
+        for service, guard in self._guards.items():
+            companions.guard(service, guard)
+        self.scaling = ScalingHouse(
+            store=store,
+            clock=clock,
+            ids=ids,
+            services=self.ecs,
+            metrics=watch,
+            alarms=watch,
+            patience=Patience(period=max(1, round(60 / ground.pace))),
+        )
+
+    def services(self) -> Mapping[str, Service]:
+        """As the door wants them."""
+        houses = (self.ecs.service(), self.elb.service(), self.scaling.service())
+        return {service.name: service for service in houses}
+
+    def guards(self) -> Mapping[str, Guard]:
+        """Who looks at calls of companions, by service."""
+        return self._guards
+
+    def gauges(self) -> Mapping[str, float]:
+        """What /metrics shows."""
+        return dict(self.ecs.counts()) | {"load_balancers": float(self.elb.count())}
+
+    async def start(self) -> None:
+        """Note what a kill has kept from being noted, and take up what runs."""
+        await self.ec2.start()
+        await self.ecs.start()
+        await self.elb.start()
+
+    async def run(self) -> None:
+        """For ever."""
+        async with asyncio.TaskGroup() as group:
+            for house in (self.ec2, self.ecs, self.elb, self.scaling):
+                group.create_task(house.run())
+
+    async def close(self) -> None:
+        """Let go, when nothing runs any more; containers live on."""
+        await self.elb.close()
+        await self.ecs.close()
+        await self.ec2.close()
+
+    async def reset(self) -> None:
+        """Forget everything."""
+        await self.scaling.reset()
+        await self.elb.reset()
+        await self.ecs.reset()
+        await self.ec2.reset()
+
+    # -- addresses and names of the machine's own ------------------------------------------------------------
+
+    async def _address_for(self, name: str) -> str:
+        engine = self._ground.opened() or await self._engine_or_none()
+        if engine is not None and Capability.HOST_ADDRESSES in engine.capabilities:
+            return await engine.host_address(name)
+        return _loopback(name)
+
+    async def _engine_or_none(self) -> Engine | None:
+        try:
+            return await self._ground.engine()
+        except EngineError:
+            return None
+
+    async def _give_back(self, name: str) -> None:
+        engine = self._ground.opened()
+        if engine is not None and Capability.HOST_ADDRESSES in engine.capabilities:
+            await engine.free_host_address(name)
+
+    def _publisher(self, owner: str) -> Callable[[Mapping[str, Sequence[str]]], Awaitable[None]]:
+        async def publish(records: Mapping[str, Sequence[str]]) -> None:
+            engine = self._ground.opened() or (await self._engine_or_none() if records else None)
+            if engine is not None and Capability.PUBLISH in engine.capabilities:
+                await engine.publish(owner, records)
+
+        return publish
+
+
+def _loopback(name: str) -> str:
+    """An address of 127.66.0.0/16 that a name always has; two names may share one, and then not their ports."""
+    import hashlib
+    import ipaddress
+
+    place = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) % (_PLACES - 2) + 1
+    return str(ipaddress.IPv4Address(_LOOPBACK_FIRST + place))
+
+
+def _usages(meter: Meter) -> UsageSink:
+    return meter

@@ -1,0 +1,111 @@
+"""ECS, load balancing and scaling, built when they are first needed: a cloud must start at once and stay small.
+
+A cloud that has used them once builds them at its start from then on: there is something to take up.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cumulo.companions.guards import Call, Form, Guard
+from cumulo.wire.service import Service
+
+if TYPE_CHECKING:
+    from cumulo.compute import Compute, Ground
+
+NAMES = ("application-autoscaling", "ecs", "elbv2")
+GUARDED = ("autoscaling", "cloudformation", "ec2")
+_STARTS_MACHINES = frozenset({"RunInstances", "RequestSpotInstances", "RequestSpotFleet", "CreateFleet"})
+_READS = ("Describe", "Get", "List")
+
+
+class ComputeSlot:
+    """Builds it once.
+
+    ground   what it stands on
+    begin    runs what was built, beside the server
+    marker   a file that says that it was built before
+    """
+
+    def __init__(
+        self, ground: "Callable[[], Ground]", begin: "Callable[[Compute], None]", marker: Path
+    ) -> None:
+        self._ground = ground
+        self._begin = begin
+        self._marker = marker
+        self.built: Compute | None = None
+
+    @property
+    def was_used(self) -> bool:
+        """Whether an earlier process has built it."""
+        return self._marker.exists()
+
+    def build(self) -> "Compute":
+        """Build it, and run nothing yet; the one that is there when it is."""
+        if self.built is None:
+            from cumulo.compute import Compute
+
+            self._marker.touch(mode=0o600)
+            self.built = Compute(self._ground())
+        return self.built
+
+    def get(self) -> "Compute":
+        """The one that is there, or one that is built and begun now."""
+        if self.built is None:
+            self._begin(self.build())
+        assert self.built is not None
+        return self.built
+
+    def guards(self) -> Mapping[str, Guard]:
+        """For the companions, until it is built."""
+        return {name: LateGuard(name, self) for name in GUARDED}
+
+
+class LateGuard:
+    """Lets calls pass until one could start instances; then the real guard takes over."""
+
+    def __init__(self, service: str, slot: ComputeSlot) -> None:
+        self._service = service
+        self._slot = slot
+
+    async def before(self, call: Call) -> Form | None:
+        """See Guard."""
+        guard = self._guard(call)
+        return await guard.before(call) if guard is not None else None
+
+    def after(self, call: Call, *, done: bool) -> None:
+        """See Guard."""
+        guard = self._guard(call)
+        if guard is not None:
+            guard.after(call, done=done)
+
+    def _guard(self, call: Call) -> Guard | None:
+        starts = (
+            call.action in _STARTS_MACHINES if self._service == "ec2" else not call.action.startswith(_READS)
+        )
+        if self._slot.built is None and not starts:
+            return None
+        return self._slot.get().guards()[self._service]
+
+
+class Services(Mapping[str, Service]):
+    """Our services by name; those of the slot are built when they are looked up."""
+
+    def __init__(
+        self, early: Mapping[str, Service], slot: ComputeSlot, wrap: Callable[[Service], Service]
+    ) -> None:
+        self._known = dict(early)
+        self._slot = slot
+        self._wrap = wrap
+
+    def __getitem__(self, name: str) -> Service:
+        if name not in self._known and name in NAMES:
+            late = self._slot.get().services()
+            self._known |= {one: self._wrap(service) for one, service in late.items()}
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted({*self._known, *NAMES}))
+
+    def __len__(self) -> int:
+        return len({*self._known, *NAMES})

@@ -1,0 +1,1 @@
+"""Where tasks of ECS run: container instances, and capacity providers."""

@@ -1,0 +1,1 @@
+"""Task definitions: what may be registered, how it is shown, and what becomes of it."""

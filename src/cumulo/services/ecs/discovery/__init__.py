@@ -1,0 +1,1 @@
+"""How tasks are found: registrations in Cloud Map, names for pods, and Service Connect."""

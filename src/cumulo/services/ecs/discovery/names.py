@@ -1,0 +1,24 @@
+"""Which names pods resolve, and to what.  Pure."""
+
+from collections.abc import Iterable, Mapping
+
+from cumulo.services.ecs.discovery.model import Registration
+from cumulo.services.ecs.model import Health
+
+Table = Mapping[str, list[str]]
+
+
+def table(registrations: Iterable[tuple[Registration, Health]]) -> Table:
+    """The names of registered tasks with the addresses of those that are well; of all, where none is.
+
+    A task with a port has a name of its own below, as the target of its SRV record has.
+    """
+    well: dict[str, list[str]] = {}
+    every: dict[str, list[str]] = {}
+    for one, health in registrations:
+        names = [one.name, f"{one.instance}.{one.name}"] if one.port else [one.name]
+        for name in names if one.name and one.address else ():
+            every.setdefault(name, []).append(one.address)
+            if health is not Health.UNHEALTHY:
+                well.setdefault(name, []).append(one.address)
+    return {name: sorted(set(well.get(name, addresses))) for name, addresses in every.items()}

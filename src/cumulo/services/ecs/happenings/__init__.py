@@ -1,0 +1,1 @@
+"""What EventBridge hears of tasks, container instances, services and deployments."""

@@ -1,0 +1,1 @@
+"""Where tasks go: pure, fed with facts and asked for decisions."""

@@ -1,0 +1,101 @@
+"""Has the images of a task's containers ready: resolved, pinned, pulled; and AWS's sentences when that fails."""
+
+import msgspec
+
+from cumulo.base.caller import Caller
+from cumulo.base.errors import AwsError
+from cumulo.base.ports import ImageRegistry
+from cumulo.engines.engine import Engine, Unsupported
+from cumulo.engines.images import Image, Login, Platform, PullError, Source
+from cumulo.services.ecs.model import Document, Task, TaskDefinition
+from cumulo.services.ecs.running.environment import Sources, secret
+from cumulo.services.ecs.running.facts import Pulled
+from cumulo.services.ecs.running.refusal import CannotStart
+
+_ARCHITECTURES = {"X86_64": "amd64", "ARM64": "arm64"}
+_RETRIES = 1
+
+
+class TaskImages:
+    """Pulls for tasks."""
+
+    def __init__(self, registry: ImageRegistry[Source], sources: Sources) -> None:
+        self._registry = registry
+        self._sources = sources
+
+    async def pull(self, engine: Engine, task: Task, definition: TaskDefinition, told: Document) -> Pulled:
+        """The image of one container, ready.  CannotStart."""
+        uri = str(told["image"])
+        name = str(told["name"])
+        login = await self._login(task, told)
+        platform = _platform(definition)
+        try:
+            if login is not None:
+                image = await engine.images.pull(uri, login=login, platform=platform)
+                return Pulled(image.id, image.digest)
+            return await self._resolved(engine, task, uri, platform)
+        except AwsError as error:
+            raise _refused(task, name, uri, error.message, missing=error.code in _MISSING) from error
+        except Unsupported as error:
+            raise CannotStart(f"CannotPullContainerError: {error}", container=name) from error
+        except PullError as error:
+            said = str(error)
+            if error.kind == "platform" and platform is not None:
+                said = f"image Manifest does not contain descriptor matching platform 'linux/{platform.architecture}'"
+            raise _refused(task, name, uri, said, missing=error.kind == "not-found") from error
+
+    async def _resolved(self, engine: Engine, task: Task, uri: str, platform: Platform | None) -> Pulled:
+        """Found in its registry and pinned; one that was pulled before is not pulled again."""
+        caller = Caller(account=task.account, region=task.region)
+        last: AwsError | PullError | None = None
+        for _ in range(1 + _RETRIES):
+            try:
+                found = await self._registry.resolve(caller, uri)
+                image: Image = await engine.images.pull(
+                    found.reference, platform=platform, source=found.source, only_missing=True
+                )
+                return Pulled(image.id, found.digest)
+            except AwsError as error:
+                if error.code != "ServerException":
+                    raise
+                last = error
+            except PullError as error:
+                if error.kind != "unreachable":
+                    raise
+                last = error
+        assert last is not None
+        raise last
+
+    async def _login(self, task: Task, told: Document) -> Login | None:
+        """User and password for a private registry, from the secret that the definition names.  CannotStart."""
+        arn = str((told.get("repositoryCredentials") or {}).get("credentialsParameter") or "")
+        if not arn:
+            return None
+        text = await secret(task, arn, self._sources)
+        try:
+            said = msgspec.json.decode(text)
+            return Login(str(said["username"]), str(said["password"]))
+        except (msgspec.DecodeError, KeyError, TypeError) as error:
+            reason = (
+                "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval "
+                f"failed: unable to get registry auth from asm: the secret {arn} has no username and password"
+            )
+            raise CannotStart(reason, task_reason=reason) from error
+
+
+_MISSING = frozenset({"ImageNotFoundException", "RepositoryNotFoundException"})
+
+
+def _platform(definition: TaskDefinition) -> Platform | None:
+    said = (definition.document.get("runtimePlatform") or {}).get("cpuArchitecture")
+    return Platform(_ARCHITECTURES[said]) if said in _ARCHITECTURES else None
+
+
+def _refused(task: Task, name: str, uri: str, message: str, *, missing: bool) -> CannotStart:
+    """As the agent says it on Fargate (containerd's words), or on an instance (Docker's)."""
+    if task.is_fargate:
+        why = f"failed to resolve ref {uri}: {uri}: not found" if missing else message
+        reason = f"CannotPullContainerError: pull image manifest has been retried {_RETRIES} time(s): {why}"
+        return CannotStart(reason, container=name, task_reason=reason)
+    why = f"manifest for {uri} not found: manifest unknown" if missing else message
+    return CannotStart(f"CannotPullContainerError: Error response from daemon: {why}", container=name)

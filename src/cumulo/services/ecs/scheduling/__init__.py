@@ -1,0 +1,1 @@
+"""Keeps services running: deployments, what they decide, and who carries it out."""
