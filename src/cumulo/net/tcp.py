@@ -84,7 +84,9 @@ class Side(asyncio.Protocol):
         self.since = front.tick
         self.other: Side | None = None
         self.ended = False  # its peer has closed its side
-        self._early: list[bytes] = []  # what came before there was another: one read at the most, and little more
+        self._early: list[
+            bytes
+        ] = []  # what came before there was another: one read at the most, and little more
         self.bytes_read = 0
 
     def set_up(self, transport: asyncio.BaseTransport) -> None:
