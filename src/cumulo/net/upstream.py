@@ -46,7 +46,7 @@ class Upstream(asyncio.Protocol):
         "write_paused",
     )
 
-    transport: asyncio.Transport
+    transport: asyncio.Transport  # once it is connected
 
     def __init__(self, front: "HttpFront", backend: Backend) -> None:
         self.front = front
@@ -81,6 +81,12 @@ class Upstream(asyncio.Protocol):
         self.client = None
         self.transport.abort()
 
+    def abandon(self) -> None:
+        """Nobody waits for it any more: close it, even if it is only made after this."""
+        self._phase = CLOSED
+        if hasattr(self, "transport"):
+            self.transport.abort()
+
     def forgo(self) -> None:
         """Close it, and let nobody find it."""
         if self in self.backend.idle:
@@ -95,6 +101,8 @@ class Upstream(asyncio.Protocol):
         self.transport.set_write_buffer_limits(high=WRITE_BYTES_HIGH)
         self.since = self.front.tick
         self.front.upstreams.add(self)
+        if self._phase == CLOSED:
+            self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Take what the backend sent."""
