@@ -84,6 +84,7 @@ class Upstream(asyncio.Protocol):
     def abandon(self) -> None:
         """Nobody waits for it any more: close it, even if it is only made after this."""
         self._phase = CLOSED
+        self.front.upstreams.discard(self)  # the loop may have closed it without a word
         if hasattr(self, "transport"):
             self.transport.abort()
 
@@ -91,6 +92,7 @@ class Upstream(asyncio.Protocol):
         """Close it, and let nobody find it."""
         if self in self.backend.idle:
             self.backend.idle.remove(self)
+        self.front.upstreams.discard(self)
         self.close()
 
     # The transport's side
@@ -100,9 +102,10 @@ class Upstream(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass
         self.transport.set_write_buffer_limits(high=WRITE_BYTES_HIGH)
         self.since = self.front.tick
-        self.front.upstreams.add(self)
         if self._phase == CLOSED:
             self.transport.abort()
+        else:
+            self.front.upstreams.add(self)
 
     def data_received(self, data: bytes) -> None:
         """Take what the backend sent."""
