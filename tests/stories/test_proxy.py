@@ -32,6 +32,7 @@ from cumulo.net.pool import Algorithm, Backend, Mark, Pool
 from cumulo.net.probe import Failure, probe_http, probe_tcp
 from cumulo.net.tcp import Splice, TcpFront
 from cumulo.net.tls import Certificate, Certificates, names_of, trusting
+from cumulo.net.udp import UdpFront
 
 CLOCK = SystemClock()
 BIG = random.Random(1).randbytes(1 << 20)
@@ -848,5 +849,82 @@ def test_addresses_of_version_6():
             assert await curl(f"http://[::1]:{listening.port}/") == (0, b"hello from one")
             assert app.requests[0].headers["X-Forwarded-For"] == "::1"
             await front.close()
+
+    play(scene)
+
+
+# UDP
+
+
+class Echo(asyncio.DatagramProtocol):
+    """Answers each datagram with its name and the datagram."""
+
+    def __init__(self, name: bytes) -> None:
+        self.name = name
+        self.senders: set[Any] = set()
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, address: Any) -> None:
+        self.senders.add(address)
+        self.transport.sendto(self.name + data, address)
+
+
+def test_datagrams_of_a_client_go_to_one_backend_and_the_answers_come_back():
+    async def scene() -> None:
+        loop = asyncio.get_running_loop()
+        echoes = [Echo(b"one:"), Echo(b"two:")]
+        for echo in echoes:
+            await loop.create_datagram_endpoint(lambda echo=echo: echo, local_addr=("127.0.0.1", 0))
+        backends = [Backend("127.0.0.1", echo.transport.get_extra_info("sockname")[1]) for echo in echoes]
+        pool = pool_of(*backends)
+        front = UdpFront(
+            lambda link: Splice(pool=pool, idle_seconds=0.3), clock=CLOCK, flows_max=2, sweep_seconds=0.02
+        )
+        listening = await front.listen("127.0.0.1", 0)
+        clients = [socket.socket(type=socket.SOCK_DGRAM) for _ in range(3)]
+        for client in clients:
+            client.setblocking(False)
+            client.connect(("127.0.0.1", listening.port))
+
+        async def ask(client: socket.socket, data: bytes) -> bytes:
+            await loop.sock_sendall(client, data)
+            return await asyncio.wait_for(loop.sock_recv(client, 100), 5)
+
+        said = [[await ask(client, b"%d" % number) for number in range(5)] for client in clients[:2]]
+        names = [{answer.partition(b":")[0] for answer in answers} for answers in said]
+        assert sorted(map(sorted, names)) == [[b"one"], [b"two"]]
+        assert [answer.partition(b":")[2] for answer in said[0]] == [b"0", b"1", b"2", b"3", b"4"]
+        assert [len(echo.senders) for echo in echoes] == [1, 1]
+        assert pool.in_flight == 2
+        await loop.sock_sendall(clients[2], b"too many")
+        await eventually(lambda: not front.connections)  # silent for long enough
+        assert pool.in_flight == 0
+        assert (await ask(clients[2], b"x")).endswith(b":x")
+        await front.close()
+        assert pool.in_flight == 0
+        for client in clients:
+            client.close()
+        for echo in echoes:
+            echo.transport.close()
+
+    play(scene)
+
+
+def test_a_flow_to_nobody_is_forgotten():
+    async def scene() -> None:
+        with socket.socket(type=socket.SOCK_DGRAM) as reserved:
+            reserved.bind(("127.0.0.1", 0))
+            port = reserved.getsockname()[1]
+        pool = pool_of(Backend("127.0.0.1", port))
+        front = UdpFront(lambda link: Splice(pool=pool), clock=CLOCK)
+        listening = await front.listen("127.0.0.1", 0)
+        with socket.socket(type=socket.SOCK_DGRAM) as client:
+            client.sendto(b"x", ("127.0.0.1", listening.port))
+            await eventually(lambda: pool.backends[0].failures == 1)
+            assert not front.connections
+            assert pool.in_flight == 0
+        await front.close()
 
     play(scene)
