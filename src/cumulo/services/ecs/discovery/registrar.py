@@ -14,6 +14,7 @@ from cumulo.base.tasks import cancel_all
 from cumulo.services.ecs.discovery import names
 from cumulo.services.ecs.discovery.model import DiscoveryRecords, Registration
 from cumulo.services.ecs.discovery.publisher import Publish, Publisher
+from cumulo.services.ecs.discovery.strangers import Strangers
 from cumulo.services.ecs.model import Health, Task
 from cumulo.services.ecs.records import Records
 
@@ -45,6 +46,7 @@ class Registrar:
         self._map = cloud_map
         self._pause = pause
         self._publisher = Publisher(self._table, publish)
+        self._strangers = Strangers(kept, cloud_map, self._publisher.soon)
         self._room = asyncio.Semaphore(_AT_ONCE_MAX)
         self._telling: dict[str, asyncio.Task[None]] = {}  # of health, by the task's ARN
         self._log = Log("ecs")
@@ -60,6 +62,7 @@ class Registrar:
 
     async def close(self) -> None:
         """Tell nobody any more."""
+        await self._strangers.close()
         await cancel_all(self._telling.values())
         await self._publisher.close()
 
@@ -111,7 +114,7 @@ class Registrar:
 
     def _table(self) -> names.Table:
         found = self._kept.registrations.all()
-        return names.table((one, self._health(one.task_arn)) for one in found)
+        return names.table(((one, self._health(one.task_arn)) for one in found), self._strangers.table())
 
     def _health(self, task_arn: str) -> Health:
         task = self._records.tasks.get(task_arn)
