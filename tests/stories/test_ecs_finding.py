@@ -114,7 +114,7 @@ def test_tasks_reach_services_of_their_namespace_by_alias_also_after_the_server_
     shop = fargate(aws, "shop", shell(image, "exec web", portMappings=[NAMED]))
     connect = {"enabled": True, "namespace": namespace["Arn"]}
     offered = [
-        {"portName": "http", "discoveryName": "shop", "clientAliases": [{"port": 80, "dnsName": "shop"}]}
+        {"portName": "http", "discoveryName": "shop", "clientAliases": [{"port": 8080, "dnsName": "shop"}]}
     ]
     serve(cloud, "shop", shop, 2, serviceConnectConfiguration={**connect, "services": offered})
     steady(cloud, "shop", 2)
@@ -123,7 +123,7 @@ def test_tasks_reach_services_of_their_namespace_by_alias_also_after_the_server_
     wrong = [{**offered[0], "portName": "none"}]
     with pytest.raises(aws.exceptions.InvalidParameterException, match=r"portName\(none\) does not refer"):
         serve(cloud, "shop2", shop, 1, serviceConnectConfiguration={**connect, "services": wrong})
-    script = "while :; do wget -qO- http://shop/ || echo failed; sleep 0.1; done"
+    script = "while :; do wget -qO- http://shop:8080/ || echo failed; sleep 0.1; done"
     client = fargate(aws, "client", printing(image, script))
     serve(cloud, "client", client, 1, serviceConnectConfiguration=connect)
     steady(cloud, "client", 1)
