@@ -162,6 +162,18 @@ async def test_names_that_clients_gave_are_published_too_and_kept(world: World) 
 
 
 @story
+async def test_when_everything_is_forgotten_no_name_stays(world: World) -> None:
+    service = world.service("s", world.definition(HTTP), serviceRegistries=[WEB])
+    await world.registries.attach(world.task("t1", service, private_ip="10.1.0.5"))
+    world.map.strangers = {"db.corp.local": ["10.1.0.9"]}
+    world.map.changed(ACCOUNT, REGION)
+    await until(lambda: len(world.published[-1]) == 2)
+    world.kept.clear()
+    await until(lambda: world.published[-1] == {})
+    await world.close()
+
+
+@story
 async def test_a_registry_that_is_gone_keeps_no_task_from_running(world: World) -> None:
     service = world.service("s", world.definition(HTTP), serviceRegistries=[WEB])
     task = world.task("t1", service, private_ip="10.1.0.5")

@@ -51,6 +51,8 @@ class Registrar:
         self._telling: dict[str, asyncio.Task[None]] = {}  # of health, by the task's ARN
         self._log = Log("ecs")
         records.tasks.listeners.append(self._heard)
+        for shelf in (kept.registrations, kept.names):
+            shelf.listeners.append(self._forgotten)
 
     async def start(self) -> None:
         """After a restart: pods are told the names again, and tasks that ended meanwhile are taken out."""
@@ -130,6 +132,11 @@ class Registrar:
         self._publisher.soon()
         if any(one.custom_health for one in found):
             self._tell_soon(after.arn)
+
+    def _forgotten(self, _before: object, after: object) -> None:
+        """Something of the table is gone, also when everything is forgotten."""
+        if after is None:
+            self._publisher.soon()
 
     def _tell_soon(self, task_arn: str) -> None:
         """Tell Cloud Map of a task's health; after what is told of it already."""
