@@ -258,7 +258,7 @@ def test_large_bodies_arrive_whole_in_both_directions(chunked: bool, with_tls: b
 
 def test_events_flow_one_by_one():
     async def scene() -> None:
-        async with Application().served() as app, fronted(pool_of(app.backend())) as (_, url):  # noqa: SIM117 - one line each
+        async with Application().served() as app, fronted(pool_of(app.backend())) as (_, url):
             async with aiohttp.ClientSession() as session, session.get(f"{url}/events") as answer:
                 for number in range(3):  # each is here before the next is made
                     assert await answer.content.readuntil(b"\n\n") == b"data: %d\n\n" % number
@@ -417,7 +417,7 @@ def test_a_server_that_closes_idle_connections_costs_nobody_a_request():
             writer.close()
 
         server = await asyncio.start_server(once, "127.0.0.1", 0)
-        async with fronted(pool_of(Backend("127.0.0.1", server.sockets[0].getsockname()[1]))) as (_, url):  # noqa: SIM117 - one line each
+        async with fronted(pool_of(Backend("127.0.0.1", server.sockets[0].getsockname()[1]))) as (_, url):
             async with aiohttp.ClientSession() as session:
                 for _ in range(200):
                     async with session.get(f"{url}/") as answer:
@@ -520,7 +520,7 @@ def test_a_socket_that_listens_already_is_served():
 
 def test_too_many_clients_are_told_so():
     async def scene() -> None:
-        async with Application().served() as app:  # noqa: SIM117 - one line each
+        async with Application().served() as app:
             async with fronted(pool_of(app.backend()), limits=Limits(connections_max=1)) as (_, url):
                 with socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1]))):
                     await asyncio.sleep(0)

@@ -8,28 +8,27 @@ import contextlib
 import socket
 import zlib
 
-from cumulo.engines.local.leading import lead
+from cumulo.engines.local import redirects
 
+OWN = "127.0.0.1"  # the pod's: whoever listens there means to take the port
 BACKLOG = 128
 _FIRST, _COUNT = 61_000, 4_000  # above the ports that clients take
 _ATTEMPTS = 8
-_WELL_KNOWN = 1024
 
 
 def open_listener(address: str, port: int) -> socket.socket:
-    """A socket that who is in this thread's network namespace reaches at address:port.  OSError.
+    """A socket that who is in this thread's network namespace, which is a pod's, reaches at address:port.  OSError.
 
-    At 127.0.0.0/8, and from 1024 on, it has the very port: there is room for everybody.
+    At 127.0.0.1 it has the very port.
     """
-    if address.startswith("127.") or port >= _WELL_KNOWN:
-        return _bound(address, port)
+    if address == OWN:
+        return bound(address, port)
     listener = _aside(address, port)
     try:
-        table = f"cumulo-inside-{socket.inet_aton(address).hex()}-{port}"
-        lead(table, address, port, int(listener.getsockname()[1]))
-    except OSError:  # a kernel without it
+        redirects.lead(address, port, int(listener.getsockname()[1]))
+    except OSError:  # a kernel that cannot: then the port is taken
         listener.close()
-        return _bound(address, port)
+        return bound(address, port)
     return listener
 
 
@@ -39,14 +38,15 @@ def _aside(address: str, port: int) -> socket.socket:
     for attempt in range(_ATTEMPTS):
         number = zlib.crc32(f"{address}:{port}:{attempt}".encode()) % _COUNT
         try:
-            return _bound(address, _FIRST + number)
+            return bound(address, _FIRST + number)
         except OSError as error:
             last = error
     assert last is not None
     raise last
 
 
-def _bound(address: str, port: int) -> socket.socket:
+def bound(address: str, port: int) -> socket.socket:
+    """A socket that listens at address:port, and has it.  OSError."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     with contextlib.ExitStack() as unless_good:
         unless_good.callback(listener.close)
