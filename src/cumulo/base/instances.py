@@ -97,7 +97,10 @@ class GroupMember(msgspec.Struct, frozen=True):
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """An Auto Scaling group.  `new_protected`: instances that come are protected from scale-in."""
+    """An Auto Scaling group.  `new_protected`: instances that come are protected from scale-in.
+
+    on_demand_*   how many instances are no spot instances: so many, and this share (per cent) of the others
+    """
 
     name: str
     arn: str
@@ -107,6 +110,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     new_protected: bool = False
     members: Sequence[GroupMember] = ()
     kind: str = ""  # the instance type that it launches, when it is known
+    on_demand_base: int = 0
+    on_demand_percent: int = 100
     tags: Mapping[str, str] = {}
 
 

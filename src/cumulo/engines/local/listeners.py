@@ -5,17 +5,15 @@ another port, and a rule of the pod's namespace leads there what goes to the one
 """
 
 import contextlib
-import shutil
 import socket
-import subprocess
 import zlib
 
-SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+from cumulo.engines.local.leading import lead
+
 BACKLOG = 128
 _FIRST, _COUNT = 61_000, 4_000  # above the ports that clients take
 _ATTEMPTS = 8
 _WELL_KNOWN = 1024
-_SECONDS_MAX = 5.0
 
 
 def open_listener(address: str, port: int) -> socket.socket:
@@ -23,13 +21,13 @@ def open_listener(address: str, port: int) -> socket.socket:
 
     At 127.0.0.0/8, and from 1024 on, it has the very port: there is room for everybody.
     """
-    nft = shutil.which("nft", path=SEARCH)
-    if address.startswith("127.") or port >= _WELL_KNOWN or nft is None:
+    if address.startswith("127.") or port >= _WELL_KNOWN:
         return _bound(address, port)
     listener = _aside(address, port)
     try:
-        _lead(nft, address, port, int(listener.getsockname()[1]))
-    except (OSError, subprocess.SubprocessError):
+        table = f"cumulo-inside-{socket.inet_aton(address).hex()}-{port}"
+        lead(table, address, port, int(listener.getsockname()[1]))
+    except OSError:  # a kernel without it
         listener.close()
         return _bound(address, port)
     return listener
@@ -58,26 +56,3 @@ def _bound(address: str, port: int) -> socket.socket:
         listener.setblocking(False)
         unless_good.pop_all()
     return listener
-
-
-def _lead(nft: str, address: str, port: int, there: int) -> None:
-    """Lead what goes to address:port to another port; takes the place of where it was led before."""
-    table = f"cumulo-inside-{socket.inet_aton(address).hex()}-{port}"
-    rules = f"""
-table ip {table}
-delete table ip {table}
-table ip {table} {{
-  chain out {{
-    type nat hook output priority -100
-    ip daddr {address} tcp dport {port} dnat to {address}:{there}
-  }}
-}}
-"""
-    subprocess.run(
-        [nft, "-f", "-"],
-        input=rules.encode(),
-        check=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        timeout=_SECONDS_MAX,
-    )

@@ -25,17 +25,17 @@ from cumulo.base.ports import EventBus
 from cumulo.engines.engine import EngineError
 from cumulo.services.ec2.asking import Asking, Wanted
 from cumulo.services.ec2.bodies import Bodies
+from cumulo.services.ec2.market import Market
 from cumulo.services.ec2.metering import InstanceMeter
 from cumulo.services.ec2.model import Instance, Place
 from cumulo.services.ec2.plan import Change, Event, changes, fitting
 from cumulo.services.ec2.records import Promises, Records
 from cumulo.state.store import StoreError
 
-AGAIN_SECONDS: Final = 5.0  # after something failed, or while tasks end in a slice
+AGAIN_SECONDS: Final = 5.0  # after something failed
+ENDING_SECONDS: Final = 0.5  # while tasks end in a slice
 METER_SECONDS: Final = 3600.0
 DEFAULT_CLUSTER: Final = "default"
-_TEMPLATE: Final = "aws:ec2launchtemplate:id"
-_TEMPLATE_VERSION: Final = "aws:ec2launchtemplate:version"
 _STATES: Final = {
     Change.APPEARED: "running",
     Change.STARTED: "running",
@@ -69,8 +69,11 @@ class Watch:
         self._records = parts.records
         self._events = events
         self._due: set[Place] = set()
+        self._late: set[Place] = set()  # where something waits for room that will be free
+        self._market = Market(parts.records, parts.machines, parts.groups)
         self._settled: dict[str, Instance] = {}
         self._woken = asyncio.Event()
+        self._ending = False  # whether all that is left to do is to wait for tasks
         self._metered_at = parts.clock.monotonic()
 
     def wake(self, place: Place | None = None) -> None:
@@ -88,7 +91,7 @@ class Watch:
             pause = METER_SECONDS
             try:
                 if not await self.step():
-                    pause = AGAIN_SECONDS
+                    pause = ENDING_SECONDS if self._ending and not self._due else AGAIN_SECONDS
             except StoreError:  # the disk refuses: every request hears of it
                 pause = AGAIN_SECONDS
             with contextlib.suppress(TimeoutError):
@@ -97,19 +100,24 @@ class Watch:
     async def step(self) -> bool:
         """Do everything that is due; whether nothing has to be tried again.  StoreError."""
         well = True
+        self._due, self._late = self._due | self._late, set()
         for place in list(self._due):
-            self._due.discard(place)
+            self._due.discard(place)  # first: a call that comes meanwhile wants another look
             try:
                 await self.look(place)
             except AwsError as error:
                 _log.warning("EC2 cannot be asked for its instances", region=place.region, error=str(error))
                 self._due.add(place)
                 well = False
+            except StoreError:
+                self._due.add(place)
+                raise
+        self._ending = well
         await self._join_default()
         settled = await self.settle()
         if self._parts.clock.monotonic() >= self._metered_at + METER_SECONDS:
             await self.meter()
-        return well and settled
+        return well and settled and not self._late and not self._due
 
     def lost(self, place: Place) -> None:
         """EC2 has forgotten everything of a place: its instances are gone."""
@@ -126,37 +134,26 @@ class Watch:
         tickets = parts.promises.ended(place)
         seen = await parts.machines.instances(place.account, place.region)
         events = changes(self._records.of(place), seen)
-        events = [await self._with_market(event) for event in events]
+        events = await self._market.told(events)
         answers = {e.id: await self._ask(e.seen) for e in events if e.change is Change.APPEARED and e.seen}
         # From here to the commit nothing awaits: what calls have reserved becomes what their instances are promised.
         parts.promises.seen(tickets)
         refused = [event for event in events if not self._take_over(event, answers)]
-        if not any(one.state != "terminated" for one in self._records.of(place).values()) and not refused:
+        if refused and any(one.is_ending for one in self._records.all()):
+            # There will be room when the last tasks of those that were ended are gone: the next look decides.
+            late = [event for event in refused if not isinstance(answers.get(event.id), AwsError)]
+            refused = [event for event in refused if event not in late]
+            events = [event for event in events if event not in late]
+            if late:
+                self._late.add(place)
+        alive = any(one.state != "terminated" for one in self._records.of(place).values())
+        if not (alive or refused or place in self._late):
             self._records.drop(place)
         await self._records.store.commit()
         for event in refused:
             await self._refuse(event)
         for event in events:
             await self._tell(place, event)
-
-    async def _with_market(self, event: Event) -> Event:
-        """The event of a new instance, as spot when its launch template asks for spot: EC2's companion forgets that."""
-        seen = event.seen
-        if event.change is not Change.APPEARED or seen is None or seen.spot or _TEMPLATE not in seen.tags:
-            return event
-        try:
-            template = await self._parts.machines.template(
-                seen.account,
-                seen.region,
-                id_=seen.tags[_TEMPLATE],
-                name="",
-                version=seen.tags.get(_TEMPLATE_VERSION, ""),
-            )
-        except AwsError as error:
-            if error.status >= 500:
-                raise
-            return event  # the template has gone meanwhile
-        return replace(event, seen=replace(seen, spot=template.spot))
 
     async def _ask(self, seen: SeenInstance) -> "Wanted | AwsError | None":
         machines = self._parts.machines
@@ -179,9 +176,10 @@ class Watch:
             return self._appeared(event.seen, answers.get(event.id))
         assert before is not None
         if event.change is Change.STARTED:
-            if not self._fits(before):
+            if before.rested and not self._fits(before):
                 return False
             host = before.host and replace(before.host, running=True)
+            before = replace(before, rested=False)
             self._records.put(
                 replace(before, state="running", host=host, started_at=now, metered_at=now, interrupt_at=0.0)
             )
@@ -225,7 +223,7 @@ class Watch:
         return self._events.wanted(instance.account, instance.region, DEFAULT_CLUSTER)
 
     def _fits(self, instance: Instance) -> bool:
-        load = replace(instance, state="running", joins=False).load
+        load = replace(instance, rested=False, joins=False).load
         return fitting(self._parts.carriage.room(), load, 1) == 1
 
     async def _refuse(self, event: Event) -> None:
@@ -289,7 +287,7 @@ class Watch:
                 well = await self._settle(instance) and well
             except (EngineError, AwsError) as error:
                 _log.warning("an EC2 instance has no body yet", instance=instance.id, error=str(error))
-                well = False
+                well = self._ending = False
         return well
 
     async def _settle(self, instance: Instance) -> bool:
@@ -311,7 +309,12 @@ class Watch:
             await self._events.stopped(host)
             if not await self._parts.bodies.rest(host):
                 return False
-            return await self._done(instance)
+            current = self._records.get(instance.id)
+            if current is None or current.state != "stopped":
+                return False
+            rested = self._records.put(replace(current, rested=True))
+            await self._records.store.commit()
+            return await self._done(rested)
         await self._events.left(host)
         if not await self._parts.bodies.drop(host):
             return False
@@ -350,6 +353,7 @@ class Watch:
     def clear(self) -> None:
         """Forget what is due."""
         self._due.clear()
+        self._late.clear()
         self._settled.clear()
 
 
@@ -373,4 +377,10 @@ def _embodied(instance: Instance, seen: SeenInstance, wanted: Wanted) -> Instanc
         tags=seen.tags,
         agent=wanted.agent,
     )
-    return replace(instance, host=host, load_vcpus=load.vcpus, load_memory_mib=load.memory_mib)
+    return replace(
+        instance,
+        host=host,
+        rested=instance.state == "stopped",
+        load_vcpus=load.vcpus,
+        load_memory_mib=load.memory_mib,
+    )

@@ -125,10 +125,10 @@ class ManagedScaling:
         settings = self._settings(provider)
         now = self._clock.monotonic()
         decision = decide(self._facts(provider, group), settings, self._memories.get(key, Memory()), now)
-        self._memories[key] = decision.memory
         if decision.look_at is not None:
             self._at[key] = decision.look_at
         await self._do(provider, decision)
+        self._memories[key] = decision.memory
 
     def _scales(self, provider: CapacityProvider) -> bool:
         """Whether it is to be scaled: managed, and some cluster has it."""
