@@ -73,7 +73,7 @@ class ElbHouse:
         self._counts = Counts()
         pools = Pools(self._records, around.instances, clock, lots)
         functions = FunctionCalls(around.invoker)
-        workshop = Workshop(Routing(pools, functions, clock, ids, lots), pools, self._counts, clock, lots)
+        workshop = Workshop(Routing(pools, functions, clock, lots), pools, self._counts, clock, lots)
         self._plane = Plane(
             self._records,
             workshop,
