@@ -132,6 +132,16 @@ class FakeGroups:
         self.all[name] = replace(group, members=members)
 
 
+class FakeMetrics:
+    """Metrics that remember."""
+
+    def __init__(self):
+        self.data = []
+
+    async def put(self, account, region, namespace, data):
+        self.data += [(namespace, one.name, dict(one.dimensions), one.value) for one in data]
+
+
 class World:
     """Everything."""
 
@@ -143,12 +153,14 @@ class World:
         self.runner = FakeRunner(self.records)
         self.launches = FakeLaunches()
         self.groups = FakeGroups(self)
+        self.metrics = FakeMetrics()
         self.capacity = Capacity(
             self.records,
             hosts=lambda: self.hosts,
             runner=self.runner,
             launches=self.launches,
             groups=self.groups,
+            metrics=self.metrics,
             clock=self.clock,
             ids=Ids(),
             matches=self._matches,

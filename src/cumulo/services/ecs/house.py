@@ -158,6 +158,7 @@ class EcsHouse:
             records,
             hosts=around.hosts,
             groups=around.groups,
+            metrics=around.metrics,
             runner=self._runner,
             launches=self._launching,
             clock=clock,
