@@ -95,30 +95,35 @@ class Region:
         deployment = rollout.begin(service, 1, f"{number:019d}", f"h/{number}", f"r/{number}", now=NOW)
         self.book.add(rollout.complete(deployment, NOW))
         for at in range(tasks):
-            instance = self.instances[(number * tasks + at) % len(self.instances)]
-            self.records.tasks.put(
-                Task(
-                    account="1",
-                    region="eu-west-1",
-                    id=f"{number}-{at}",
-                    arn=f"t/{number}/{at}",
-                    cluster_arn=CLUSTER,
-                    definition_arn=self.definition.arn,
-                    service=service.name,
-                    deployment=deployment.id,
-                    launch_type="EC2",
-                    instance_arn=instance.arn,
-                    availability_zone=instance.availability_zone,
-                    last_status=TaskStatus.RUNNING,
-                    created_at=NOW + at,
-                    started_at=NOW + at,
-                )
-            )
+            self.put_task(service, deployment.id, number * tasks + at, NOW + at)
         return service
+
+    def put_task(self, service: Service, deployment: str, number: int, at: float) -> None:
+        """A task that runs."""
+        instance = self.instances[number % len(self.instances)]
+        task = Task(
+            account="1",
+            region="eu-west-1",
+            id=str(number),
+            arn=f"t/{number}",
+            cluster_arn=CLUSTER,
+            definition_arn=self.definition.arn,
+            service=service.name,
+            deployment=deployment,
+            launch_type="EC2",
+            instance_arn=instance.arn,
+            availability_zone=instance.availability_zone,
+            last_status=TaskStatus.RUNNING,
+            created_at=at,
+            started_at=at,
+        )
+        self.records.tasks.put(task)
 
     def seconds(self, wanted: int, rounds: int) -> float:
         """The median decision when a service wants so many tasks (more, fewer, or just as many)."""
         times = []
+        for service in self.services[:rounds]:  # every service has been looked at before
+            self.gatherer.gather(service, NOW + 10_000)
         for number in range(rounds):
             service = self.services[number % len(self.services)]
             changed = self.records.services.put(_with_count(service, wanted))
@@ -147,6 +152,41 @@ def measured(instances: int, services: int, tasks_each: int, rounds: int) -> dic
         }
 
 
+def rolled(tasks: int) -> tuple[int, float]:
+    """A rolling update of a service whose new tasks are well at once: decisions, and seconds for all of them."""
+    with tempfile.TemporaryDirectory() as folder:
+        region = Region(Path(folder), tasks // 25, 1, tasks)  # equally many tasks in each of the zones
+        (service,) = region.services
+        old = region.book.primary(service.arn)
+        assert old is not None
+        region.book.deployments.put(rollout.supersede(old, NOW))
+        now, decisions, seconds, number = NOW + 10_000, 0, 0.0, tasks
+        new = rollout.begin(service, 2, "2" * 19, "h/new", "r/new", now=now)
+        region.book.add(new)
+        while region.book.live(service.arn) != [region.book.primary(service.arn)] or not decisions:
+            now += 1
+            began = time.perf_counter()
+            decided = plan(region.gatherer.gather(service, now), now)
+            seconds += time.perf_counter() - began
+            decisions += 1
+            for record in decided.records:
+                region.book.deployments.put(record)
+            for stop in decided.stops:
+                task = region.records.tasks.get(stop.piece.arn)
+                assert task is not None
+                region.records.tasks.put(
+                    replace(task, last_status=TaskStatus.STOPPED, desired_status="STOPPED")
+                )
+            for start in decided.starts:
+                for _ in range(start.count):
+                    number += 1
+                    region.put_task(service, new.id, number, now)
+        live = region.records.tasks.by("live", "yes")
+        assert len(live) == tasks
+        assert {one.deployment for one in live} == {new.id}
+        return decisions, seconds
+
+
 def main() -> None:
     small = measured(50, 10, 50, 200)
     large = measured(5000, 1000, 50, 200)
@@ -156,6 +196,11 @@ def main() -> None:
         print(
             f"{what:<24}{seconds * 1e6:>11.0f} us{large[what] * 1e6:>13.0f} us{large[what] / seconds:>8.2f}"
         )
+    print()
+    few_turns, few_seconds = rolled(500)
+    many_turns, many_seconds = rolled(5000)
+    print(f"a rolling update of   500 tasks: {few_turns:>5} decisions, {few_seconds:6.2f} s")
+    print(f"a rolling update of 5,000 tasks: {many_turns:>5} decisions, {many_seconds:6.2f} s")
     print()
     print(f"{'per task of the service':<24}{'50 tasks':>14}{'5,000 tasks':>16}{'ratio':>8}")
     for what, seconds in small.items():

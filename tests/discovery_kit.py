@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,8 @@ class FakeMap:
         self.health: list[tuple[str, bool]] = []
         self.fails: list[AwsError] = []
         self.calls = 0
+        self.strangers: dict[str, Sequence[str]] = {}
+        self.changed: Callable[[str, str], None] = lambda _account, _region: None
 
     def _call(self) -> None:
         self.calls += 1
@@ -100,6 +102,13 @@ class FakeMap:
     ) -> None:
         self._call()
         self.health.append((instance, healthy))
+
+    async def names(self, account: str, region: str) -> Mapping[str, Sequence[str]]:
+        self._call()
+        return dict(self.strangers)
+
+    def watch(self, changed: Callable[[str, str], None]) -> None:
+        self.changed = changed
 
 
 class World:

@@ -60,6 +60,32 @@ def test_a_service_for_calls_alone_is_made_once(cloud):
     assert len(client.list_instances(ServiceId=first.id)["Instances"]) == 1
 
 
+def test_instances_of_clients_have_names_and_each_change_is_heard(cloud):
+    account = "444455556666"
+    map_, client = Discovery(cloud.companions), cloud.client("servicediscovery", key=account)
+    heard = []
+    map_.watch(lambda account, region: heard.append((account, region)))
+    assert cloud.do(map_.names(account, REGION)) == {}
+    client.create_private_dns_namespace(Name="Own.local", Vpc="vpc-2")
+    [namespace] = client.list_namespaces()["Namespaces"]
+    records = {"NamespaceId": namespace["Id"], "DnsRecords": [{"Type": "A", "TTL": 10}]}
+    service = client.create_service(Name="db", DnsConfig=records)["Service"]["Id"]
+    assert (heard, cloud.do(map_.names(account, REGION))) == ([], {})
+    for number in (1, 2):
+        said = {"AWS_INSTANCE_IPV4": f"10.0.0.{number}"}
+        client.register_instance(ServiceId=service, InstanceId=f"i{number}", Attributes=said)
+    assert heard == [(account, REGION)] * 2
+    assert cloud.do(map_.names(account, REGION)) == {"db.own.local": ["10.0.0.1", "10.0.0.2"]}
+    client.update_instance_custom_health_status(ServiceId=service, InstanceId="i1", Status="UNHEALTHY")
+    assert cloud.do(map_.names(account, REGION)) == {"db.own.local": ["10.0.0.2"]}
+    for number in (1, 2):
+        client.deregister_instance(ServiceId=service, InstanceId=f"i{number}")
+    own = {"AWS_INSTANCE_IPV4": "10.0.0.3", "ECS_SERVICE_NAME": "s"}
+    cloud.do(map_.register(account, REGION, service, "task", own))
+    assert cloud.do(map_.names(account, REGION)) == {}
+    assert len(heard) == 5, "the cloud's own changes are not heard"
+
+
 def test_what_is_not_there_is_said_by_cloud_maps_names(cloud):
     map_ = Discovery(cloud.companions)
     for asked, code in (

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cumulo.engines.engine import ContainerState, EngineError, ExecSpec, StartFailed
+from cumulo.engines.engine import ContainerState, EngineError, ExecSpec, Limits, StartFailed
 from cumulo.engines.local.processes import born
 from cumulo.engines.local.runtime import Tools
 from tests.engines.local_kit import RUNTIMES, Lab, container, needs_local, pod, script, until_printed
@@ -244,7 +244,8 @@ def test_a_caller_that_goes_away_leaves_the_verb_to_its_end(lab: Lab) -> None:
 
 def test_pods_whose_data_were_deleted_are_ended_by_the_next_engine(lab: Lab, tmp_path: Path) -> None:
     async def story(engine):
-        await engine.create(pod("p", container("main", "sleep", "1000")))
+        await engine.make_slice("s", Limits(vcpus=1, memory_mib=64))
+        await engine.create(pod("p", container("main", "sleep", "1000"), slice="s"))
         status = await engine.start("p", "main")
         await engine.close()
         shutil.rmtree(lab.data)
@@ -254,5 +255,37 @@ def test_pods_whose_data_were_deleted_are_ended_by_the_next_engine(lab: Lab, tmp
         assert born(status.pid) == 0
         assert lab.processes() == []
         await lab.open()
+
+    lab.tell(story)
+
+
+def test_a_slice_without_pods_leaves_no_group_and_is_as_it_was_with_the_next_engine(lab: Lab) -> None:
+    async def story(engine):
+        await engine.make_slice("s", Limits(vcpus=0.5, memory_mib=32))
+        assert lab.groups()
+        engine = await lab.reopen()
+        assert await engine.slices() == ["s"]
+        fill = "head -c 60m /dev/zero | tail"
+        spec = pod("p", container("main", "/bin/sh", "-c", fill, limits=Limits(vcpus=4)), slice="s")
+        await engine.create(spec)
+        await engine.start("p", "main")
+        assert (await asyncio.wait_for(engine.wait("p", "main"), 20)).out_of_memory
+        await engine.remove("p")
+        await engine.close()
+        assert lab.groups() == []
+        await lab.open()
+
+    lab.tell(story)
+
+
+def test_groups_of_a_slice_that_was_being_removed_go_with_the_next_engine(lab: Lab) -> None:
+    async def story(engine):
+        await engine.make_slice("s", Limits())
+        await engine.create(pod("p", container("main", "sleep", "1000")))
+        for file in (lab.data / "slices").iterdir():
+            file.unlink()
+        engine = await lab.reopen()
+        assert await engine.slices() == []
+        assert not [path for parent in lab.groups() for path in parent.glob("slice.*")]
 
     lab.tell(story)

@@ -88,8 +88,9 @@ async def test_a_pod_finds_itself_by_its_hostname(lab: Lab) -> None:
     assert (await lab.engine.inspect(ran.pod)).address in ran.out
 
 
-async def test_further_lines_of_etc_hosts(lab: Lab) -> None:
-    ran = await lab.sh("cat /etc/hosts", pod={"hosts": {"special.example": "10.9.8.7"}})
+@pytest.mark.parametrize("network", list(NetworkMode))
+async def test_further_lines_of_etc_hosts(lab: Lab, network: NetworkMode) -> None:
+    ran = await lab.sh("cat /etc/hosts", pod={"hosts": {"special.example": "10.9.8.7"}, "network": network})
     words = [line.split() for line in ran.out.splitlines()]
     assert ["10.9.8.7", "special.example"] in words
     assert any(w[:1] == ["127.0.0.1"] and "localhost" in w for w in words)

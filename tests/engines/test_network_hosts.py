@@ -11,6 +11,7 @@ from tests.network_kit import (
     HOST,
     NFT,
     SILENCE,
+    Server,
     ask,
     free_port,
     inside,
@@ -207,6 +208,22 @@ async def test_a_socket_inside_at_an_address_that_only_the_pod_has() -> None:
         with pytest.raises(Unsupported):
             mine.network.listen_inside("h", 80, "169.254.170.2")
         mine.network.listen_inside("h", await free_port(), "127.0.0.9").close()
+
+
+@story
+async def test_what_listens_inside_at_such_an_address_takes_no_port_from_the_pod() -> None:
+    async with instance() as mine:
+        await mine.open("a")
+        for address in ("169.254.170.2", "127.255.0.1"):
+            for says in (b"first", b"again"):  # the second time as after a restart
+                listener = mine.network.listen_inside("a", 80, address)
+                everywhere = await serve(mine.path("a"), 80, b"everywhere")
+                answering = Server(listener, says, "tcp")
+                assert (await ask(mine.path("a"), address, 80)).startswith(says.decode())
+                assert (await ask(mine.path("a"), "127.0.0.1", 80)).startswith("everywhere")
+                assert (await ask(mine.path("a"), address, 81)) == "refused"
+                answering.close()
+                everywhere.close()
 
 
 @story

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from cumulo.services.ecs.scheduling import breaker, rollout
+from cumulo.services.ecs.scheduling.decisions import Facts
 from cumulo.services.ecs.scheduling.health import Standing
 from cumulo.services.ecs.scheduling.model import Backoff, Deployment, Rollout
-from cumulo.services.ecs.scheduling.plan import Facts, plan
+from cumulo.services.ecs.scheduling.plan import plan
 from cumulo.services.ecs.scheduling.victims import Piece, order, split
 
 ZONES = ("a", "b", "c")

@@ -86,6 +86,7 @@ class Region:
             self.records,
             hosts=lambda: self.house,
             groups=ScalingGroups(companions),
+            metrics=nobody,
             runner=nobody,
             launches=nobody,
             clock=clock,

@@ -40,7 +40,7 @@ def printing(image, script):
     return shell(image, script, logConfiguration={"logDriver": "awslogs", "options": options})
 
 
-def said(cloud, arn):
+def said_by(cloud, arn):
     """What a task has printed so far."""
     try:
         return logs(cloud, "/finding", f"f/main/{arn.rpartition('/')[2]}")
@@ -87,13 +87,24 @@ def test_tasks_are_found_by_their_name_in_cloud_map_while_they_run(cloud, image,
     script = "for i in $(seq 50); do wget -qO- http://web.corp.local:8080/ && exit 0; sleep 0.1; done; exit 1"
     asker = fargate(aws, "asker", printing(image, script))
     ended = stopped(aws, run(aws, cloud, asker)["taskArn"])
-    assert ended["containers"][0]["exitCode"] == 0, said(cloud, ended["taskArn"])
-    assert said(cloud, ended["taskArn"])[0].startswith("1 ")
+    assert ended["containers"][0]["exitCode"] == 0, said_by(cloud, ended["taskArn"])
+    assert said_by(cloud, ended["taskArn"])[0].startswith("1 ")
     aws.update_service(service="web", desiredCount=0)
     until(
         lambda: not discovery.list_instances(ServiceId=registry["Id"])["Instances"], "they are taken out", 60
     )
     aws.delete_service(service="web")
+
+
+def test_instances_that_clients_registered_are_found_too(cloud, image, namespace):
+    discovery, aws = cloud.client("servicediscovery"), cloud.client("ecs")
+    records = {"NamespaceId": namespace["Id"], "DnsRecords": [{"Type": "A", "TTL": 10}]}
+    service = discovery.create_service(Name="db", DnsConfig=records)["Service"]["Id"]
+    said = {"AWS_INSTANCE_IPV4": "10.77.0.9"}
+    discovery.register_instance(ServiceId=service, InstanceId="mine", Attributes=said)
+    script = "for i in $(seq 50); do nslookup -type=a db.corp.local. && exit 0; sleep 0.1; done; exit 1"
+    ended = stopped(aws, run(aws, cloud, fargate(aws, "looking", printing(image, script)))["taskArn"])
+    assert any("10.77.0.9" in line for line in said_by(cloud, ended["taskArn"]))
 
 
 def test_tasks_reach_services_of_their_namespace_by_alias_also_after_the_server_was_killed(
@@ -103,7 +114,7 @@ def test_tasks_reach_services_of_their_namespace_by_alias_also_after_the_server_
     shop = fargate(aws, "shop", shell(image, "exec web", portMappings=[NAMED]))
     connect = {"enabled": True, "namespace": namespace["Arn"]}
     offered = [
-        {"portName": "http", "discoveryName": "shop", "clientAliases": [{"port": 80, "dnsName": "shop"}]}
+        {"portName": "http", "discoveryName": "shop", "clientAliases": [{"port": 8080, "dnsName": "shop"}]}
     ]
     serve(cloud, "shop", shop, 2, serviceConnectConfiguration={**connect, "services": offered})
     steady(cloud, "shop", 2)
@@ -112,14 +123,14 @@ def test_tasks_reach_services_of_their_namespace_by_alias_also_after_the_server_
     wrong = [{**offered[0], "portName": "none"}]
     with pytest.raises(aws.exceptions.InvalidParameterException, match=r"portName\(none\) does not refer"):
         serve(cloud, "shop2", shop, 1, serviceConnectConfiguration={**connect, "services": wrong})
-    script = "while :; do wget -qO- http://shop/ || echo failed; sleep 0.1; done"
+    script = "while :; do wget -qO- http://shop:8080/ || echo failed; sleep 0.1; done"
     client = fargate(aws, "client", printing(image, script))
     serve(cloud, "client", client, 1, serviceConnectConfiguration=connect)
     steady(cloud, "client", 1)
     [arn] = aws.list_tasks(serviceName="client")["taskArns"]
 
     def hosts():
-        return {line.split()[1] for line in said(cloud, arn) if line.startswith("1 ")}
+        return {line.split()[1] for line in said_by(cloud, arn) if line.startswith("1 ")}
 
     until(lambda: len(hosts()) == 2, "both servers answer", 30)
     discovery = cloud.client("servicediscovery")
@@ -128,10 +139,10 @@ def test_tasks_reach_services_of_their_namespace_by_alias_also_after_the_server_
     cloud.kill()
     cloud.start()
     aws = cloud.client("ecs")
-    before = len(said(cloud, arn))
+    before = len(said_by(cloud, arn))
 
     def again():
-        return [line for line in said(cloud, arn)[before:] if line.startswith("1 ")][4:]
+        return [line for line in said_by(cloud, arn)[before:] if line.startswith("1 ")][4:]
 
     assert until(again, "it is reached again", 60)
     assert aws.list_tasks(serviceName="client")["taskArns"] == [arn], "the same task"

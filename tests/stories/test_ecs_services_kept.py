@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from tests.containers_kit import needs_local
 from tests.ecs_kit import WAITER, a_region, fargate, network, push_tools, shell
-from tests.support import Process, until
+from tests.support import BIN, Process, until
 
 pytestmark = needs_local
 SLEEPS = "trap 'exit 0' TERM; while true; do sleep 0.1; done"
@@ -109,6 +110,41 @@ def test_a_task_that_ends_is_replaced(aws: Any, region: Process, image: str) -> 
 
     until(replaced, "the task is replaced", 60)
     delete(aws, "ends")
+
+
+def test_ecs_deploy_deploys_and_waits(aws: Any, region: Process, image: str) -> None:
+    create(aws, region, "tool", fargate(aws, "tool", shell(image, SLEEPS)), desiredCount=1)
+    stable(aws, "tool")
+    environment = os.environ | {
+        "AWS_ENDPOINT_URL": region.endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    done = subprocess.run(
+        [str(BIN / "ecs"), "deploy", "default", "tool", "-e", "main", "NAME", "value", "--timeout", "120"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    assert (done.returncode, "Deployment successful" in done.stdout) == (0, True), done.stdout + done.stderr
+    view = shown(aws, "tool")
+    assert len(view["deployments"]) == view["runningCount"] == 1
+    definition = aws.describe_task_definition(taskDefinition=view["taskDefinition"])["taskDefinition"]
+    assert definition["containerDefinitions"][0]["environment"] == [{"name": "NAME", "value": "value"}]
+    scaled = subprocess.run(
+        [str(BIN / "ecs"), "scale", "default", "tool", "2", "--timeout", "120"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    assert scaled.returncode == 0, scaled.stdout + scaled.stderr
+    assert shown(aws, "tool")["runningCount"] == 2
+    delete(aws, "tool")
 
 
 def test_a_deployment_that_fails_is_rolled_back(aws: Any, region: Process, image: str) -> None:

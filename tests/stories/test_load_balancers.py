@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.elb_kit import FUNCTION, NETWORK, Backend, ElbProcess, backends, free_port
+from tests.elb_kit import FUNCTION, NETWORK, Backend, ElbProcess, backends, free_port, loopback
 from tests.support import until
+
+from cumulo.base.clock import SystemClock
+from cumulo.companions.certificates import self_signed
 
 
 class Site:
@@ -456,9 +459,69 @@ def test_requests_are_counted_by_load_balancer_and_target_group(site: Site) -> N
         assert figures()[web["LoadBalancerArn"]] == [3, {"2XX": 3}]
 
 
+def test_subnets_networks_and_certificates_come_from_ec2_acm_and_iam(tmp_path: Path) -> None:
+    process = ElbProcess(tmp_path / "data", "moto")
+    process.start()
+    try:
+        elb, ec2, acm, iam = (process.client(name) for name in ("elbv2", "ec2", "acm", "iam"))
+        network = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+        subnets = [
+            ec2.create_subnet(
+                VpcId=network, CidrBlock=f"10.9.{number}.0/24", AvailabilityZone=f"us-east-1{zone}"
+            )["Subnet"]["SubnetId"]
+            for number, zone in enumerate("ab")
+        ]
+        ec2.create_tags(Resources=subnets, Tags=[{"Key": "a", "Value": "<b>"}])
+        web = elb.create_load_balancer(Name="web", Subnets=subnets)["LoadBalancers"][0]
+        assert web["VpcId"] == network
+        assert [zone["ZoneName"] for zone in web["AvailabilityZones"]] == ["us-east-1a", "us-east-1b"]
+        with pytest.raises(elb.exceptions.SubnetNotFoundException):
+            elb.create_load_balancer(Name="no", Subnets=[subnets[0], "subnet-0123456789abcdef0"])
+        group = {"Name": "app", "Protocol": "HTTP", "Port": 80, "TargetType": "ip"}
+        with pytest.raises(elb.exceptions.ClientError, match="The VPC ID 'vpc-1' is not found"):
+            elb.create_target_group(**group, VpcId="vpc-1")
+        elb.create_target_group(**group, VpcId=network)
+
+        text, key = self_signed(("*.iam.example.com",), SystemClock.now())
+        iam.upload_server_certificate(ServerCertificateName="site", CertificateBody=text, PrivateKey=key)
+        arns = {
+            "iam.example.com": iam.get_server_certificate(ServerCertificateName="site")["ServerCertificate"][
+                "ServerCertificateMetadata"
+            ]["Arn"],
+            "acm.example.com": acm.request_certificate(DomainName="acm.example.com")["CertificateArn"],
+        }
+        action = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}
+        for name, arn in arns.items():
+            port = free_port()
+            elb.create_listener(
+                LoadBalancerArn=web["LoadBalancerArn"],
+                Protocol="HTTPS",
+                Port=port,
+                Certificates=[{"CertificateArn": arn}],
+                DefaultActions=[action],
+            )
+            context = ssl.create_default_context()
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            with (
+                socket.create_connection(("127.0.0.1", port), 20) as plain,
+                context.wrap_socket(plain, server_hostname=name) as secure,
+            ):
+                assert name.encode() in (secure.getpeercert(binary_form=True) or b"")
+        gone = "arn:aws:acm:us-east-1:000000000000:certificate/00000000-0000-0000-0000-000000000000"
+        with pytest.raises(elb.exceptions.CertificateNotFoundException):
+            elb.create_listener(
+                LoadBalancerArn=web["LoadBalancerArn"],
+                Protocol="HTTPS",
+                Port=1,
+                Certificates=[{"CertificateArn": gone}],
+                DefaultActions=[action],
+            )
+    finally:
+        process.stop()
+
+
 def _address(site: Site) -> str:
     """Where the only load balancer listens, as the stand-in for the machine gives it."""
-    from tests.elb_kit import loopback
-
     (one,) = site.elb.describe_load_balancers()["LoadBalancers"]
     return loopback(f"elb-{one['LoadBalancerArn'].rpartition('/')[2]}")

@@ -97,7 +97,10 @@ class GroupMember(msgspec.Struct, frozen=True):
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """An Auto Scaling group.  `new_protected`: instances that come are protected from scale-in."""
+    """An Auto Scaling group.  `new_protected`: instances that come are protected from scale-in.
+
+    on_demand_*   how many instances are no spot instances: so many, and this share (per cent) of the others
+    """
 
     name: str
     arn: str
@@ -107,6 +110,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     new_protected: bool = False
     members: Sequence[GroupMember] = ()
     kind: str = ""  # the instance type that it launches, when it is known
+    on_demand_base: int = 0
+    on_demand_percent: int = 100
     tags: Mapping[str, str] = {}
 
 
@@ -217,6 +222,13 @@ class Hosts(Protocol):
 
     def hosts(self) -> Sequence[Host]:
         """All of them."""
+        ...
+
+    async def embody(self, account: str, region: str, instance_id: str, cluster: str) -> Host | None:
+        """An agent on a running instance registers it in a cluster: it gets a body if it has none.
+
+        None when EC2 shows no such running instance, or this machine has no room for it.
+        """
         ...
 
     def room_for(self, kind: str) -> int:

@@ -1,6 +1,6 @@
 """What services need of one another, each as a small Protocol; `app.py` hands the real ones over."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -291,6 +291,14 @@ class CloudMap(Protocol):
         self, account: str, region: str, service_id: str, instance: str, *, healthy: bool
     ) -> None:
         """Say whether an instance of a service with custom health is well."""
+        ...
+
+    async def names(self, account: str, region: str) -> Mapping[str, Sequence[str]]:
+        """The names in private namespaces that have instances which ECS did not register, with their addresses."""
+        ...
+
+    def watch(self, changed: Callable[[str, str], None]) -> None:
+        """Tell of each account and region where a client changed something that may change names.  Returns at once."""
         ...
 
 

@@ -78,6 +78,8 @@ def _group(one: Node) -> Group:
         )
         for member in one.all("Instances")
     )
+    mixed = one.at("MixedInstancesPolicy", "InstancesDistribution")
+    percent = mixed.text("OnDemandPercentageAboveBaseCapacity")
     return Group(
         name=one.text("AutoScalingGroupName"),
         arn=one.text("AutoScalingGroupARN"),
@@ -87,6 +89,8 @@ def _group(one: Node) -> Group:
         new_protected=one.text("NewInstancesProtectedFromScaleIn") == "true",
         members=members,
         kind=members[0].kind if members else "",
+        on_demand_base=_number(mixed.text("OnDemandBaseCapacity")),
+        on_demand_percent=_number(percent) if percent else 100,
         tags={tag.text("Key"): tag.text("Value") for tag in one.all("Tags")},
     )
 

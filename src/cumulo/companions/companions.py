@@ -27,6 +27,8 @@ SMALL_BODY_BYTES_MAX: Final = 64 * 1024
 JOURNAL: Final = "companions.jsonl"
 JOURNAL_FIRST_LINE_BYTES: Final = 64  # its salt
 
+Heard = Callable[[str, str, str], None]
+
 _ACCOUNT: Final = re.compile(r"[0-9]{12}")
 _HEADER_KEY: Final = re.compile(r"Credential=([^/,\s]+)/|AWS ([^:\s]+):")
 _QUERY_KEY: Final = re.compile(r"(?:^|&)(?:X-Amz-Credential=([^&/%]+)|AWSAccessKeyId=([^&]+))")
@@ -62,6 +64,13 @@ class Companions:
         self._moto = Upstream(self._process.connect)
         self._endpoints = {name: Upstream(_connector(url)) for name, url in endpoints.items()}
         self._guards: dict[str, Guard] = {}
+        self._heard: dict[str, Heard] = {}
+
+    def listen(self, service: str, heard: Heard) -> None:
+        """From now on `heard` is told of each call of clients (not the cloud's own) that a JSON service has accepted:
+        operation, account, region.  It must return at once.
+        """
+        self._heard[service] = heard
 
     def guard(self, service: str, guard: Guard) -> None:
         """From now on `guard` sees the calls of a service that speaks the query protocol (ec2, autoscaling)."""
@@ -93,7 +102,14 @@ class Companions:
 
     async def __call__(self, request: Request) -> Response:
         """Answer a request."""
-        return await self._pass_on(self._service_of(request), request)
+        service = self._service_of(request)
+        answer = await self._pass_on(service, request)
+        heard = self._heard.get(service)
+        if heard is not None and answer.status < 400:
+            operation = request.headers.get("x-amz-target").rpartition(".")[2]
+            account = self._account(request) or self._account_default
+            heard(operation, account, _region(request) or self._region_default)
+        return answer
 
     async def call(
         self,

@@ -1,6 +1,6 @@
 """Cloud Map through the companions, wherever it lives: namespaces, services, and the instances of the cloud's own."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from cumulo.base.errors import AwsError
@@ -10,6 +10,16 @@ from cumulo.companions.companions import Companions
 
 _TARGET: Final = "Route53AutoNaming_v20170314."
 _PAGES_MAX: Final = 100
+_CHANGES: Final = frozenset(
+    {
+        "RegisterInstance",
+        "DeregisterInstance",
+        "UpdateInstanceCustomHealthStatus",
+        "UpdateService",
+        "DeleteService",
+        "DeleteNamespace",
+    }
+)
 
 
 class Discovery:
@@ -84,17 +94,58 @@ class Discovery:
         values = {"ServiceId": service_id, "InstanceId": instance, "Status": status}
         await self._call("UpdateInstanceCustomHealthStatus", account, region, values)
 
+    async def names(self, account: str, region: str) -> Mapping[str, Sequence[str]]:
+        """The names in private namespaces that have instances which ECS did not register, with their addresses."""
+        namespaces = {
+            one["Id"]: one["Name"]
+            async for one in self._pages("ListNamespaces", "Namespaces", account, region)
+            if one.get("Type") == "DNS_PRIVATE"
+        }
+        found: dict[str, Sequence[str]] = {}
+        if not namespaces:
+            return found
+        async for one in self._pages("ListServices", "Services", account, region):
+            service = await self.service(account, region, one["Id"])
+            if service.namespace in namespaces and "A" in service.record_types:
+                addresses = await self._addresses(account, region, service.id)
+                if addresses:
+                    found[f"{service.name}.{namespaces[service.namespace]}".lower()] = addresses
+        return found
+
+    async def _addresses(self, account: str, region: str, service_id: str) -> Sequence[str]:
+        """Of instances that are well; of all, where none is."""
+        asked = {"ServiceId": service_id}
+        addresses = {}
+        async for one in self._pages("ListInstances", "Instances", account, region, asked):
+            said = one.get("Attributes") or {}
+            if "AWS_INSTANCE_IPV4" in said and "ECS_SERVICE_NAME" not in said:
+                addresses[one["Id"]] = said["AWS_INSTANCE_IPV4"]
+        if not addresses:
+            return ()
+        health = (await self._call("GetInstancesHealthStatus", account, region, asked)).get("Status", {})
+        well = [address for id_, address in addresses.items() if health.get(id_) != "UNHEALTHY"]
+        return well or list(addresses.values())
+
+    def watch(self, changed: Callable[[str, str], None]) -> None:
+        """Tell of each account and region where a client changed something that may change names."""
+
+        def heard(operation: str, account: str, region: str) -> None:
+            if operation in _CHANGES:
+                changed(account, region)
+
+        self._companions.listen("servicediscovery", heard)
+
     async def _pages(
-        self, operation: str, member: str, account: str, region: str
+        self, operation: str, member: str, account: str, region: str, asked: Mapping[str, Any] | None = None
     ) -> AsyncIterator[dict[str, Any]]:
-        token: dict[str, Any] = {}
+        token: dict[str, Any] = dict(asked or {})
         for _ in range(_PAGES_MAX):
             answer = await self._call(operation, account, region, token)
             for one in answer.get(member, []):
                 yield one
             if not answer.get("NextToken"):
                 return
-            token = {"NextToken": answer["NextToken"]}
+            token["NextToken"] = answer["NextToken"]
 
     async def _call(
         self, operation: str, account: str, region: str, values: Mapping[str, Any]

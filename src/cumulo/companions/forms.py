@@ -1,14 +1,16 @@
 """Calls of the cloud's own to companions that speak the query protocol, and their answers in XML."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
-from xml.etree import ElementTree as ET
 
 from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError
 from cumulo.companions.calls import small, told_in_xml
 from cumulo.companions.companions import Companions
+
+if TYPE_CHECKING:
+    from xml.etree import ElementTree as ET  # loaded with the first answer: a cloud must start at once
 
 ANSWER_BYTES_MAX: Final = 64 * 1024 * 1024  # thousands of instances
 PAGES_MAX: Final = 1000
@@ -73,6 +75,8 @@ async def call_form(
         raise AwsError(
             code or "InternalError", message or f"{service} answered with {answer.status}", status=status
         )
+    from xml.etree import ElementTree as ET
+
     try:
         # From the companion that was configured; expat resolves no external entities.
         return Node(ET.fromstring(body))  # noqa: S314

@@ -6,7 +6,6 @@ Only services that speak the query protocol have guards; their calls are small f
 from collections.abc import Mapping
 from typing import Final, Protocol
 from urllib.parse import parse_qsl, urlencode
-from xml.sax.saxutils import escape
 
 import msgspec
 
@@ -64,7 +63,7 @@ def with_form(request: Request, form: Form) -> Request:
 
 def refusal_of(service: str, error: AwsError) -> Response:
     """An error as the service's clients read it: EC2 has a form of its own, the others the query protocol's."""
-    inner = f"<Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message>"
+    inner = f"<Code>{_escaped(error.code)}</Code><Message>{_escaped(error.message)}</Message>"
     if service == "ec2":
         whole = f"<Response><Errors><Error>{inner}</Error></Errors><RequestID>0</RequestID></Response>"
     else:
@@ -72,3 +71,7 @@ def refusal_of(service: str, error: AwsError) -> Response:
         whole = f"<ErrorResponse><Error><Type>{side}</Type>{inner}</Error></ErrorResponse>"
     body = f'<?xml version="1.0" encoding="UTF-8"?>\n{whole}'.encode()
     return Response(error.status, [("Content-Type", "text/xml")], body)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

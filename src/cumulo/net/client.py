@@ -10,10 +10,11 @@ One request at a time: what a client sends ahead waits as bytes, so answers keep
 import asyncio
 from typing import TYPE_CHECKING
 
+from cumulo.net.answering import BODY, BUSY, CLOSED, HEAD, LINGER, TUNNEL
 from cumulo.net.chunks import Chunks
-from cumulo.net.exchange import BODY, BUSY, CLOSED, HEAD, LINGER, TUNNEL, Exchange
+from cumulo.net.exchange import Exchange
 from cumulo.net.heads import END, AnswerHead, HeadProbe
-from cumulo.net.limits import REPLAY_BYTES_MAX
+from cumulo.net.limits import KNOWN_BYTES_MAX, REPLAY_BYTES_MAX
 from cumulo.net.link import link_of
 from cumulo.net.messages import CHUNKED, Forward, Refused, RequestHead
 
@@ -94,9 +95,8 @@ class Client(Exchange):
     def eof_received(self) -> bool:
         """The client has closed its side: it has gone, or it still waits for its answer."""
         self._ended = True
-        if self.phase == BUSY:
+        if self.phase == BUSY or (self.phase == HEAD and self._ahead):
             self.since = self.front.tick
-            self.closing = True
             return True
         if self.phase == TUNNEL and self.upstream is not None:
             upstream = self.upstream.transport
@@ -125,7 +125,7 @@ class Client(Exchange):
                 upstream.close()
         if self.head is not None:
             self.account()
-        self._held.clear()
+        self._forget_head()
         self._ahead = b""
         self.front.forget(self)
 
@@ -138,8 +138,7 @@ class Client(Exchange):
             self._look_at_part(data)
             return
         data = bytes(self._held)
-        self._held.clear()
-        self._probe = None
+        self._forget_head()
         self._advance(data)
 
     def next_request(self) -> None:
@@ -182,6 +181,11 @@ class Client(Exchange):
         if len(self._held) > self.front.limits.head_bytes_max:
             self._refuse(431 if b"\r\n" in self._held else 414)
             return
+        if self.front.held_bytes + len(data) > self.front.limits.held_bytes_max:
+            self._refuse(503)
+            return
+        self.front.held_bytes += len(data)
+        self._counted += len(data)
         if self._probe is None:
             self._probe = HeadProbe()
         try:
@@ -203,7 +207,8 @@ class Client(Exchange):
             except Refused as refused:
                 self._refuse(refused.status)
                 return size
-            self._known_raw, self._known = raw, head
+            if end - at <= KNOWN_BYTES_MAX:
+                self._known_raw, self._known = raw, head
         self.head = head
         length = head.length
         if length == 0:
@@ -220,7 +225,6 @@ class Client(Exchange):
         self.since = self.front.tick
         self._left = length
         self._chunks = Chunks() if length == CHUNKED else None
-        ahead = self._ahead
         if end < size:
             self._body(data[end:])
             if self.phase == LINGER:
@@ -229,10 +233,15 @@ class Client(Exchange):
         self.start()
         return size - len(ahead)
 
-    def _refuse(self, status: int) -> None:
-        """Answer what cannot be understood, and close."""
+    def _forget_head(self) -> None:
         self._held.clear()
         self._probe = None
+        self.front.held_bytes -= self._counted
+        self._counted = 0
+
+    def _refuse(self, status: int) -> None:
+        """Answer what cannot be understood, and close."""
+        self._forget_head()
         self.phase = BODY
         self.closing = True
         self.page(status)
@@ -405,7 +414,7 @@ class Client(Exchange):
     def _give_up(self) -> None:
         """The backend says nothing, or one of the two takes nothing."""
         upstream = self.upstream
-        if self.phase == TUNNEL or upstream is None:
+        if self.phase == TUNNEL or self.write_paused or upstream is None:
             self.transport.abort()
             return
         upstream.close()

@@ -58,7 +58,7 @@ class HttpFront(Front):
 
     async def connect(self, backend: Backend) -> Upstream:
         """A new connection to a backend.  OSError."""
-        return await connect(backend, lambda: Upstream(self, backend))
+        return await connect(backend, Upstream(self, backend))
 
     def adopt(self, upstream: Upstream) -> None:
         """Take over a connection that another front made."""

@@ -7,6 +7,7 @@ import msgspec
 from cumulo.base import limits as house
 
 REPLAY_BYTES_MAX: Final = 64 * 1024  # of a body that is kept until the backend says its first byte
+KNOWN_BYTES_MAX: Final = 4096  # of a head that is remembered, in case that the next is the same
 WRITE_BYTES_HIGH: Final = 256 * 1024  # waiting in a transport, before its source is held
 
 
@@ -27,7 +28,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     linger_seconds_max        for a client that still sends after it was answered
     linger_bytes_max          that it may send then
     half_closed_seconds_max   without a byte, when the client has closed its side and waits for its answer
-    held_bytes_max            of bodies that routes read whole, all together; beyond: 503
+    held_bytes_max            of heads in pieces, and bodies that routes read whole, all together; beyond: 503
     """
 
     head_bytes_max: int = 64 * 1024

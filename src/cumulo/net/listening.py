@@ -14,8 +14,6 @@ from cumulo.net.pool import Backend
 BACKLOG: Final = 2048
 TLS_HANDSHAKE_SECONDS: Final = 10.0
 
-ProtocolT = TypeVar("ProtocolT", bound=asyncio.BaseProtocol)
-
 
 class Listening:
     """A socket that a front listens on, at `address` and `port`."""
@@ -167,11 +165,30 @@ class Front:
         return listening
 
 
-async def connect(backend: Backend, make: Callable[[], ProtocolT]) -> ProtocolT:
-    """Connect to a backend.  OSError, which TLS's errors are too."""
+class Dialled(Protocol):
+    """The protocol of a connection to a backend."""
+
+    def abandon(self) -> None:
+        """Nobody waits for it any more: close it, even if it is only made after this."""
+        ...
+
+
+DialledT = TypeVar("DialledT", bound=Dialled)
+
+
+async def connect(backend: Backend, protocol: DialledT) -> DialledT:
+    """Connect to a backend.  OSError, which TLS's errors are too.
+
+    Who gives up leaves nothing open: a connection may be there before its coroutine is told so.
+    """
     loop = asyncio.get_running_loop()
     options: dict[str, Any] = {}
     if backend.tls is not None:
         options = {"ssl": backend.tls, "server_hostname": backend.address}
-    _, protocol = await loop.create_connection(make, backend.address, backend.port, **options)
+    make: Callable[[], Any] = lambda: protocol  # noqa: E731 - for its type
+    try:
+        await loop.create_connection(make, backend.address, backend.port, **options)
+    except BaseException:
+        protocol.abandon()
+        raise
     return protocol

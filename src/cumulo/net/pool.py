@@ -46,7 +46,7 @@ class Backend:
 
     address    IPv4, IPv6 or a name that resolves
     tls        a context: the backend speaks TLS; None: plain text
-    weight     its share beside the others'; 0: only when preferred
+    weight     its share beside the others'; 0: only when preferred, or alone
     key        whatever the caller knows it by
     in_flight  requests (or tunnels, TCP connections) that it is busy with
     failures   connections refused, timed out, or broken before an answer, since ever
@@ -210,7 +210,7 @@ class Pool:
         if exclude:
             eligible = tuple(backend for backend in eligible if backend not in exclude)
         if len(eligible) < 2:
-            return eligible[0] if eligible and (eligible[0].weight > 0 or not exclude) else None
+            return eligible[0] if eligible else None
         if self.algorithm is Algorithm.LEAST_OUTSTANDING:
             return self._least(eligible)
         if self.algorithm is Algorithm.WEIGHTED_RANDOM:

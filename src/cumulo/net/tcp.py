@@ -213,7 +213,7 @@ class Inbound(Side):
             pool.begin(backend)
             try:
                 async with asyncio.timeout(splice.connect_seconds):
-                    return await connect(backend, lambda: Outbound(self.front))
+                    return await connect(backend, Outbound(self.front))
             except OSError as fault:  # which TimeoutError is too
                 _log.debug("%r cannot be connected to: %s", backend, fault)
             backend.failures += 1
@@ -282,11 +282,23 @@ class Inbound(Side):
 class Outbound(Side):
     """The backend's side."""
 
-    __slots__ = ()
+    __slots__ = ("_abandoned",)
+
+    def __init__(self, front: TcpFront) -> None:
+        super().__init__(front)
+        self._abandoned = False
+
+    def abandon(self) -> None:
+        """Nobody waits for it any more: close it, even if it is only made after this."""
+        self._abandoned = True
+        if hasattr(self, "transport"):
+            self.transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait until it is joined."""
         self.set_up(transport)
+        if self._abandoned:
+            self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the client's side."""

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final, cast
 
 from cumulo.net.chunks import Chunks
 from cumulo.net.heads import END, AnswerHead, hopeless
-from cumulo.net.limits import WRITE_BYTES_HIGH
+from cumulo.net.limits import KNOWN_BYTES_MAX, WRITE_BYTES_HIGH
 from cumulo.net.messages import CHUNKED, UNTIL_CLOSE, Refused
 from cumulo.net.pool import Backend
 
 if TYPE_CHECKING:
-    from cumulo.net.exchange import Exchange
+    from cumulo.net.answering import Answering
     from cumulo.net.front import HttpFront
 
 IDLE: Final = 0
@@ -46,12 +46,12 @@ class Upstream(asyncio.Protocol):
         "write_paused",
     )
 
-    transport: asyncio.Transport
+    transport: asyncio.Transport  # once it is connected
 
     def __init__(self, front: "HttpFront", backend: Backend) -> None:
         self.front = front
         self.backend = backend
-        self.client: Exchange | None = None
+        self.client: Answering | None = None
         self.reused = False  # it has answered before
         self.heard = False  # a byte of the answer that is due
         self.since = 0.0  # when it began to wait
@@ -69,7 +69,7 @@ class Upstream(asyncio.Protocol):
         """Whether it can be asked, as far as is known."""
         return self._phase == IDLE and not self.transport.is_closing()
 
-    def ask(self, client: "Exchange") -> None:
+    def ask(self, client: "Answering") -> None:
         """From now on it belongs to a client's request, which the caller writes to `transport`."""
         self.client = client
         self.heard = False
@@ -81,10 +81,18 @@ class Upstream(asyncio.Protocol):
         self.client = None
         self.transport.abort()
 
+    def abandon(self) -> None:
+        """Nobody waits for it any more: close it, even if it is only made after this."""
+        self._phase = CLOSED
+        self.front.upstreams.discard(self)  # the loop may have closed it without a word
+        if hasattr(self, "transport"):
+            self.transport.abort()
+
     def forgo(self) -> None:
         """Close it, and let nobody find it."""
         if self in self.backend.idle:
             self.backend.idle.remove(self)
+        self.front.upstreams.discard(self)
         self.close()
 
     # The transport's side
@@ -94,7 +102,10 @@ class Upstream(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass
         self.transport.set_write_buffer_limits(high=WRITE_BYTES_HIGH)
         self.since = self.front.tick
-        self.front.upstreams.add(self)
+        if self._phase == CLOSED:
+            self.transport.abort()
+        else:
+            self.front.upstreams.add(self)
 
     def data_received(self, data: bytes) -> None:
         """Take what the backend sent."""
@@ -151,7 +162,7 @@ class Upstream(asyncio.Protocol):
 
     # Answers
 
-    def _heads(self, client: "Exchange", data: bytes) -> None:
+    def _heads(self, client: "Answering", data: bytes) -> None:
         """Read heads until the one that is no 1xx."""
         if self._held:
             data, self._held = self._held + data, b""
@@ -162,17 +173,11 @@ class Upstream(asyncio.Protocol):
                 if len(data) > self.front.limits.answer_head_bytes_max or hopeless(data):
                     self._malformed(client)
                 return
-            raw = data[:end] if end != len(data) else data
-            if raw == self._known_raw:
-                assert self._known is not None
-                head = self._known
-            else:
-                try:
-                    head = self.front.heads.answer(raw)
-                except Refused:
-                    self._malformed(client)
-                    return
-                self._known_raw, self._known = raw, head
+            try:
+                head = self._read(data[:end])
+            except Refused:
+                self._malformed(client)
+                return
             if head.status >= 200:
                 self._begin(client, head, data, end)
                 return
@@ -184,7 +189,16 @@ class Upstream(asyncio.Protocol):
             if not data:
                 return
 
-    def _begin(self, client: "Exchange", head: AnswerHead, data: bytes, end: int) -> None:
+    def _read(self, raw: bytes) -> AnswerHead:
+        """A head; backends often send the same one again, for as long as its date is the same."""
+        if raw == self._known_raw and self._known is not None:
+            return self._known
+        head = self.front.heads.answer(raw)
+        if len(raw) <= KNOWN_BYTES_MAX:
+            self._known_raw, self._known = raw, head
+        return head
+
+    def _begin(self, client: "Answering", head: AnswerHead, data: bytes, end: int) -> None:
         """The answer begins; most are here whole."""
         self._head = head
         request = client.head
@@ -213,7 +227,7 @@ class Upstream(asyncio.Protocol):
                     piece = b"%x\r\n%b\r\n" % (len(piece), piece)
                 client.answer(head, piece, length)
 
-    def _begin_chunked(self, client: "Exchange", head: AnswerHead, data: bytes) -> None:
+    def _begin_chunked(self, client: "Answering", head: AnswerHead, data: bytes) -> None:
         chunks = self._chunks = Chunks(raw=client.takes_chunks)
         try:
             piece = chunks.feed(data)
@@ -224,7 +238,7 @@ class Upstream(asyncio.Protocol):
         if chunks.done:
             self._complete(client, surplus=bool(chunks.rest))
 
-    def _body(self, client: "Exchange", data: bytes) -> None:
+    def _body(self, client: "Answering", data: bytes) -> None:
         left = self._left
         if left >= 0:
             size = len(data)
@@ -250,7 +264,7 @@ class Upstream(asyncio.Protocol):
         else:
             client.transport.write(data)
 
-    def _complete(self, client: "Exchange", *, surplus: bool) -> None:
+    def _complete(self, client: "Answering", *, surplus: bool) -> None:
         """The answer has ended: wait for the next request, or close."""
         head = self._head
         assert head is not None
@@ -264,12 +278,12 @@ class Upstream(asyncio.Protocol):
         self._phase = IDLE
         client.answer_ended(self, keep=keep)
 
-    def _malformed(self, client: "Exchange") -> None:
+    def _malformed(self, client: "Answering") -> None:
         """What came is no answer."""
         self.close()
         client.backend_failed(502)
 
-    def _switch(self, client: "Exchange", head: AnswerHead, rest: bytes) -> None:
+    def _switch(self, client: "Answering", head: AnswerHead, rest: bytes) -> None:
         request = client.head
         assert request is not None
         if not request.upgrade or head.upgrade.lower() != request.upgrade.lower():

@@ -8,7 +8,8 @@ from msgspec.structs import replace
 
 from cumulo.base.errors import AwsError
 from cumulo.companions.guards import Call
-from cumulo.engines.engine import Capability, Limits
+from cumulo.engines.engine import Capability, ContainerSpec, Limits, PodSpec
+from cumulo.engines.images import Config
 
 
 @pytest.fixture
@@ -146,6 +147,56 @@ def test_a_stopped_instance_keeps_nothing_and_comes_back(run):
         assert world.heard.said[-1] == ("joined", id_)
         assert world.slices() == [id_]
         assert world.carriage.room() == (6.0, 8192)
+
+    run(test)
+
+
+def test_room_is_free_when_the_last_task_of_an_ended_instance_is_gone(run):
+    async def test(world):
+        (id_,) = await world.run(kind="m5.xlarge")
+        image = world.engine.add_image("i", Config())
+        pod = PodSpec(name="p", owner="ecs", containers=(ContainerSpec(name="c", image=image.id),), slice=id_)
+        await world.engine.create(pod)
+        await world.change("TerminateInstances", id_, "terminated")
+        assert world.heard.said[-1] == ("left", id_)
+        assert world.carriage.room() == (4.0, 0)
+        assert world.slices() == [id_]
+        waiting = asyncio.create_task(world.run(kind="m5.xlarge", settle=False))
+        await asyncio.sleep(0)
+        assert not waiting.done()  # it waits: the room will be free soon
+        await world.engine.remove("p")
+        await world.house.step()
+        assert world.slices() == []
+        assert len(await waiting) == 1
+
+    run(test)
+
+
+def test_what_takes_the_place_of_an_ended_instance_waits_for_its_room(run):
+    async def test(world):
+        def grow(_form):
+            world.groups.add("g", desired=1, kind="m5.xlarge")
+
+        await world.call("CreateAutoScalingGroup", service="autoscaling", effect=grow)
+        await world.house.step()
+        (old,) = world.slices()
+        image = world.engine.add_image("i", Config())
+        pod = PodSpec(name="p", owner="ecs", containers=(ContainerSpec(name="c", image=image.id),), slice=old)
+        await world.engine.create(pod)
+
+        def replaced(_form):
+            world.ec2.put(old, "terminated")
+            return world.ec2.run("m5.xlarge", group="g")
+
+        new = await world.call("TerminateInstances", effect=replaced)
+        assert not await world.house.step()
+        assert world.ec2.all[new].state == "running"
+        assert world.slices() == [old]
+        await world.engine.remove("p")
+        await world.house.step()
+        assert await world.house.step()
+        assert world.slices() == [new]
+        assert world.groups.all["g"].desired == 1
 
     run(test)
 
@@ -311,6 +362,18 @@ def test_an_instance_of_a_template_for_spot_is_spot(run):
     run(test)
 
 
+def test_a_mixed_group_has_spot_instances_beyond_its_base(run):
+    async def test(world):
+        def grow(_form):
+            world.groups.add("g", desired=5, on_demand_base=1, on_demand_percent=25)
+
+        await world.call("CreateAutoScalingGroup", service="autoscaling", effect=grow)
+        await world.house.step()
+        assert sum(host.spot for host in world.heard.here.values()) == 3  # of four beyond the base
+
+    run(test)
+
+
 def test_ec2_is_not_asked_where_nothing_was_ever_started(run):
     async def test(world):
         await world.call("DescribeInstances")
@@ -448,6 +511,23 @@ def test_only_running_spot_instances_can_be_interrupted(run):
     run(test)
 
 
+def test_what_a_kill_has_left_of_instances_is_reaped(run):
+    async def test(world):
+        (id_,) = await world.run()
+        await world.engine.make_slice("i-stray", Limits())
+        await world.engine.make_slice("batch-1", Limits())
+        await world.again()
+        running = asyncio.create_task(world.house.run())
+        async with asyncio.timeout(5):
+            while "i-stray" in world.slices():  # noqa: ASYNC110 - another's list
+                await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert world.slices() == ["batch-1", id_]
+
+    run(test)
+
+
 def test_reset_takes_every_body(run):
     async def test(world):
         await world.run()
@@ -455,5 +535,44 @@ def test_reset_takes_every_body(run):
         assert world.slices() == []
         assert world.carriage.room() == (8.0, 16384)
         assert world.house.hosts() == []
+
+    run(test)
+
+
+def test_a_plain_instance_that_is_registered_by_hand_gets_a_body(run):
+    async def test(world):
+        (id_,) = await world.run(kind="t3.small", image=PLAIN_IMAGE, data="")
+        asked = asyncio.ensure_future(world.house.embody(ACCOUNT, REGION, id_, "other"))
+        await asyncio.sleep(0)
+        await world.house.step()
+        host = await asked
+        assert (host.id, host.memory_mib, host.agent.cluster) == (id_, 2048, "other")
+        assert world.slices() == [id_]
+        assert world.heard.here[id_].slice == id_
+        assert world.carriage.room() == pytest.approx((8 - 0.4, 16384 - 2048))
+
+    run(test)
+
+
+@pytest.mark.parametrize("kind", ["m5.4xlarge", "x9.nothing"])
+def test_what_does_not_fit_or_is_no_type_gets_none_and_lives_on(run, kind):
+    async def test(world):
+        (id_,) = await world.run(kind=kind, image=PLAIN_IMAGE, data="")
+        asked = asyncio.ensure_future(world.house.embody(ACCOUNT, REGION, id_, "web"))
+        await asyncio.sleep(0)
+        await world.house.step()
+        assert await asked is None
+        assert world.carriage.room() == (8.0, 16384)
+        assert world.ec2.all[id_].state == "running"
+
+    run(test)
+
+
+def test_an_instance_that_nobody_knows_gets_none(run):
+    async def test(world):
+        asked = asyncio.ensure_future(world.house.embody(ACCOUNT, REGION, "i-0", "web"))
+        await asyncio.sleep(0)
+        await world.house.step()
+        assert await asked is None
 
     run(test)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cumulo.base.errors import AwsError
 from cumulo.services.ec2.kinds import Kinds
-from cumulo.services.ec2.plan import Load, billed_seconds, fitting
+from cumulo.services.ec2.plan import Load, billed_seconds, fitting, is_spot
 
 KINDS = ("t3.micro", "t3.large", "c5.large", "m5.large", "m5.xlarge", "r5.large")
 STEPS = st.lists(
@@ -104,3 +104,12 @@ def test_a_run_is_billed_once_and_for_a_minute_at_least(first, more):
         billed, metered = billed + part, metered + part
     part = billed_seconds(1000.0, metered, now, ends=True)
     assert abs(billed + part - max(60.0, now - 1000.0)) < 1e-6
+
+
+@given(st.integers(0, 10), st.integers(0, 100), st.integers(0, 40))
+def test_a_mixed_group_keeps_its_share_of_instances_on_demand(base, percent, count):
+    on_demand = 0
+    for total in range(count):
+        on_demand += not is_spot(base, percent, on_demand, total)
+    wanted = min(count, base) + -(-max(0, count - base) * percent // 100)
+    assert on_demand == wanted

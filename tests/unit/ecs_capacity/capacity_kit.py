@@ -56,6 +56,7 @@ class FakeHosts:
 
     def __init__(self):
         self.all = {}
+        self.could_be = {}
         self.woken = 0
         self.room = 1000
 
@@ -70,6 +71,9 @@ class FakeHosts:
 
     def room_for(self, kind):
         return self.room
+
+    async def embody(self, account, region, instance_id, cluster):
+        return self.could_be.get(instance_id)
 
 
 class FakeGroups:
@@ -132,6 +136,16 @@ class FakeGroups:
         self.all[name] = replace(group, members=members)
 
 
+class FakeMetrics:
+    """Metrics that remember."""
+
+    def __init__(self):
+        self.data = []
+
+    async def put(self, account, region, namespace, data):
+        self.data += [(namespace, one.name, dict(one.dimensions), one.value) for one in data]
+
+
 class World:
     """Everything."""
 
@@ -143,12 +157,14 @@ class World:
         self.runner = FakeRunner(self.records)
         self.launches = FakeLaunches()
         self.groups = FakeGroups(self)
+        self.metrics = FakeMetrics()
         self.capacity = Capacity(
             self.records,
             hosts=lambda: self.hosts,
             runner=self.runner,
             launches=self.launches,
             groups=self.groups,
+            metrics=self.metrics,
             clock=self.clock,
             ids=Ids(),
             matches=self._matches,

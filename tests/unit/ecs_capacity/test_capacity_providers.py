@@ -189,6 +189,12 @@ def test_tasks_that_wait_bring_instances(run):
         wait(world, 3, cpu=2048)
         await world.capacity.scaling.step()
         assert ("desired", "g", 1) in world.groups.calls  # nobody knows yet how large one is
+        assert world.metrics.data[-1] == (
+            "AWS/ECS/ManagedScaling",
+            "CapacityProviderReservation",
+            {"CapacityProviderName": "cp", "ClusterName": "web"},
+            200.0,
+        )
         await world.groups.settle()
         await world.capacity.scaling.step()
         assert world.groups.all["g"].desired == 3

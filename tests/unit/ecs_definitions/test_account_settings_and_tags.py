@@ -91,6 +91,18 @@ def test_what_cannot_be_chosen_is_refused(ecs):
     )
 
 
+@pytest.mark.parametrize("principal", ["dev", ROOT.replace(ACCOUNT, "999999999999"), DEV + "\x1fa"])
+def test_settings_are_for_principals_of_the_account(ecs, principal):
+    refused(
+        ecs.put_account_setting,
+        "InvalidParameterException",
+        "Invalid principal arn",
+        name="containerInsights",
+        value="enabled",
+        principalArn=principal,
+    )
+
+
 def _everything(it):
     """One of each kind, by its ARN."""
     it.client.create_cluster()

@@ -140,6 +140,40 @@ async def test_a_cloud_map_that_stays_away_stops_nobody_and_is_told_later(world:
 
 
 @story
+async def test_names_that_clients_gave_are_published_too_and_kept(world: World) -> None:
+    world.map.strangers = {"db.corp.local": ["10.1.0.9"]}
+    for _ in range(3):
+        world.map.changed(ACCOUNT, REGION)
+    await until(lambda: world.published == [{"db.corp.local": ["10.1.0.9"]}])
+    world = await world.again()
+    calls = world.map.calls
+    await world.registrar.start()
+    assert world.published == [{"db.corp.local": ["10.1.0.9"]}]
+    assert world.map.calls == calls, "nobody is asked at a start"
+    world.map.fails = [AwsError("InternalError", "", status=500)]
+    world.map.changed(ACCOUNT, REGION)
+    world.map.changed(ACCOUNT, "other")
+    await until(lambda: len(world.kept.names) == 2)
+    world.map.strangers = {}
+    for region in (REGION, "other"):
+        world.map.changed(ACCOUNT, region)
+    await until(lambda: world.published[-1] == {})
+    await world.close()
+
+
+@story
+async def test_when_everything_is_forgotten_no_name_stays(world: World) -> None:
+    service = world.service("s", world.definition(HTTP), serviceRegistries=[WEB])
+    await world.registries.attach(world.task("t1", service, private_ip="10.1.0.5"))
+    world.map.strangers = {"db.corp.local": ["10.1.0.9"]}
+    world.map.changed(ACCOUNT, REGION)
+    await until(lambda: len(world.published[-1]) == 2)
+    world.kept.clear()
+    await until(lambda: world.published[-1] == {})
+    await world.close()
+
+
+@story
 async def test_a_registry_that_is_gone_keeps_no_task_from_running(world: World) -> None:
     service = world.service("s", world.definition(HTTP), serviceRegistries=[WEB])
     task = world.task("t1", service, private_ip="10.1.0.5")
@@ -249,5 +283,7 @@ def test_a_table_has_each_address_once_and_nothing_without_a_name() -> None:
     )
     named = replace(one, name="web.local")
     given = [(one, Health.HEALTHY), (named, Health.HEALTHY), (named, Health.UNKNOWN)]
-    assert names.table(given) == {"web.local": ["10.0.0.1"]}
-    assert names.table([(replace(named, address=""), Health.HEALTHY)]) == {}
+    assert names.table(given, {}) == {"web.local": ["10.0.0.1"]}
+    assert names.table([(replace(named, address=""), Health.HEALTHY)], {}) == {}
+    others = {"web.local": ["10.0.0.0"], "db.local": ["10.0.0.9"]}
+    assert names.table(given, others) == {"web.local": ["10.0.0.0", "10.0.0.1"], "db.local": ["10.0.0.9"]}

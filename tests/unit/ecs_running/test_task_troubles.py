@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.ecs_running.running_kit import House, a_house, a_task, container, definition
+from tests.unit.ecs_running.running_kit import House, Registry, a_house, a_task, container, definition
 
+from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError
+from cumulo.base.ports import ResolvedImage
 from cumulo.engines.engine import EngineError
 from cumulo.engines.fake_programs import FakeProcess
+from cumulo.engines.images import Source
 from cumulo.services.ecs.model import StopCode, Task
+from cumulo.services.ecs.running.world import PULLS_AT_ONCE
 
 MISSING = AwsError("ImageNotFoundException", "it is not there")
 
@@ -252,5 +256,87 @@ def test_there_is_no_task_to_stop(tmp_path: Path) -> None:
     async def story() -> None:
         async with a_house(tmp_path) as house:
             assert await house.runner.stop("arn:none", StopCode.USER_INITIATED, "") is None
+
+    asyncio.run(story())
+
+
+class Slow(Registry):
+    """A registry that answers when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_answer = asyncio.Event()
+        self.asked = 0
+        self.at_once = 0
+        self.most = 0
+
+    async def resolve(self, caller: Caller, uri: str) -> ResolvedImage[Source]:
+        self.asked += 1
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        try:
+            await self.may_answer.wait()
+            return await super().resolve(caller, uri)
+        finally:
+            self.at_once -= 1
+
+
+def test_a_task_that_is_stopped_while_it_pulls_does_not_wait_for_the_image(tmp_path: Path) -> None:
+    async def story() -> None:
+        slow = Slow()
+        async with a_house(tmp_path, registry=slow) as house:
+            task = await house.begin(definition(container("main", "sleep", "100")))
+            await house.until(task, lambda it: it.pull_started_at)
+            await house.runner.stop(task.arn, StopCode.USER_INITIATED, "enough")
+            done = await house.stopped(task)
+            assert (done.stop_code, done.started_at, done.pull_stopped_at) == ("UserInitiated", 0, 0)
+            assert slow.at_once == 0
+
+    asyncio.run(story())
+
+
+def test_only_so_many_images_are_pulled_at_once(tmp_path: Path) -> None:
+    async def story() -> None:
+        slow = Slow()
+        async with a_house(tmp_path, registry=slow) as house:
+            of = definition(container("main", "true"))
+            tasks = [await house.begin(of, number=at) for at in range(1, 31)]
+            for task in tasks:
+                await house.until(task, lambda it: it.pull_started_at)
+            slow.may_answer.set()
+            for task in tasks:
+                await house.stopped(task)
+            assert 1 < slow.most <= PULLS_AT_ONCE
+            assert slow.asked == 30
+
+    asyncio.run(story())
+
+
+def test_a_reset_leaves_nothing(tmp_path: Path) -> None:
+    logging = {"logDriver": "awslogs", "options": {"awslogs-group": "g", "awslogs-stream-prefix": "s"}}
+
+    async def story() -> None:
+        async with a_house(tmp_path) as house:
+            told = container("main", "sleep", "100", logConfiguration=logging)
+            task = await house.begin(definition(told))
+            await house.running(task)
+            await house.runner.reset()
+            assert await house.engine.pods() == []
+            house.records.tasks.clear()
+            other = await house.begin(definition(told))
+            await house.running(other)
+
+    asyncio.run(story())
+
+
+def test_a_deleted_task_is_taken_off_the_engine(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with a_house(tmp_path) as house:
+            task = await house.begin(definition(container("main", "sleep", "100")))
+            await house.running(task)
+            house.records.tasks.delete(house.task(task))
+            house.runner.wake()
+            await house.runner.settled(task.arn)
+            assert await house.engine.pods() == []
 
     asyncio.run(story())

@@ -10,8 +10,10 @@ from cumulo.base.caller import Caller
 from cumulo.base.clock import VirtualClock
 from cumulo.base.errors import AwsError
 from cumulo.base.ids import Ids
-from cumulo.base.ports import Target, TargetGroup
+from cumulo.base.ports import Namespace, Target, TargetGroup
 from cumulo.services.ecs import arns
+from cumulo.services.ecs.discovery.model import DiscoveryRecords
+from cumulo.services.ecs.discovery.namespaces import Namespaces
 from cumulo.services.ecs.model import (
     Cluster,
     ContainerInstance,
@@ -37,6 +39,7 @@ from cumulo.state.store import Store
 ACCOUNT, REGION = "123456789012", "eu-west-1"
 CALLER = Caller(account=ACCOUNT, region=REGION)
 NETWORK = {"awsvpcConfiguration": {"subnets": ["subnet-a"]}}
+NAMESPACE = f"arn:aws:servicediscovery:{REGION}:{ACCOUNT}:namespace/ns-1"
 SETTLE = 5.0
 GROUP = f"arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:targetgroup/web/0123456789abcdef"
 BALANCER = {"targetGroupArn": GROUP, "containerName": "app", "containerPort": 80}
@@ -127,6 +130,15 @@ class Network:
             if subnet not in {"subnet-a", "subnet-b"}:
                 raise AwsError("InvalidSubnetID.NotFound", f"The subnet ID '{subnet}' does not exist")
         return "vpc-1"
+
+
+class CloudMap:
+    """One namespace."""
+
+    async def namespace(self, account, region, text, *, make=False):
+        if text not in {NAMESPACE, "shop.local"}:
+            raise AwsError("NamespaceNotFound", "It is not there.")
+        return Namespace(id="ns-1", arn=NAMESPACE, name="shop.local", kind="HTTP")
 
 
 class PretendedLaunches:
@@ -248,6 +260,7 @@ class World:
         self.store = Store(self.path / "store.db", synchronous="OFF")
         self.records = Records(self.store)
         self.book = Book(self.store, ids)
+        self.kept = DiscoveryRecords(self.store)
         self.launches = PretendedLaunches(self)
         self.runner = PretendedRunner(self)
         self.scheduler = Scheduler(
@@ -270,6 +283,7 @@ class World:
             beginnings,
             targets=self.balancers,
             networks=self.networks,
+            namespaces=Namespaces(self.kept, CloudMap()),
             clock=self.clock,
         )
         self.deployments = ServiceDeployments(self.records, self.book, views, self.scheduler, self.clock)

@@ -157,8 +157,20 @@ def test_zones_are_evened_out_one_task_at_a_time_with_the_new_one_first(tmp_path
         assert len(it.running()) == 5
         await it.work(SETTLE)
         assert Counter(one.availability_zone for one in it.running()) == {f"{REGION}a": 3, f"{REGION}b": 1}
+        story = await it.story()
+        assert (
+            f"is not AZ balanced with 4 tasks in {REGION}a, 0 tasks in {REGION}b, 0 tasks in {REGION}c."
+            " AZ Rebalancing in progress." in story
+        )
         await it.work(2000)
-        assert len(it.coming()) == 1  # and the next one after a while
+        (extra,) = it.coming()  # and the next one after a while
+        it.begin(it.change(extra, availability_zone=f"{REGION}c"))
+        await it.work()
+        await it.work(SETTLE)
+        assert (
+            f"is AZ balanced with 2 tasks in {REGION}a, 1 tasks in {REGION}b, 1 tasks in {REGION}c."
+            in await it.story()
+        )
 
     run(tmp_path, body)
 

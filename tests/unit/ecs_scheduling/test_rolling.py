@@ -5,8 +5,10 @@ import asyncio
 import pytest
 from scheduling_kit import BALANCER, CALLER, GROUP, SETTLE, a_definition, refused, run
 
+from cumulo.services.ecs.launching import NO_CAPACITY
 from cumulo.services.ecs.model import TaskStatus
 from cumulo.services.ecs.refusals import invalid
+from cumulo.services.ecs.seams import Failure
 
 BREAKER = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
 
@@ -176,6 +178,9 @@ def test_the_circuit_breaker_trips_at_its_threshold_and_rolls_back(tmp_path, des
             "failureCount": threshold,
             "threshold": threshold,
         }
+        assert one["statusReason"] == (
+            "Service deployment rolled back because the circuit breaker threshold was exceeded."
+        )
         assert one["rollback"]["serviceRevisionArn"].endswith(old.removeprefix("ecs-svc/"))
 
     run(tmp_path, body)
@@ -191,6 +196,13 @@ def test_without_a_completed_deployment_a_tripped_breaker_only_stalls(tmp_path):
         (deployment,) = (await it.describe())["deployments"]
         assert deployment["rolloutState"] == "FAILED"
         assert it.coming() == []
+        (found,) = (await it.deployments.list_(CALLER, {"cluster": "main", "service": "shop"}))[
+            "serviceDeployments"
+        ]
+        assert (found["status"], found["statusReason"]) == (
+            "ROLLBACK_FAILED",
+            "No rollback candidate was found to run the rollback.",
+        )
         await it.update(taskDefinition="web:2")
         await it.flow()
         assert (await it.describe())["deployments"][0]["rolloutState"] == "COMPLETED"
@@ -292,6 +304,38 @@ def test_what_launching_refuses_is_an_event(tmp_path):
         it.launches.refusal = None
         await it.work(60)
         assert len(it.coming()) == 1
+
+    run(tmp_path, body)
+
+
+def test_why_a_task_did_not_come_up_is_an_event_once(tmp_path):
+    async def body(it):
+        await it.create(desiredCount=1)
+        for _ in range(2):
+            await it.work(10)
+            task = it.change(it.coming()[0], stopped_reason="CannotPullContainerError: it is not there")
+            it.break_off(task)
+        story = await it.story()
+        assert (
+            story.count("was unable to place a task. Reason: CannotPullContainerError: it is not there.") == 1
+        )
+
+    run(tmp_path, body)
+
+
+def test_a_full_machine_is_awss_capacity_failure(tmp_path):
+    async def body(it):
+        it.launches.room = 0
+        it.launches.failure = Failure(NO_CAPACITY)
+        await it.create(desiredCount=1)
+        await it.work()
+        assert await it.story() == [
+            "was unable to place a task. Reason: Capacity is unavailable at this time. Please try again later or in a"
+            " different availability zone. For more information, see the Troubleshooting section of the Amazon ECS"
+            " Developer Guide."
+        ]
+        (told,) = [one for one in it.told if one.name == "SERVICE_TASK_PLACEMENT_FAILURE"]
+        assert (told.kind, told.reason) == ("ERROR", "RESOURCE:FARGATE")
 
     run(tmp_path, body)
 

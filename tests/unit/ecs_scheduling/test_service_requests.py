@@ -16,6 +16,7 @@ from scheduling_kit import (
 
 from cumulo.base.caller import Caller
 from cumulo.base.ports import TargetGroup
+from cumulo.services.ecs.discovery.model import KnownNamespace
 from cumulo.services.ecs.model import TaskStatus
 
 ARN = f"arn:aws:ecs:{REGION}:{ACCOUNT}:service/main/shop"
@@ -30,7 +31,7 @@ def bridge(**document):
     ("values", "code", "sentence"),
     [
         ({"serviceName": "a b"}, "InvalidParameterException", "Service name can have up to 255 letters"),
-        ({"taskDefinition": None}, "ClientException", "TaskDefinition can not be blank."),
+        ({"taskDefinition": None}, "InvalidParameterException", "TaskDefinition can not be blank."),
         ({"taskDefinition": "no:1"}, "ClientException", "TaskDefinition not found."),
         ({"taskDefinition": "old:1"}, "ClientException", "TaskDefinition is inactive"),
         ({"cluster": "no"}, "ClusterNotFoundException", "Cluster not found."),
@@ -96,7 +97,7 @@ def bridge(**document):
                 "availabilityZoneRebalancing": "ENABLED",
             },
             "InvalidParameterException",
-            "Availability Zone rebalancing requires",
+            "Availability Zone Rebalancing does not support maximumPercent <= 100 %",
         ),
         (
             {"healthCheckGracePeriodSeconds": 10},
@@ -223,7 +224,7 @@ def test_what_can_not_be_is_refused(tmp_path, values, code, sentence):
 def test_the_same_request_again_gives_the_same_service_and_another_is_refused(tmp_path):
     async def body(it):
         first = await it.create(desiredCount=1, clientToken="one")
-        second = await it.create(desiredCount=1, clientToken="one")
+        second = await it.create(desiredCount=1, clientToken="two")
         assert second["deployments"][0]["id"] == first["deployments"][0]["id"]
         error = await refused(it.create(desiredCount=2, clientToken="one"))
         assert (error.code, error.message) == (
@@ -345,16 +346,23 @@ def test_services_are_listed_in_pages_and_by_kind(tmp_path):
 
 def test_services_of_a_namespace(tmp_path):
     async def body(it):
-        namespace = "arn:aws:servicediscovery:eu-west-1:123456789012:namespace/ns-1"
+        kind, name = "arn:aws:servicediscovery:eu-west-1:123456789012:namespace/ns-1", "shop.local"
         cluster = next(iter(it.records.clusters.all()))
-        it.records.clusters.put(replace(cluster, service_connect_namespace=namespace))
-        await it.create("in", serviceConnectConfiguration={"enabled": True})
+        it.records.clusters.put(replace(cluster, service_connect_namespace=kind))
+        for text in (kind, name):
+            it.kept.namespaces.put(
+                KnownNamespace(account=ACCOUNT, region=REGION, text=text, id="ns-1", arn=kind, name=name)
+            )
+        await it.create("by-default", serviceConnectConfiguration={"enabled": True})
+        await it.create("by-name", serviceConnectConfiguration={"enabled": True, "namespace": name})
+        await it.create("off", serviceConnectConfiguration={"enabled": False})
         await it.create("out")
-        for name in (namespace, "ns-1"):
-            answer = await it.services.list_by_namespace(CALLER, {"namespace": name})
-            assert [arn.rpartition("/")[2] for arn in answer["serviceArns"]] == ["in"]
-        answer = await it.services.list_by_namespace(CALLER, {"namespace": "ns-2"})
-        assert answer["serviceArns"] == []
+        for text in (kind, name):
+            answer = await it.services.list_by_namespace(CALLER, {"namespace": text})
+            names = [arn.rpartition("/")[2] for arn in answer["serviceArns"]]
+            assert names == ["by-default", "by-name"]
+        error = await refused(it.services.list_by_namespace(CALLER, {"namespace": "ns-2"}))
+        assert error.code == "NamespaceNotFoundException"
 
     run(tmp_path, body)
 
@@ -419,6 +427,14 @@ def test_revisions_and_deployments_are_described_and_belong_to_their_account(tmp
         assert revision["networkConfiguration"] == NETWORK
         assert revision["containerImages"] == [{"containerName": "app", "image": "nginx"}]
         assert answer["failures"] == [{"arn": summary["arn"] + "1", "reason": "MISSING"}]
+        await it.work()
+        task = it.coming()[0]
+        (container,) = task.containers
+        it.begin(it.change(task, containers=(replace(container, image_digest="sha256:1"),)))
+        answer = await it.deployments.describe_revisions(CALLER, {"serviceRevisionArns": [summary["arn"]]})
+        assert answer["serviceRevisions"][0]["containerImages"] == [
+            {"containerName": "app", "image": "nginx", "imageDigest": "sha256:1"}
+        ]
         arn = view["currentServiceDeployment"]
         answer = await it.deployments.describe(CALLER, {"serviceDeploymentArns": [arn]})
         (found,) = answer["serviceDeployments"]

@@ -113,3 +113,20 @@ def test_an_alarm_rings_once_at_the_latest_moment_that_was_set():
         assert wakes.next_alarm() is None
 
     asyncio.run(body())
+
+
+def test_alarms_that_were_set_anew_do_not_pile_up():
+    async def body():
+        clock = VirtualClock()
+        wakes = Wakes(clock)
+        for number in range(1000):
+            wakes.wake("a")
+            assert wakes.due() == "a"
+            wakes.done("a", clock.now() + 10_000 + number)
+        assert len(wakes._heap) < 100
+        clock.advance(10_998)
+        assert wakes.due() is None
+        clock.advance(1)
+        assert wakes.due() == "a"
+
+    asyncio.run(body())

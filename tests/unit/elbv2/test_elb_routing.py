@@ -7,7 +7,6 @@ import pytest
 from tests.elb_kit import Functions, Instances
 
 from cumulo.base.clock import VirtualClock
-from cumulo.base.ids import Ids
 from cumulo.net.messages import Answer, BodyTooLong, Forward, Link, RequestHead, Tls
 from cumulo.services.elbv2.function_calls import FunctionAnswer, FunctionCalls
 from cumulo.services.elbv2.health import PASSED, judged
@@ -37,9 +36,7 @@ class World:
         self.functions = Functions()
         self.clock = VirtualClock()
         self.pools = Pools(self.records, Instances(), self.clock, random.Random(1))
-        self.routing = Routing(
-            self.pools, FunctionCalls(self.functions), self.clock, Ids(random.Random(1)), random.Random(1)
-        )
+        self.routing = Routing(self.pools, FunctionCalls(self.functions), self.clock, random.Random(1))
         self.balancer_attributes = {}
         self.listener_attributes = {}
         self.rules = []

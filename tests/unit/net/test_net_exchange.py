@@ -213,6 +213,29 @@ def test_an_empty_pool_is_503() -> None:
         client = front.come()
         client.protocol.data_received(GET)
         assert client.sent.startswith(b"HTTP/1.1 503 ")
+        assert not client.closed
+
+    play(scene())
+
+
+def test_the_caller_writes_the_error_pages() -> None:
+    async def scene() -> None:
+        front = WiredFront()
+        front.page = lambda status: ([(b"Content-Type", b"text/html")], b"<h1>%d</h1>" % status)
+        client = front.come()
+        client.protocol.data_received(b"nonsense\r\n\r\n")
+        got = Answers().feed(bytes(client.sent))
+        assert got.complete == [(400, b"<h1>400</h1>")]
+        assert got.headers[0]["content-type"] == "text/html"
+        assert front.ended[0] == (None, None, 400, None)
+
+        def broken(status: int) -> Any:
+            raise LookupError
+
+        front.page = broken
+        client = front.come()
+        client.protocol.data_received(b"nonsense\r\n\r\n")
+        assert Answers().feed(bytes(client.sent)).complete == [(400, b"")]
 
     play(scene())
 
@@ -268,6 +291,22 @@ def test_a_client_that_dawdles_is_told_408(sent: bytes, limits: Any, seconds: fl
         assert client.eof or client.closed
         assert all(wire.closed for wire in front.wires)
         assert front.pool.in_flight == 0
+
+    play(scene())
+
+
+def test_time_between_requests_does_not_count_for_a_body() -> None:
+    async def scene() -> None:
+        script = Script()
+        front = WiredFront(wired=script, body_stall_seconds_max=5, idle_seconds_max=100)
+        client = front.come()
+        front.pass_time(50)
+        client.protocol.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
+        front.pass_time(4)
+        client.protocol.data_received(b"123456789")
+        await settle()
+        assert script.wires[0].sent.endswith(b"123456789")
+        assert not client.sent
 
     play(scene())
 
@@ -652,8 +691,37 @@ def test_a_client_that_closed_its_side_still_gets_its_answer() -> None:
         await settle()
         assert client.protocol.eof_received()
         script.say(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-        assert bytes(client.sent) == b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        assert bytes(client.sent) == b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
         assert client.closed
+
+    play(scene())
+
+
+def test_all_that_was_sent_before_the_side_was_closed_is_answered() -> None:
+    async def scene() -> None:
+        front = WiredFront()
+        client = front.come()
+        client.protocol.data_received(GET * 3)
+        assert client.protocol.eof_received()
+        await settle(60)
+        assert len(Answers().feed(bytes(client.sent)).complete) == 3
+        assert client.closed
+
+    play(scene())
+
+
+def test_heads_in_pieces_share_a_budget() -> None:
+    async def scene() -> None:
+        front = WiredFront(held_bytes_max=1000)
+        first, second = front.come(), front.come()
+        part = b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 600
+        first.protocol.data_received(part)
+        second.protocol.data_received(part)
+        assert second.sent.startswith(b"HTTP/1.1 503 ")
+        first.protocol.data_received(b"\r\n\r\n")
+        await settle()
+        assert first.sent.startswith(b"HTTP/1.1 200 ")
+        assert front.held_bytes == 0
 
     play(scene())
 

@@ -5,33 +5,30 @@ another port, and a rule of the pod's namespace leads there what goes to the one
 """
 
 import contextlib
-import shutil
 import socket
-import subprocess
 import zlib
 
-SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+from cumulo.engines.local import redirects
+
+OWN = "127.0.0.1"  # the pod's: whoever listens there means to take the port
 BACKLOG = 128
 _FIRST, _COUNT = 61_000, 4_000  # above the ports that clients take
 _ATTEMPTS = 8
-_WELL_KNOWN = 1024
-_SECONDS_MAX = 5.0
 
 
 def open_listener(address: str, port: int) -> socket.socket:
-    """A socket that who is in this thread's network namespace reaches at address:port.  OSError.
+    """A socket that who is in this thread's network namespace, which is a pod's, reaches at address:port.  OSError.
 
-    At 127.0.0.0/8, and from 1024 on, it has the very port: there is room for everybody.
+    At 127.0.0.1 it has the very port.
     """
-    nft = shutil.which("nft", path=SEARCH)
-    if address.startswith("127.") or port >= _WELL_KNOWN or nft is None:
-        return _bound(address, port)
+    if address == OWN:
+        return bound(address, port)
     listener = _aside(address, port)
     try:
-        _lead(nft, address, port, int(listener.getsockname()[1]))
-    except (OSError, subprocess.SubprocessError):
+        redirects.lead(address, port, int(listener.getsockname()[1]))
+    except OSError:  # a kernel that cannot: then the port is taken
         listener.close()
-        return _bound(address, port)
+        return bound(address, port)
     return listener
 
 
@@ -41,14 +38,15 @@ def _aside(address: str, port: int) -> socket.socket:
     for attempt in range(_ATTEMPTS):
         number = zlib.crc32(f"{address}:{port}:{attempt}".encode()) % _COUNT
         try:
-            return _bound(address, _FIRST + number)
+            return bound(address, _FIRST + number)
         except OSError as error:
             last = error
     assert last is not None
     raise last
 
 
-def _bound(address: str, port: int) -> socket.socket:
+def bound(address: str, port: int) -> socket.socket:
+    """A socket that listens at address:port, and has it.  OSError."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     with contextlib.ExitStack() as unless_good:
         unless_good.callback(listener.close)
@@ -58,26 +56,3 @@ def _bound(address: str, port: int) -> socket.socket:
         listener.setblocking(False)
         unless_good.pop_all()
     return listener
-
-
-def _lead(nft: str, address: str, port: int, there: int) -> None:
-    """Lead what goes to address:port to another port; takes the place of where it was led before."""
-    table = f"cumulo-inside-{socket.inet_aton(address).hex()}-{port}"
-    rules = f"""
-table ip {table}
-delete table ip {table}
-table ip {table} {{
-  chain out {{
-    type nat hook output priority -100
-    ip daddr {address} tcp dport {port} dnat to {address}:{there}
-  }}
-}}
-"""
-    subprocess.run(
-        [nft, "-f", "-"],
-        input=rules.encode(),
-        check=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        timeout=_SECONDS_MAX,
-    )

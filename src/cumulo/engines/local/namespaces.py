@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cumulo.engines.local.listeners import open_listener
+from cumulo.engines.local.listeners import bound, open_listener
 from cumulo.sandbox import kernel
 from cumulo.sandbox.netlink import Netlink
 
@@ -135,19 +135,20 @@ def add_to_loopback(address: str) -> None:
 def listen(path: Path | None, port: int, address: str = "127.0.0.1") -> socket.socket:
     """A socket that listens at address:port in a namespace (None: this one's).  OSError.
 
-    Loopback inside gets the address, unless it is of 127.0.0.0/8.  Containers may listen at the same port
-    below 1024 (listeners.py).
+    Loopback inside gets the address, unless it is of 127.0.0.0/8.  Containers may listen at the same port, unless the
+    address is 127.0.0.1 (listeners.py).
     """
 
     def work() -> socket.socket:
-        if path is not None:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                kernel.setns(fd, kernel.CLONE_NEWNET)
-            finally:
-                os.close(fd)
-            if not address.startswith("127."):
-                add_to_loopback(address)
+        if path is None:
+            return bound(address, port)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            kernel.setns(fd, kernel.CLONE_NEWNET)
+        finally:
+            os.close(fd)
+        if not address.startswith("127."):
+            add_to_loopback(address)
         return open_listener(address, port)
 
     return in_thread(work)

@@ -1,6 +1,6 @@
 """Gives instances their part of this machine: a slice of the engine with the type's limits, and an address."""
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from collections.abc import Set as AbstractSet
 from typing import Final, Protocol
 
@@ -41,6 +41,10 @@ class Slicing(Protocol):
 
     async def free_host_address(self, name: str) -> None:
         """Give it back."""
+        ...
+
+    async def host_addresses(self) -> Collection[str]:
+        """The names that have one."""
         ...
 
 
@@ -88,15 +92,21 @@ class Bodies:
         return True
 
     async def reap(self, living: Collection[str]) -> None:
-        """Remove the slices of instances that are not `living`.  EngineError."""
+        """Remove slices and addresses of instances that are not `living`.  EngineError."""
         engine = await self._engine()
-        if Capability.SLICES not in engine.capabilities:
-            return
-        for name in await engine.slices():
-            if name.startswith(PREFIX) and name not in living:
-                try:
-                    await engine.remove_slice(name)
-                    if Capability.HOST_ADDRESSES in engine.capabilities:
-                        await engine.free_host_address(name)
-                except EngineError as error:
-                    _log.warning("a slice without an instance stays", slice=name, error=str(error))
+        if Capability.SLICES in engine.capabilities:
+            for name in _strays(await engine.slices(), living):
+                await self._try(engine.remove_slice(name), name)
+        if Capability.HOST_ADDRESSES in engine.capabilities:
+            for name in _strays(await engine.host_addresses(), living):
+                await self._try(engine.free_host_address(name), name)
+
+    async def _try(self, work: Awaitable[None], name: str) -> None:
+        try:
+            await work
+        except EngineError as error:
+            _log.warning("what an instance had stays, though it is gone", instance=name, error=str(error))
+
+
+def _strays(names: Iterable[str], living: Collection[str]) -> list[str]:
+    return [name for name in names if name.startswith(PREFIX) and name not in living]

@@ -4,6 +4,7 @@ Only what EC2 says beforehand can be refused here (RunInstances, StartInstances)
 stacks is seen afterwards, and ended again when this machine cannot carry it.
 """
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -20,6 +21,8 @@ from cumulo.services.ec2.records import Promises, Records, Ticket
 _READS: Final = re.compile(r"(Describe|Get|List|Search|Validate|Estimate|Detect)[A-Z].*")
 _EC2_MATTERS: Final = re.compile(r"Instance|Fleet|Spot")
 _STACK_MATTERS: Final = re.compile(r"AWS::(EC2|AutoScaling|CloudFormation)::|Fn::Transform|Transform")
+PATIENCE_SECONDS: Final = 35.0  # tasks have 30 s to end
+PAUSE_SECONDS: Final = 0.2
 _DEFAULT_KIND: Final = "m1.small"
 
 
@@ -72,6 +75,7 @@ class InstanceGuard(Unchanged):
         machines: Machines,
         asking: Asking,
         wanted: Callable[[str, str, str], bool],
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         super().__init__(records, wake)
         self._promises = promises
@@ -79,6 +83,7 @@ class InstanceGuard(Unchanged):
         self._machines = machines
         self._asking = asking
         self._wanted = wanted
+        self._patience_seconds = patience_seconds
         self._open: dict[int, Ticket] = {}
 
     async def before(self, call: Call) -> Form | None:
@@ -87,7 +92,7 @@ class InstanceGuard(Unchanged):
         if call.action == "RunInstances" and call.form.get("DryRun", "").lower() != "true":
             return await self._run(call)
         if call.action == "StartInstances":
-            self._start(call)
+            await self._start(call)
         return None
 
     def after(self, call: Call, *, done: bool) -> None:
@@ -116,6 +121,7 @@ class InstanceGuard(Unchanged):
         count = int(most)
         if wanted is not None and (wanted.cluster_said or self._wanted(call.account, call.region, "default")):
             load = wanted.kind.load
+            await self._patience(load, int(least))
             room = self._carriage.room()
             count = fitting(room, load, count)
             if count < int(least):
@@ -127,15 +133,25 @@ class InstanceGuard(Unchanged):
         # AWS gives as many as it can, up to MaxCount; the companion gives MinCount.
         return {**call.form, "MinCount": str(count)} if str(count) != least else None
 
-    def _start(self, call: Call) -> None:
+    async def _patience(self, load: Load, count: int) -> None:
+        """Wait, while instances that were ended still hold room for their last tasks, until there is enough."""
+        for _ in range(int(self._patience_seconds / PAUSE_SECONDS)):
+            if fitting(self._carriage.room(), load, count) == count:
+                return
+            if not any(one.is_ending for one in self._records.all()):
+                return
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _start(self, call: Call) -> None:
         ids = [value for name, value in call.form.items() if name.startswith("InstanceId.")]
-        stopped = [one for one in map(self._records.get, ids) if one is not None and one.state == "stopped"]
+        stopped = [one for one in map(self._records.get, ids) if one is not None and one.rested]
         load = Load(
             sum(one.load_vcpus for one in stopped if not one.joins),
             sum(one.load_memory_mib for one in stopped if not one.joins),
         )
         if load.memory_mib == 0:
             return
+        await self._patience(load, 1)
         room = self._carriage.room()
         if fitting(room, load, 1) == 0:
             raise AwsError(

@@ -12,7 +12,8 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     state         running, stopped or terminated (until its body is gone; then it is forgotten)
     host          its body; None for an instance that joins no cluster
     joins         an ECS-optimised image whose user data names no cluster: it gets a body when `default` comes to be
-    load_*        what it is promised while it runs and has a body
+    load_*        what it is promised while it has a body: also until the last task of one that was ended is gone
+    rested        a stopped one has given its part of the machine back
     started_at    when it began to run, this time; metered_at: up to when that is on the bill
     interrupt_at  when a spot instance is taken away; 0: nobody said so
     """
@@ -26,6 +27,7 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     spot: bool = False
     host: Host | None = None
     joins: bool = False
+    rested: bool = False
     load_vcpus: float = 0.0
     load_memory_mib: int = 0
     started_at: float = 0.0
@@ -35,9 +37,14 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def load(self) -> Load:
         """What it is promised now."""
-        if self.host is None or self.joins or self.state != "running":
+        if self.host is None or self.joins or self.rested:
             return Load()
         return Load(self.load_vcpus, self.load_memory_mib)
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it holds room that will be free soon."""
+        return self.state != "running" and self.load.memory_mib > 0
 
 
 class Place(msgspec.Struct, frozen=True):

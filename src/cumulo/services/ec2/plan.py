@@ -1,5 +1,6 @@
 """Decides: what has happened to instances since the last look, and which of the new ones fit."""
 
+import math
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final
@@ -71,6 +72,15 @@ def fitting(room: tuple[float, int], each: Load, most: int) -> int:
     if each.memory_mib > 0:
         count = min(count, memory // each.memory_mib)
     return max(count, 0)
+
+
+def is_spot(base: int, percent: int, on_demand: int, total: int) -> bool:
+    """Whether the next instance of a group with so many on demand, of so many, is a spot instance.
+
+    The first `base` are on demand, and of the others this share, rounded up.
+    """
+    above = max(0, total + 1 - base)
+    return on_demand >= min(total + 1, base) + math.ceil(above * percent / 100)
 
 
 def billed_seconds(started_at: float, metered_at: float, now: float, *, ends: bool) -> float:

@@ -8,9 +8,7 @@ TOML             Bottlerocket's settings.ecs
 
 import base64
 import binascii
-import email
 import json
-import tomllib
 import zlib
 from collections.abc import Mapping
 from typing import Any, Final
@@ -53,6 +51,8 @@ def _parts(text: str) -> list[str]:
     head = text.lstrip()[:1024].lower()
     if not (head.startswith(("content-type:", "mime-version:"))):
         return [text]
+    import email
+
     found: list[str] = []
     for part in list(email.message_from_string(text.lstrip()).walk())[:PARTS_MAX]:
         payload = part.get_payload(decode=True)
@@ -135,6 +135,8 @@ def _content(entry: Mapping[str, Any]) -> str:
 def _toml(text: str) -> Mapping[str, Any] | None:
     if "settings" not in text:
         return None
+    import tomllib
+
     try:
         found = tomllib.loads(text)
     except tomllib.TOMLDecodeError:

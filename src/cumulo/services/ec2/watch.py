@@ -12,30 +12,26 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import msgspec
 from msgspec.structs import replace
 
 from cumulo.base.arn import partition_of
-from cumulo.base.carriage import Carriage
-from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
-from cumulo.base.instances import Groups, Host, HostEvents, Machines, SeenInstance
+from cumulo.base.instances import Host, HostEvents, SeenInstance
 from cumulo.base.log import Log
-from cumulo.base.ports import EventBus
 from cumulo.engines.engine import EngineError
-from cumulo.services.ec2.asking import Asking, Wanted
-from cumulo.services.ec2.bodies import Bodies
-from cumulo.services.ec2.metering import InstanceMeter
+from cumulo.services.ec2.asking import Wanted
+from cumulo.services.ec2.by_hand import ByHand
+from cumulo.services.ec2.embodying import Parts, embodied
+from cumulo.services.ec2.market import Market
 from cumulo.services.ec2.model import Instance, Place
 from cumulo.services.ec2.plan import Change, Event, changes, fitting
-from cumulo.services.ec2.records import Promises, Records
 from cumulo.state.store import StoreError
 
-AGAIN_SECONDS: Final = 5.0  # after something failed, or while tasks end in a slice
+AGAIN_SECONDS: Final = 5.0  # after something failed
+ENDING_SECONDS: Final = 0.5  # while tasks end in a slice
 METER_SECONDS: Final = 3600.0
+EMBODY_SECONDS_MAX: Final = 30.0
 DEFAULT_CLUSTER: Final = "default"
-_TEMPLATE: Final = "aws:ec2launchtemplate:id"
-_TEMPLATE_VERSION: Final = "aws:ec2launchtemplate:version"
 _STATES: Final = {
     Change.APPEARED: "running",
     Change.STARTED: "running",
@@ -46,21 +42,6 @@ _STATES: Final = {
 _log = Log("ec2")
 
 
-class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a watch works with."""
-
-    records: Records
-    promises: Promises
-    carriage: Carriage
-    machines: Machines
-    groups: Groups
-    asking: Asking
-    bodies: Bodies
-    meter: InstanceMeter
-    bus: EventBus
-    clock: Clock
-
-
 class Watch:
     """Run `run` beside the server; `wake` says that something may have changed."""
 
@@ -69,8 +50,12 @@ class Watch:
         self._records = parts.records
         self._events = events
         self._due: set[Place] = set()
+        self._late: set[Place] = set()  # where something waits for room that will be free
+        self._by_hand = ByHand(parts, self._fits)
+        self._market = Market(parts.records, parts.machines, parts.groups)
         self._settled: dict[str, Instance] = {}
         self._woken = asyncio.Event()
+        self._ending = False  # whether all that is left to do is to wait for tasks
         self._metered_at = parts.clock.monotonic()
 
     def wake(self, place: Place | None = None) -> None:
@@ -88,7 +73,7 @@ class Watch:
             pause = METER_SECONDS
             try:
                 if not await self.step():
-                    pause = AGAIN_SECONDS
+                    pause = ENDING_SECONDS if self._ending and not self._due else AGAIN_SECONDS
             except StoreError:  # the disk refuses: every request hears of it
                 pause = AGAIN_SECONDS
             with contextlib.suppress(TimeoutError):
@@ -97,19 +82,38 @@ class Watch:
     async def step(self) -> bool:
         """Do everything that is due; whether nothing has to be tried again.  StoreError."""
         well = True
+        self._due, self._late = self._due | self._late, set()
         for place in list(self._due):
-            self._due.discard(place)
+            self._due.discard(place)  # first: a call that comes meanwhile wants another look
             try:
                 await self.look(place)
             except AwsError as error:
                 _log.warning("EC2 cannot be asked for its instances", region=place.region, error=str(error))
                 self._due.add(place)
                 well = False
+            except StoreError:
+                self._due.add(place)
+                raise
+        self._ending = well
         await self._join_default()
+        waiting = await self._by_hand.join()
         settled = await self.settle()
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
         if self._parts.clock.monotonic() >= self._metered_at + METER_SECONDS:
             await self.meter()
-        return well and settled
+        return well and settled and not self._late and not self._due
+
+    async def embody(self, place: Place, instance_id: str, cluster: str) -> None:
+        """Give a running instance that has no body one, as far as there is room; its agent joins this cluster.
+
+        Returns when it was tried: `hosts` shows what came of it.
+        """
+        future = self._by_hand.ask(instance_id, cluster)
+        self.wake(place)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(future), EMBODY_SECONDS_MAX)
 
     def lost(self, place: Place) -> None:
         """EC2 has forgotten everything of a place: its instances are gone."""
@@ -126,37 +130,26 @@ class Watch:
         tickets = parts.promises.ended(place)
         seen = await parts.machines.instances(place.account, place.region)
         events = changes(self._records.of(place), seen)
-        events = [await self._with_market(event) for event in events]
+        events = await self._market.told(events)
         answers = {e.id: await self._ask(e.seen) for e in events if e.change is Change.APPEARED and e.seen}
         # From here to the commit nothing awaits: what calls have reserved becomes what their instances are promised.
         parts.promises.seen(tickets)
         refused = [event for event in events if not self._take_over(event, answers)]
-        if not any(one.state != "terminated" for one in self._records.of(place).values()) and not refused:
+        if refused and any(one.is_ending for one in self._records.all()):
+            # There will be room when the last tasks of those that were ended are gone: the next look decides.
+            late = [event for event in refused if not isinstance(answers.get(event.id), AwsError)]
+            refused = [event for event in refused if event not in late]
+            events = [event for event in events if event not in late]
+            if late:
+                self._late.add(place)
+        alive = any(one.state != "terminated" for one in self._records.of(place).values())
+        if not (alive or refused or place in self._late):
             self._records.drop(place)
         await self._records.store.commit()
         for event in refused:
             await self._refuse(event)
         for event in events:
             await self._tell(place, event)
-
-    async def _with_market(self, event: Event) -> Event:
-        """The event of a new instance, as spot when its launch template asks for spot: EC2's companion forgets that."""
-        seen = event.seen
-        if event.change is not Change.APPEARED or seen is None or seen.spot or _TEMPLATE not in seen.tags:
-            return event
-        try:
-            template = await self._parts.machines.template(
-                seen.account,
-                seen.region,
-                id_=seen.tags[_TEMPLATE],
-                name="",
-                version=seen.tags.get(_TEMPLATE_VERSION, ""),
-            )
-        except AwsError as error:
-            if error.status >= 500:
-                raise
-            return event  # the template has gone meanwhile
-        return replace(event, seen=replace(seen, spot=template.spot))
 
     async def _ask(self, seen: SeenInstance) -> "Wanted | AwsError | None":
         machines = self._parts.machines
@@ -179,9 +172,10 @@ class Watch:
             return self._appeared(event.seen, answers.get(event.id))
         assert before is not None
         if event.change is Change.STARTED:
-            if not self._fits(before):
+            if before.rested and not self._fits(before):
                 return False
             host = before.host and replace(before.host, running=True)
+            before = replace(before, rested=False)
             self._records.put(
                 replace(before, state="running", host=host, started_at=now, metered_at=now, interrupt_at=0.0)
             )
@@ -208,7 +202,7 @@ class Watch:
             metered_at=begun,
         )
         if wanted is not None:
-            instance = _embodied(instance, seen, wanted)
+            instance = embodied(instance, seen, wanted)
             if not self._wants_now(instance):
                 instance = replace(instance, joins=True)
             elif not self._fits(instance):
@@ -225,7 +219,7 @@ class Watch:
         return self._events.wanted(instance.account, instance.region, DEFAULT_CLUSTER)
 
     def _fits(self, instance: Instance) -> bool:
-        load = replace(instance, state="running", joins=False).load
+        load = replace(instance, rested=False, joins=False).load
         return fitting(self._parts.carriage.room(), load, 1) == 1
 
     async def _refuse(self, event: Event) -> None:
@@ -289,7 +283,7 @@ class Watch:
                 well = await self._settle(instance) and well
             except (EngineError, AwsError) as error:
                 _log.warning("an EC2 instance has no body yet", instance=instance.id, error=str(error))
-                well = False
+                well = self._ending = False
         return well
 
     async def _settle(self, instance: Instance) -> bool:
@@ -311,7 +305,12 @@ class Watch:
             await self._events.stopped(host)
             if not await self._parts.bodies.rest(host):
                 return False
-            return await self._done(instance)
+            current = self._records.get(instance.id)
+            if current is None or current.state != "stopped":
+                return False
+            rested = self._records.put(replace(current, rested=True))
+            await self._records.store.commit()
+            return await self._done(rested)
         await self._events.left(host)
         if not await self._parts.bodies.drop(host):
             return False
@@ -350,27 +349,5 @@ class Watch:
     def clear(self) -> None:
         """Forget what is due."""
         self._due.clear()
+        self._late.clear()
         self._settled.clear()
-
-
-def _embodied(instance: Instance, seen: SeenInstance, wanted: Wanted) -> Instance:
-    load = wanted.kind.load
-    host = Host(
-        account=seen.account,
-        region=seen.region,
-        id=seen.id,
-        kind=seen.kind,
-        vcpus=wanted.kind.vcpus,
-        memory_mib=wanted.kind.memory_mib,
-        running=instance.state == "running",
-        image=seen.image,
-        zone=seen.zone,
-        subnet=seen.subnet,
-        network=seen.network,
-        architecture=wanted.kind.architecture,
-        spot=seen.spot,
-        group=seen.group,
-        tags=seen.tags,
-        agent=wanted.agent,
-    )
-    return replace(instance, host=host, load_vcpus=load.vcpus, load_memory_mib=load.memory_mib)

@@ -1,5 +1,6 @@
 """Account settings: what a principal, or everybody in an account, has chosen for new things in a region."""
 
+import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
@@ -13,6 +14,7 @@ from cumulo.state.store import Store, join_key
 from cumulo.wire.service import Coverage, Operation, Values
 
 PAGE_MAX = 10
+_PRINCIPAL = re.compile(r"arn:aws[a-z-]*:iam::(\d{12}):(root|(user|role)/[\w+=,.@/-]{1,512})", re.ASCII)
 _SWITCH = ("enabled", "disabled")
 _LONG_ARNS = ("serviceLongArnFormat", "taskLongArnFormat", "containerInstanceLongArnFormat")
 _MANAGED = "guardDutyActivate"  # by AWS itself
@@ -67,7 +69,7 @@ class AccountSettings:
 
     async def put(self, caller: Caller, values: Values) -> Values | None:
         """PutAccountSetting: for one principal; the caller, when nobody is named."""
-        return await self._put(caller, values.get("principalArn") or self._own(caller), values)
+        return await self._put(caller, self._principal(caller, values), values)
 
     async def put_default(self, caller: Caller, values: Values) -> Values | None:
         """PutAccountSettingDefault: for everybody who has not chosen."""
@@ -75,7 +77,7 @@ class AccountSettings:
 
     async def delete(self, caller: Caller, values: Values) -> Values | None:
         """DeleteAccountSetting."""
-        principal, name = values.get("principalArn") or self._own(caller), values["name"]
+        principal, name = self._principal(caller, values), values["name"]
         _known(name)
         self._table.delete(_key(caller, principal, name))
         await self._store.commit()
@@ -83,7 +85,7 @@ class AccountSettings:
 
     async def list_(self, caller: Caller, values: Values) -> Values | None:
         """ListAccountSettings: what was chosen, or with `effectiveSettings` all that holds."""
-        principal = values.get("principalArn") or self._own(caller)
+        principal = self._principal(caller, values)
         wanted, value = values.get("name"), values.get("value")
         if wanted is not None:
             _known(wanted)
@@ -128,6 +130,16 @@ class AccountSettings:
             if chosen is not None:
                 return chosen.value
         return VALUES[name][0]
+
+    def _principal(self, caller: Caller, values: Values) -> str:
+        """Whom a request is about: the caller, when nobody is named."""
+        named = values.get("principalArn")
+        if not named:
+            return self._own(caller)
+        found = _PRINCIPAL.fullmatch(named)
+        if found is None or found[1] != caller.account:
+            raise invalid("Invalid principal arn")
+        return str(named)
 
     def _own(self, caller: Caller) -> str:
         return self._principal_of(caller.access_key) or _root(caller)

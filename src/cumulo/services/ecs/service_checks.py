@@ -7,7 +7,7 @@ from cumulo.base.errors import not_implemented
 from cumulo.base.ports import TargetGroup, TargetGroups
 from cumulo.services.ecs.model import Document, Service, TaskDefinition
 from cumulo.services.ecs.places import rules_of
-from cumulo.services.ecs.refusals import client, invalid
+from cumulo.services.ecs.refusals import invalid
 from cumulo.services.ecs.strategies import is_fargate
 from cumulo.services.ecs.terms import check_compatible, network_of, platform_of
 from cumulo.wire.service import Values
@@ -119,8 +119,7 @@ def _check_percents(service: Service) -> None:
         raise invalid("bakeTimeInMinutes must not be negative.")
     if service.document.get("availabilityZoneRebalancing") == "ENABLED" and most <= 100:
         raise invalid(
-            "Availability Zone rebalancing requires a maximumPercent greater than 100. Increase maximumPercent or"
-            " disable Availability Zone rebalancing and try again."
+            "Availability Zone Rebalancing does not support maximumPercent <= 100 % as deployment configuration."
         )
 
 
@@ -146,7 +145,7 @@ def _check_daemon(service: Service) -> None:
     if service.document["deploymentConfiguration"]["maximumPercent"] > 100:
         raise invalid(f"{_DAEMON} values above 100 for maximumPercent.")
     if service.document.get("availabilityZoneRebalancing") == "ENABLED":
-        raise invalid(f"{_DAEMON} Availability Zone rebalancing.")
+        raise invalid("Availability Zone Rebalancing does not support DAEMON services.")
 
 
 def _check_balancers(document: Document, definition: TaskDefinition, groups: TargetGroups) -> None:
@@ -244,4 +243,4 @@ def default_percents(configuration: Document, *, daemon: bool) -> Document:
 
 def no_definition() -> Exception:
     """CreateService without a task definition."""
-    return client("TaskDefinition can not be blank.")
+    return invalid("TaskDefinition can not be blank.")

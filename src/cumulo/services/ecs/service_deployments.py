@@ -11,7 +11,7 @@ from cumulo.services.ecs.listing import one_page
 from cumulo.services.ecs.model import Service
 from cumulo.services.ecs.records import Records, service_key
 from cumulo.services.ecs.refusals import invalid
-from cumulo.services.ecs.scheduling import rollout
+from cumulo.services.ecs.scheduling import rollout, sentences
 from cumulo.services.ecs.scheduling.model import Announcement, Deployment, Progress
 from cumulo.services.ecs.scheduling.run import Scheduler
 from cumulo.services.ecs.scheduling.shelves import Book
@@ -123,8 +123,7 @@ class ServiceDeployments:
         if to is None:
             raise AwsError(
                 "ConflictException",
-                "The service deployment can't be rolled back because there is no completed service deployment to"
-                " roll back to.",
+                sentences.NO_CANDIDATE,
             )
         loser, winner = rollout.roll_back(deployment, to, why=_BY_USER, tripped=False, threshold=0, now=now)
         self._book.deployments.put(loser)

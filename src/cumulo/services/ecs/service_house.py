@@ -98,6 +98,7 @@ class ServiceHouse:
             networks=networks,
             clock=clock,
             connections=self._check_connections,
+            namespaces=self.namespaces,
         )
         self._deployments = ServiceDeployments(records, self.book, views, self.scheduler, clock)
 

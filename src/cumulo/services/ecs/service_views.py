@@ -78,6 +78,7 @@ class ServiceViews:
             "serviceRegistries": [],
             "placementConstraints": [],
             "placementStrategy": [],
+            "taskSets": [],
         }
         view |= {name: service.document[name] for name in _OF_SERVICE if name in service.document}
         if service.status == "ACTIVE" and primary is not None:
@@ -93,7 +94,7 @@ class ServiceViews:
             "id": one.id,
             "status": one.status,
             "taskDefinition": one.definition_arn,
-            "desiredCount": _wanted(service, one),
+            "desiredCount": _wanted(service, one, counts),
             "pendingCount": counts[one.id, "pending"],
             "runningCount": counts[one.id, "running"],
             "failedTasks": one.failed,
@@ -111,7 +112,7 @@ class ServiceViews:
     def _summary(self, service: Service, one: Deployment, counts: Counts) -> Values:
         return {
             "arn": one.revision_arn,
-            "requestedTaskCount": _wanted(service, one),
+            "requestedTaskCount": _wanted(service, one, counts),
             "runningTaskCount": counts[one.id, "running"],
             "pendingTaskCount": counts[one.id, "pending"],
         }
@@ -190,8 +191,11 @@ def _sum(counts: Counts, kind: str) -> int:
     return sum(number for (_, what), number in counts.items() if what == kind)
 
 
-def _wanted(service: Service, one: Deployment) -> int:
-    return service.desired_count if one.status == "PRIMARY" else 0
+def _wanted(service: Service, one: Deployment, counts: Counts) -> int:
+    """What a deployment is to have: an older one keeps what it has until it is replaced."""
+    if one.status == "PRIMARY":
+        return service.desired_count
+    return counts[one.id, "running"] + counts[one.id, "pending"]
 
 
 def _role(service: Service) -> str | None:

@@ -1,10 +1,8 @@
 """Services: create, update, delete, describe, list.  What they want is brought about by `scheduling`."""
 
-import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from cumulo.base.arn import Arn, parse_arn, partition_of
@@ -12,16 +10,16 @@ from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.base.ports import Networks, TargetGroups
-from cumulo.services.ecs import service_checks
+from cumulo.services.ecs import service_checks, service_making
 from cumulo.services.ecs.arns import arn, last_part
 from cumulo.services.ecs.clusters import find_cluster
 from cumulo.services.ecs.definitions.finding import runnable_definition
+from cumulo.services.ecs.discovery.namespaces import Namespaces
 from cumulo.services.ecs.listing import one_page
-from cumulo.services.ecs.model import Cluster, Document, Service, TaskDefinition
+from cumulo.services.ecs.model import Cluster, Service, TaskDefinition
 from cumulo.services.ecs.records import Records, service_key
 from cumulo.services.ecs.refusals import invalid
 from cumulo.services.ecs.scheduling.beginnings import Beginnings
-from cumulo.services.ecs.scheduling.rollout import OF_REVISION
 from cumulo.services.ecs.scheduling.shelves import Book
 from cumulo.services.ecs.service_views import ServiceViews
 from cumulo.services.ecs.strategies import checked_strategy
@@ -30,15 +28,6 @@ from cumulo.wire.service import Operation, Values
 
 DESCRIBED_MAX = 10
 LISTED_DEFAULT, LISTED_MAX = 10, 100
-_KEPT = (
-    "networkConfiguration",
-    "loadBalancers",
-    "serviceRegistries",
-    "placementConstraints",
-    "placementStrategy",
-    "healthCheckGracePeriodSeconds",
-    "serviceConnectConfiguration",
-)
 
 
 Connections = Callable[[Service, TaskDefinition, str], Awaitable[None]]
@@ -58,6 +47,7 @@ class Services:
         networks: Networks | None,
         clock: Clock,
         connections: Connections | None = None,
+        namespaces: Namespaces | None = None,
     ) -> None:
         """`connections` looks at what a service says of discovery and Service Connect, before it is accepted."""
         self._records = records
@@ -68,6 +58,7 @@ class Services:
         self._networks = networks
         self._clock = clock
         self._connections = connections
+        self._namespaces = namespaces
 
     def operations(self) -> Mapping[str, Operation]:
         """By AWS's names."""
@@ -87,7 +78,7 @@ class Services:
         cluster = find_cluster(self._records, caller, values.get("cluster"))
         service_checks.check_name(values["serviceName"])
         service_checks.refuse("CreateService", values)
-        fingerprint = _fingerprint(values)
+        fingerprint = service_making.fingerprint(values)
         existing = self._existing(cluster, values["serviceName"], fingerprint)
         if existing is not None:
             return {"service": self._views.service(existing, tags=True)}
@@ -121,7 +112,7 @@ class Services:
     def _new(self, caller: Caller, cluster: Cluster, definition: TaskDefinition, values: Values) -> Service:
         name = values["serviceName"]
         daemon = values.get("schedulingStrategy", "REPLICA") == "DAEMON"
-        launch_type, strategy = _capacity(cluster, values)
+        launch_type, strategy = service_making.capacity(cluster, values)
         return Service(
             account=caller.account,
             region=caller.region,
@@ -129,19 +120,19 @@ class Services:
             arn=arn(caller.region, caller.account, "service", cluster.name, name),
             cluster_arn=cluster.arn,
             definition_arn=definition.arn,
-            desired_count=_desired(values, daemon=daemon),
+            desired_count=service_making.desired(values, daemon=daemon),
             launch_type=launch_type,
             strategy=strategy,
-            platform_version=_platform(launch_type, strategy, values),
+            platform_version=service_making.platform(launch_type, strategy, values),
             scheduling="DAEMON" if daemon else "REPLICA",
-            document=_document(values, cluster, daemon=daemon),
+            document=service_making.document_of(values, cluster, daemon=daemon),
             execute_command=values.get("enableExecuteCommand", False),
             propagate_tags=values.get("propagateTags", "NONE"),
             managed_tags=values.get("enableECSManagedTags", False),
             tags=checked_tags(values.get("tags", ()), {}),
             created_at=self._clock.now(),
             created_by=str(Arn("iam", "", caller.account, "root", partition_of(caller.region))),
-            role_arn=_role_arn(caller, values.get("role", "")),
+            role_arn=service_making.role_arn(caller, values.get("role", "")),
             client_token=values.get("clientToken", ""),
         )
 
@@ -180,7 +171,7 @@ class Services:
             changed, definition = self._changed(caller, service, values)
             service_checks.check(changed, definition, self._targets)
         self._records.services.put(changed)
-        if values.get("forceNewDeployment") or _is_another(service, changed):
+        if values.get("forceNewDeployment") or service_making.is_another(service, changed):
             self._beginnings.begin(changed)
         await self._records.store.commit()
         return {"service": self._views.service(changed)}
@@ -190,24 +181,24 @@ class Services:
         cluster = find_cluster(self._records, caller, service.cluster_arn)
         definition = self._definition(caller, service, values)
         document: dict[str, Any] = {**service.document}
-        document |= {name: values[name] for name in _KEPT if name in values}
+        document |= {name: values[name] for name in service_making.KEPT if name in values}
         if "availabilityZoneRebalancing" in values:
             document["availabilityZoneRebalancing"] = values["availabilityZoneRebalancing"]
         if "deploymentConfiguration" in values:
             merged = {**service.document["deploymentConfiguration"], **values["deploymentConfiguration"]}
             document["deploymentConfiguration"] = service_checks.default_percents(merged, daemon=daemon)
         if "serviceConnectConfiguration" in values:
-            document["serviceConnectConfiguration"] = _connect(values, cluster)
+            document["serviceConnectConfiguration"] = service_making.connect(values, cluster)
         launch_type, strategy = service.launch_type, service.strategy
         if "capacityProviderStrategy" in values:
             strategy = checked_strategy(values["capacityProviderStrategy"], cluster.capacity_providers)
-            launch_type = "" if strategy else service.launch_type or _type_of(service)
+            launch_type = "" if strategy else service.launch_type or service_making.type_of(service)
         desired = service.desired_count
         if "desiredCount" in values:
-            desired = _desired(values, daemon=daemon)
+            desired = service_making.desired(values, daemon=daemon)
         platform = service.platform_version
         if values.get("platformVersion") or strategy != service.strategy:
-            platform = _platform(launch_type, strategy, values)
+            platform = service_making.platform(launch_type, strategy, values)
         changed = replace(
             service,
             definition_arn=definition.arn,
@@ -271,7 +262,7 @@ class Services:
         if not names:
             raise invalid("Services cannot be empty.")
         if len(names) > DESCRIBED_MAX:
-            raise invalid(f"Services cannot have more than {DESCRIBED_MAX} elements.")
+            raise invalid(f"services can have at most {DESCRIBED_MAX} items.")
         tags = "TAGS" in values.get("include", ())
         services, failures = [], []
         for name in dict.fromkeys(names):
@@ -299,14 +290,24 @@ class Services:
     async def list_by_namespace(self, caller: Caller, values: Values) -> Values | None:
         """ListServicesByNamespace: those whose Service Connect is in the namespace (name or ARN)."""
         wanted = values["namespace"]
+        if self._namespaces is not None:
+            wanted = (await self._namespaces.resolve(caller.account, caller.region, wanted)).arn
         found = [
             one
             for one in self._records.services.all()
             if (one.account, one.region, one.status) == (caller.account, caller.region, "ACTIVE")
             and one.document.get("serviceConnectConfiguration", {}).get("enabled")
-            and wanted in _namespaces(one)
+            and self._namespace(one) == wanted
         ]
         return _listed(found, values)
+
+    def _namespace(self, service: Service) -> str:
+        """The ARN of a service's namespace, as far as it is known."""
+        text = str(service.document["serviceConnectConfiguration"].get("namespace", ""))
+        if self._namespaces is None:
+            return text
+        known = self._namespaces.known(service.account, service.region, text)
+        return known.arn if known is not None else text
 
 
 def _listed(found: list[Service], values: Values) -> Values:
@@ -325,110 +326,3 @@ def _names(text: str, service: Service) -> bool:
     parsed = parse_arn(text)
     short = arn(service.region, service.account, "service", service.name)
     return text in {service.arn, short} or parsed is None
-
-
-def _namespaces(service: Service) -> set[str]:
-    namespace = str(service.document["serviceConnectConfiguration"].get("namespace", ""))
-    return {namespace, last_part(namespace)} - {""}
-
-
-def _fingerprint(values: Values) -> str:
-    """Of a CreateService request: the same for the same request."""
-    text = msgspec.json.encode(values, order="deterministic")
-    return hashlib.sha256(text).hexdigest()
-
-
-def _capacity(cluster: Cluster, values: Values) -> tuple[str, tuple[Document, ...]]:
-    """Launch type and strategy: what was asked for, else the cluster's default, else EC2."""
-    asked = values.get("capacityProviderStrategy", ())
-    launch_type = values.get("launchType", "")
-    if asked and launch_type:
-        raise invalid(
-            "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again."
-        )
-    strategy: tuple[Document, ...] = checked_strategy(asked, cluster.capacity_providers)
-    if strategy or launch_type:
-        return launch_type, strategy
-    return ("", cluster.default_strategy) if cluster.default_strategy else ("EC2", ())
-
-
-def _type_of(service: Service) -> str:
-    """The launch type of a service that gives up its strategy."""
-    return "FARGATE" if service_checks.is_on_fargate(service) else "EC2"
-
-
-def _platform(launch_type: str, strategy: tuple[Document, ...], values: Values) -> str:
-    """What is shown: a Fargate service that names none has LATEST."""
-    asked = str(values.get("platformVersion", ""))
-    fargate = launch_type == "FARGATE" or any(
-        str(one["capacityProvider"]).startswith("FARGATE") for one in strategy
-    )
-    return asked or ("LATEST" if fargate else "")
-
-
-def _desired(values: Values, *, daemon: bool) -> int:
-    count = values.get("desiredCount")
-    if daemon:
-        if count is not None:
-            raise invalid(
-                "The daemon scheduling strategy does not support a desired count for services. Remove the desired"
-                " count value and try again"
-            )
-        return 0
-    if count is None:
-        raise invalid("desiredCount is required for the REPLICA scheduling strategy.")
-    return int(count)
-
-
-def _document(values: Values, cluster: Cluster, *, daemon: bool) -> Document:
-    document: dict[str, Any] = {name: values[name] for name in _KEPT if name in values}
-    if "serviceConnectConfiguration" in document:
-        document["serviceConnectConfiguration"] = _connect(values, cluster)
-    configuration = service_checks.default_percents(values.get("deploymentConfiguration", {}), daemon=daemon)
-    even = values.get("availabilityZoneRebalancing")
-    if even is None:
-        even = "DISABLED" if daemon or configuration["maximumPercent"] <= 100 else "ENABLED"
-    return document | {
-        "deploymentConfiguration": configuration,
-        "deploymentController": {"type": "ECS"},
-        "availabilityZoneRebalancing": even,
-    }
-
-
-def _connect(values: Values, cluster: Cluster) -> Document:
-    """A serviceConnectConfiguration with its namespace: the cluster's, when it names none."""
-    connect: Values = values["serviceConnectConfiguration"]
-    if not connect.get("enabled") or connect.get("namespace"):
-        return connect
-    if not cluster.service_connect_namespace:
-        raise invalid(
-            "The service connect configuration needs a namespace: name one, or set the cluster's default."
-        )
-    return {**connect, "namespace": cluster.service_connect_namespace}
-
-
-def _role_arn(caller: Caller, role: str) -> str:
-    if not role or role.startswith("arn:"):
-        return role
-    return str(Arn("iam", "", caller.account, f"role/{role}", partition_of(caller.region)))
-
-
-def _is_another(before: Service, after: Service) -> bool:
-    """Whether tasks of the service are made of something else now: a new deployment begins."""
-    if any(before.document.get(name) != after.document.get(name) for name in OF_REVISION):
-        return True
-    return (
-        before.definition_arn,
-        before.launch_type,
-        before.strategy,
-        before.platform_version,
-        before.propagate_tags,
-        before.managed_tags,
-    ) != (
-        after.definition_arn,
-        after.launch_type,
-        after.strategy,
-        after.platform_version,
-        after.propagate_tags,
-        after.managed_tags,
-    )

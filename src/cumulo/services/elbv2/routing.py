@@ -9,7 +9,6 @@ from random import Random
 from typing import Final
 
 from cumulo.base.clock import Clock
-from cumulo.base.ids import Ids
 from cumulo.net.messages import Answer, Decision, Forward, HeaderList, ReadBody, RequestHead, Route, forwarded
 from cumulo.net.pool import Backend
 from cumulo.services.elbv2 import attributes, cookies
@@ -34,16 +33,13 @@ Decide = Callable[[RequestHead, ReadBody], Decision | Awaitable[Decision]]
 class Routing:
     """Makes routes.
 
-    source   for weighted target groups
+    source   for weighted target groups and the ids of traces: nothing that is secret
     """
 
-    def __init__(
-        self, pools: Pools, functions: FunctionCalls, clock: Clock, ids: Ids, source: Random
-    ) -> None:
+    def __init__(self, pools: Pools, functions: FunctionCalls, clock: Clock, source: Random) -> None:
         self._pools = pools
         self._functions = functions
         self._clock = clock
-        self._ids = ids
         self._random = source
 
     def route(self, balancer: LoadBalancer, listener: Listener, rules: Sequence[Rule]) -> Route:
@@ -157,7 +153,7 @@ class Routing:
         return preferred, on_backend
 
     def _trace(self, head: RequestHead) -> bytes:
-        fresh = b"1-%08x-%s" % (int(self._clock.now()), self._ids.hex(24).encode())
+        fresh = b"1-%08x-%024x" % (int(self._clock.now()), self._random.getrandbits(96))
         before = head.names.get(_TRACE)
         if not before:
             return b"Root=" + fresh

@@ -14,6 +14,7 @@ from typing import Any, Final
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
 from cumulo.base.instances import Groups, Hosts
+from cumulo.base.ports import Metrics
 from cumulo.services.ecs.capacity.attributes import Attributes
 from cumulo.services.ecs.capacity.container_instances import ContainerInstances, Matches
 from cumulo.services.ecs.capacity.joining import DEREGISTERED, Joining
@@ -45,6 +46,7 @@ class Capacity:
         *,
         hosts: Callable[[], Hosts],
         groups: Groups,
+        metrics: Metrics,
         runner: Runner,
         launches: Launches,
         clock: Clock,
@@ -57,7 +59,7 @@ class Capacity:
         self._hosts = hosts
         self._clock = clock
         self.joining = Joining(records, hosts, runner, launches, clock, ids, capabilities=capabilities)
-        self.scaling = ManagedScaling(records, groups, hosts, clock, shrink_seconds=shrink_seconds)
+        self.scaling = ManagedScaling(records, groups, hosts, metrics, clock, shrink_seconds=shrink_seconds)
         self._instances = ContainerInstances(
             records, hosts, runner, launches, clock, ids, matches=matches, capabilities=capabilities
         )

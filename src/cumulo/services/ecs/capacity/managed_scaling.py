@@ -11,6 +11,7 @@ from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.base.instances import Group, GroupMember, Groups, Hosts
 from cumulo.base.log import Log
+from cumulo.base.ports import Datum, Metrics
 from cumulo.services.ecs.capacity.scaling_plan import (
     Decision,
     Facts,
@@ -27,6 +28,7 @@ from cumulo.state.store import StoreError, join_key
 SHRINK_SECONDS: Final = 900.0  # as AWS: its alarm wants 15 minutes
 SETTLE_SECONDS: Final = 0.2  # so that a burst of tasks is one decision
 AGAIN_SECONDS: Final = 5.0
+NAMESPACE: Final = "AWS/ECS/ManagedScaling"
 _CAPACITY: Final = "capacity"
 _LEAVING: Final = ("Terminating", "Terminated", "Detach", "Standby", "EnteringStandby")
 
@@ -41,6 +43,7 @@ class ManagedScaling:
         records: Records,
         groups: Groups,
         hosts: Callable[[], Hosts],
+        metrics: Metrics,
         clock: Clock,
         *,
         shrink_seconds: float = SHRINK_SECONDS,
@@ -48,6 +51,7 @@ class ManagedScaling:
         self._records = records
         self._groups = groups
         self._hosts = hosts
+        self._metrics = metrics
         self._clock = clock
         self._shrink_seconds = shrink_seconds
         self._due: set[str] = set()
@@ -125,10 +129,26 @@ class ManagedScaling:
         settings = self._settings(provider)
         now = self._clock.monotonic()
         decision = decide(self._facts(provider, group), settings, self._memories.get(key, Memory()), now)
-        self._memories[key] = decision.memory
         if decision.look_at is not None:
             self._at[key] = decision.look_at
         await self._do(provider, decision)
+        self._memories[key] = decision.memory
+        await self._publish(provider, decision.reservation)
+
+    async def _publish(self, provider: CapacityProvider, reservation: float) -> None:
+        """AWS's metric of it, for each cluster; lost when nobody takes it."""
+        data = [
+            Datum(
+                name="CapacityProviderReservation",
+                dimensions={"CapacityProviderName": provider.name, "ClusterName": cluster.name},
+                value=reservation,
+                unit="Percent",
+                at=self._clock.now(),
+            )
+            for cluster in self._clusters(provider)
+        ]
+        with contextlib.suppress(AwsError):
+            await self._metrics.put(provider.account, provider.region, NAMESPACE, data)
 
     def _scales(self, provider: CapacityProvider) -> bool:
         """Whether it is to be scaled: managed, and some cluster has it."""

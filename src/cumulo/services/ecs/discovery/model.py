@@ -71,6 +71,14 @@ class KnownService(msgspec.Struct, frozen=True, kw_only=True):
     arn: str
 
 
+class PlaceNames(msgspec.Struct, frozen=True, kw_only=True):
+    """Names that clients gave to instances of their own, of an account and region."""
+
+    account: str
+    region: str
+    names: dict[str, tuple[str, ...]] = {}
+
+
 class DiscoveryRecords:
     """The shelves."""
 
@@ -94,9 +102,13 @@ class DiscoveryRecords:
             store, "ecs_connect_services", KnownService, lambda one: join_key(one.namespace, one.name)
         )
 
+        self.names = Shelf(
+            store, "ecs_place_names", PlaceNames, lambda one: join_key(one.account, one.region)
+        )
+
     def clear(self) -> None:
         """Forget everything."""
-        for shelf in (self.registrations, self.clients, self.namespaces, self.services):
+        for shelf in (self.registrations, self.clients, self.namespaces, self.services, self.names):
             shelf.clear()
 
     def know_service(self, namespace: str, name: str, arn: str) -> None:

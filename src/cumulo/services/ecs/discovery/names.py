@@ -8,8 +8,8 @@ from cumulo.services.ecs.model import Health
 Table = Mapping[str, list[str]]
 
 
-def table(registrations: Iterable[tuple[Registration, Health]]) -> Table:
-    """The names of registered tasks with the addresses of those that are well; of all, where none is.
+def table(registrations: Iterable[tuple[Registration, Health]], others: Table) -> Table:
+    """The names of registered tasks with the addresses of those that are well; of all, where none is; and `others`.
 
     A task with a port has a name of its own below, as the target of its SRV record has.
     """
@@ -21,4 +21,7 @@ def table(registrations: Iterable[tuple[Registration, Health]]) -> Table:
             every.setdefault(name, []).append(one.address)
             if health is not Health.UNHEALTHY:
                 well.setdefault(name, []).append(one.address)
-    return {name: sorted(set(well.get(name, addresses))) for name, addresses in every.items()}
+    found = {name: set(well.get(name, addresses)) for name, addresses in every.items()}
+    for name, addresses in others.items():
+        found.setdefault(name, set()).update(addresses)
+    return {name: sorted(addresses) for name, addresses in found.items()}

@@ -14,6 +14,7 @@ from cumulo.base.tasks import cancel_all
 from cumulo.services.ecs.discovery import names
 from cumulo.services.ecs.discovery.model import DiscoveryRecords, Registration
 from cumulo.services.ecs.discovery.publisher import Publish, Publisher
+from cumulo.services.ecs.discovery.strangers import Strangers
 from cumulo.services.ecs.model import Health, Task
 from cumulo.services.ecs.records import Records
 
@@ -45,10 +46,13 @@ class Registrar:
         self._map = cloud_map
         self._pause = pause
         self._publisher = Publisher(self._table, publish)
+        self._strangers = Strangers(kept, cloud_map, self._publisher.soon)
         self._room = asyncio.Semaphore(_AT_ONCE_MAX)
         self._telling: dict[str, asyncio.Task[None]] = {}  # of health, by the task's ARN
         self._log = Log("ecs")
         records.tasks.listeners.append(self._heard)
+        for shelf in (kept.registrations, kept.names):
+            shelf.listeners.append(self._forgotten)
 
     async def start(self) -> None:
         """After a restart: pods are told the names again, and tasks that ended meanwhile are taken out."""
@@ -60,6 +64,7 @@ class Registrar:
 
     async def close(self) -> None:
         """Tell nobody any more."""
+        await self._strangers.close()
         await cancel_all(self._telling.values())
         await self._publisher.close()
 
@@ -111,7 +116,7 @@ class Registrar:
 
     def _table(self) -> names.Table:
         found = self._kept.registrations.all()
-        return names.table((one, self._health(one.task_arn)) for one in found)
+        return names.table(((one, self._health(one.task_arn)) for one in found), self._strangers.table())
 
     def _health(self, task_arn: str) -> Health:
         task = self._records.tasks.get(task_arn)
@@ -127,6 +132,11 @@ class Registrar:
         self._publisher.soon()
         if any(one.custom_health for one in found):
             self._tell_soon(after.arn)
+
+    def _forgotten(self, _before: object, after: object) -> None:
+        """Something of the table is gone, also when everything is forgotten."""
+        if after is None:
+            self._publisher.soon()
 
     def _tell_soon(self, task_arn: str) -> None:
         """Tell Cloud Map of a task's health; after what is told of it already."""

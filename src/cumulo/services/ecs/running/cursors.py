@@ -50,6 +50,11 @@ class Cursors:
         if self.get(key):
             self.put(key, "")
 
+    def clear(self) -> None:
+        """Forget all of them."""
+        for cursor in [*self._table.scan(), *self._changed.values()]:
+            self.drop(cursor.key)
+
     def _replay(self, payload: bytes) -> None:
         cursor = self._decode(payload)
         self._changed[cursor.key] = cursor

@@ -104,6 +104,11 @@ class TaskLogs:
         for one in task.containers:  # also those that ended before this process began
             self._cursors.drop(f"{task.arn}/{one.name}")
 
+    async def reset(self) -> None:
+        """Let go, and forget how far everything was taken."""
+        await self.close()
+        self._cursors.clear()
+
     async def close(self) -> None:
         """Let go; what was not taken is taken after the next start."""
         await cancel_all(pump.task for pump in self._pumps.values())

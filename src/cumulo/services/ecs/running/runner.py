@@ -138,7 +138,7 @@ class TaskRunner:
     async def reset(self) -> None:
         """End every loop and remove every pod; the records are emptied by whoever owns them."""
         await cancel_all(running for _, running in self._lives.values())
-        await self._world.logs.close()
+        await self._world.logs.reset()
         self._world.agent.let_go()
         with contextlib.suppress(EngineError):
             engine = await self._world.engine()

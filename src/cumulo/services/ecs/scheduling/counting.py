@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from cumulo.base.clock import Clock
-from cumulo.services.ecs.model import Task, TaskStatus
+from cumulo.services.ecs.model import Document, Task, TaskStatus
 from cumulo.services.ecs.scheduling import breaker, sentences
 from cumulo.services.ecs.scheduling.facts import is_wanted
 from cumulo.services.ecs.scheduling.model import Deployment, Rollout
@@ -40,8 +40,9 @@ class Counting:
             return
         if begins and not ends:
             backoff = breaker.after_running(deployment.backoff)
-            if backoff != deployment.backoff:
-                self._book.deployments.put(replace(deployment, backoff=backoff))
+            images = images_of(after) or deployment.images
+            if backoff != deployment.backoff or images != deployment.images:
+                self._book.deployments.put(replace(deployment, backoff=backoff, images=images))
         if ends:
             self._ended(deployment, name, after)
 
@@ -58,8 +59,21 @@ class Counting:
         if not task.started_at or seconds < self._settle_seconds:
             backoff = breaker.after_failure(deployment.backoff, task.created_at, now)
             changed = replace(changed, backoff=backoff)
+            if not task.started_at and task.stopped_reason:
+                note = sentences.not_started(task.stopped_reason)
+                self._telling.complain(deployment.service_arn, name, note)
             if backoff.step == breaker.IMPAIRED_AT != deployment.backoff.step:
                 self._telling.say(deployment.service_arn, name, sentences.IMPAIRED)
                 self._telling.act(deployment.service_arn, "WARN", "SERVICE_TASK_START_IMPAIRED")
         if changed != deployment:
             self._book.deployments.put(changed)
+
+
+def images_of(task: Task) -> tuple[Document, ...]:
+    """What a task's containers run, by digest; empty while not all digests are known."""
+    if not all(one.image_digest for one in task.containers):
+        return ()
+    return tuple(
+        {"containerName": one.name, "image": one.image, "imageDigest": one.image_digest}
+        for one in task.containers
+    )

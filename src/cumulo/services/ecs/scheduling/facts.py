@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 
 from cumulo.base.ports import Target, TargetGroups
-from cumulo.services.ecs.model import Document, Service, Task, TaskDefinition, TaskStatus
+from cumulo.services.ecs.model import ContainerInstance, Document, Service, Task, TaskDefinition, TaskStatus
 from cumulo.services.ecs.records import Records, service_key
+from cumulo.services.ecs.scheduling.decisions import NEVER, Facts
 from cumulo.services.ecs.scheduling.health import Checks, Standing, Verdict, checks_of, judge
 from cumulo.services.ecs.scheduling.model import Deployment
-from cumulo.services.ecs.scheduling.plan import NEVER, Facts
 from cumulo.services.ecs.scheduling.shelves import Book
 from cumulo.services.ecs.scheduling.victims import Piece
 
@@ -49,7 +49,14 @@ class Gatherer:
         self._pace = pace
         self._zones: dict[str, tuple[str, ...]] = {}
         self.was_healthy: set[str] = set()  # tasks (ARNs) that live, and were healthy once
+        # Healthy ones that only a change of their record, or their instance's, can make anything else.
+        self._settled: dict[str, tuple[Task, ContainerInstance | None, Piece]] = {}
+        records.tasks.listeners.append(self._forget_task)
         records.instances.listeners.append(lambda before, after: self._forget_zones(before or after))
+
+    def _forget_task(self, before: Task | None, after: Task | None) -> None:
+        if before is not None and (after is None or not is_wanted(after)):
+            self._settled.pop(before.arn, None)
 
     def _forget_zones(self, instance: object) -> None:
         self._zones.pop(getattr(instance, "cluster_arn", ""), None)
@@ -110,14 +117,22 @@ class Gatherer:
         pieces: list[Piece] = []
         for task in tasks:
             instance = self._records.instances.get(task.instance_arn) if task.instance_arn else None
+            settled = self._settled.get(task.arn)
+            if settled is not None and settled[0] is task and settled[1] is instance:
+                pieces.append(settled[2])
+                continue
+            of_it = checks.get(task.deployment, unknown)
             ec2_id = instance.ec2_id if instance is not None else ""
-            verdict = judge(task, checks.get(task.deployment, unknown), health_of, ec2_id, now)
-            if verdict.standing is Standing.HEALTHY:
-                self.was_healthy.add(task.arn)
+            verdict = judge(task, of_it, health_of, ec2_id, now)
+            doomed = bool(task.instance_arn) and (instance is None or instance.status != "ACTIVE")
+            piece = _piece(task, verdict, doomed=doomed)
+            pieces.append(piece)
             if verdict.again:
                 again = min(again, verdict.again)
-            doomed = bool(task.instance_arn) and (instance is None or instance.status != "ACTIVE")
-            pieces.append(_piece(task, verdict, doomed=doomed))
+            if verdict.standing is Standing.HEALTHY:
+                self.was_healthy.add(task.arn)
+                if not of_it.target_groups:
+                    self._settled[task.arn] = task, instance, piece
         if pieces and any(one.target_groups for one in checks.values()):
             calm = all(one.standing is Standing.HEALTHY for one in pieces)
             again = min(again, now + (self._pace.calm_seconds if calm else self._pace.health_seconds))

@@ -12,14 +12,13 @@ facts ──▶ breaker: failed?  ──yes──▶ fail, or roll back
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-import msgspec
 from msgspec.structs import replace
 
-from cumulo.services.ecs.model import Document
 from cumulo.services.ecs.scheduling import rollout, sentences
 from cumulo.services.ecs.scheduling.breaker import after_place, threshold
+from cumulo.services.ecs.scheduling.decisions import NEVER, Facts, Plan, Start, Stop
 from cumulo.services.ecs.scheduling.health import Standing
 from cumulo.services.ecs.scheduling.model import Announcement, Deployment, Rollout
 from cumulo.services.ecs.scheduling.victims import Piece, order, skew, split
@@ -29,96 +28,6 @@ STOPS_AT_ONCE = 50
 STEADY_EVERY_SECONDS = 6 * 3600.0
 EVEN_ZONES_SECONDS = 900.0  # between two tries to even out the zones
 EVEN_ZONES_PATIENCE_SECONDS = 600.0  # for the one task too many to become healthy
-NEVER = math.inf
-
-
-class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a service at a moment.
-
-    desired       how many tasks are wanted; for DAEMON ignored
-    deployments   those that are not INACTIVE, the PRIMARY first
-    fallback      the newest other deployment that was complete once: where a rollback goes
-    pieces        its tasks that are wanted: neither stopped nor told to stop
-    leaving       tasks by deployment that were told to stop and are not STOPPED yet
-    lingering     how many of these still leave load balancers, their containers at work
-    daemon        whether each eligible instance gets one task
-    eligible      DAEMON: instances (ARNs) that are to have one
-    busy          DAEMON: instances on which a task of the service is still stopping
-    zones         where tasks could run
-    look_again    when some task's standing changes by itself
-    """
-
-    active: bool = True
-    desired: int = 0
-    minimum_percent: int = 100
-    maximum_percent: int = 200
-    breaker: Document = {}
-    early: Document = {}
-    bake_seconds: float = 0.0
-    deployments: tuple[Deployment, ...] = ()
-    fallback: Deployment | None = None
-    pieces: tuple[Piece, ...] = ()
-    leaving: Mapping[str, int] = {}
-    lingering: int = 0
-    daemon: bool = False
-    eligible: tuple[str, ...] = ()
-    busy: frozenset[str] = frozenset()
-    zones: tuple[str, ...] = ()
-    even_zones: bool = False
-    look_again: float = NEVER
-
-    @property
-    def minimum(self) -> int:
-        """How many healthy tasks our own actions must leave."""
-        return math.ceil(self.wanted * self.minimum_percent / 100)
-
-    @property
-    def maximum(self) -> int:
-        """How many tasks there may be at once."""
-        return self.wanted * self.maximum_percent // 100
-
-    @property
-    def wanted(self) -> int:
-        """How many tasks there should be."""
-        return len(self.eligible) if self.daemon else self.desired
-
-
-class Start(msgspec.Struct, frozen=True):
-    """Launch so many tasks of a deployment, on one capacity provider, or one on each of these instances."""
-
-    deployment: Deployment
-    count: int
-    provider: str = ""
-    instances: tuple[str, ...] = ()
-
-
-class Stop(msgspec.Struct, frozen=True):
-    """Stop a task, for this reason."""
-
-    piece: Piece
-    reason: str
-
-
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be done.
-
-    records        deployments as they are from now on
-    sized          DAEMON: the new desired count
-    back_to        the service takes its configuration from this deployment
-    gone           the service is INACTIVE now
-    notes          events: what comes after "(service <name>) " or, with a deployment's id, after that too
-    again          when to look again, whatever happens
-    """
-
-    starts: tuple[Start, ...] = ()
-    stops: tuple[Stop, ...] = ()
-    records: tuple[Deployment, ...] = ()
-    sized: int | None = None
-    back_to: Deployment | None = None
-    gone: bool = False
-    notes: tuple[str, ...] = ()
-    announcements: tuple[Announcement, ...] = ()
-    again: float = NEVER
 
 
 def plan(facts: Facts, now: float) -> Plan:
@@ -160,12 +69,13 @@ def _breaker(facts: Facts, primary: Deployment, now: float) -> Plan | None:
     announced = _change("ERROR", "SERVICE_DEPLOYMENT_FAILED", primary, sentences.BREAKER_FAILED, now)
     to = facts.fallback
     if not facts.breaker.get("rollback") or to is None or primary.rollback_of:
-        failed = rollout.fail(primary, limit, now)
+        wanted = bool(facts.breaker.get("rollback")) and not primary.rollback_of
+        failed = rollout.fail(primary, limit, now, wanted_back=wanted)
         before = [one for one in facts.deployments if one.id == primary.rollback_of]
         closed = [rollout.rolled_back(one, well=False, now=now) for one in before]
         return Plan(records=(failed, *closed), notes=(failed_note,), announcements=(announced,), again=now)
     loser, winner = rollout.roll_back(
-        primary, to, why=sentences.BREAKER_FAILED, tripped=True, threshold=limit, now=now
+        primary, to, why=sentences.THRESHOLD_ROLLED_BACK, tripped=True, threshold=limit, now=now
     )
     return Plan(
         records=(loser, winner),
@@ -364,18 +274,26 @@ class _Stage:
 
     def _even_zones(self) -> None:
         """Start one more when a zone has two more than another; the fullest zone loses one when it is healthy."""
-        facts = self._facts
+        facts, primary = self._facts, self._primary
         if not facts.even_zones or self._starts or self._stops or not self._is_whole():
             return
-        if facts.maximum <= facts.desired or skew(self._good, facts.zones) < 2:
+        counts = Counter(one.zone for one in self._good)
+        zones = {zone: counts[zone] for zone in facts.zones}
+        if skew(self._good, facts.zones) < 2:
+            if primary.evened_at:
+                self._primary = replace(primary, evened_at=0.0)
+                self._say(sentences.even(zones))
+                self._announce("INFO", "SERVICE_REBALANCING_COMPLETED")
             return
-        next_try = self._primary.evened_at + EVEN_ZONES_SECONDS if self._primary.evened_at else 0.0
+        if facts.maximum <= facts.desired or not self._may_launch():
+            return
+        next_try = primary.evened_at + EVEN_ZONES_SECONDS if primary.evened_at else 0.0
         if next_try > self._now:
             self._again = min(self._again, next_try)
             return
-        if not self._may_launch():
-            return
-        self._primary = replace(self._primary, evened_at=self._now)
+        self._primary = replace(primary, evened_at=self._now)
+        self._say(sentences.uneven(zones))
+        self._announce("INFO", "SERVICE_REBALANCING_STARTED")
         self._start(1)
 
     # -- ends --------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from cumulo.services.ecs.arns import cluster_name
 from cumulo.services.ecs.model import Document, Service, Tags, TaskDefinition
 from cumulo.services.ecs.records import Records
-from cumulo.services.ecs.scheduling.plan import Start
+from cumulo.services.ecs.scheduling.decisions import Start
 from cumulo.services.ecs.seams import LaunchRequest
 
 

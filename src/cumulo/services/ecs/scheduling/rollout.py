@@ -87,14 +87,15 @@ def complete(deployment: Deployment, now: float) -> Deployment:
     )
 
 
-def fail(deployment: Deployment, threshold: int, now: float) -> Deployment:
-    """The circuit breaker tripped, and nothing takes it back."""
+def fail(deployment: Deployment, threshold: int, now: float, *, wanted_back: bool) -> Deployment:
+    """The circuit breaker tripped, and nothing takes it back, although (`wanted_back`) that was wanted."""
+    ended = Progress.ROLLBACK_FAILED if wanted_back else Progress.STOPPED
     return replace(
         deployment,
         rollout=Rollout.FAILED,
         reason=sentences.BREAKER_FAILED,
-        progress=Progress.STOPPED if deployment.progress in _UNDER_WAY else deployment.progress,
-        progress_reason=sentences.BREAKER_FAILED,
+        progress=ended if deployment.progress in _UNDER_WAY else deployment.progress,
+        progress_reason=sentences.NO_CANDIDATE if wanted_back else sentences.THRESHOLD_STOPPED,
         tripped=True,
         threshold=threshold,
         stopped_at=now,

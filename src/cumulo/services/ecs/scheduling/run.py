@@ -14,10 +14,11 @@ from cumulo.services.ecs.model import ContainerInstance, Service, StopCode, Task
 from cumulo.services.ecs.records import Records, service_key
 from cumulo.services.ecs.scheduling import breaker, rollout, sentences
 from cumulo.services.ecs.scheduling.counting import Counting
+from cumulo.services.ecs.scheduling.decisions import NEVER, Plan, Start, Stop
 from cumulo.services.ecs.scheduling.facts import Eligible, Gatherer, Pace, is_wanted
 from cumulo.services.ecs.scheduling.health import Standing
 from cumulo.services.ecs.scheduling.model import Backoff, Deployment
-from cumulo.services.ecs.scheduling.plan import NEVER, Plan, Start, Stop, plan
+from cumulo.services.ecs.scheduling.plan import plan
 from cumulo.services.ecs.scheduling.requests import request_for
 from cumulo.services.ecs.scheduling.shelves import Book
 from cumulo.services.ecs.scheduling.telling import Announce, Telling

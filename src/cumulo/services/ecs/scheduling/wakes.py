@@ -6,6 +6,8 @@ import heapq
 
 from cumulo.base.clock import Clock
 
+STALE_MOST = 64  # alarms that were set anew since, before they are thrown out
+
 
 class Wakes:
     """A queue of keys without doubles, and alarms."""
@@ -37,6 +39,9 @@ class Wakes:
         elif at != float("inf"):
             self._at[key] = at
             heapq.heappush(self._heap, (at, key))
+            if len(self._heap) > STALE_MOST + 2 * len(self._at):
+                self._heap = [(moment, name) for name, moment in self._at.items()]
+                heapq.heapify(self._heap)
             self._earlier.set()
         else:
             self._at.pop(key, None)
