@@ -90,7 +90,8 @@ class Services:
         await self._check_network(caller, service)
         await self._check_connections(service, definition, "CreateService")
         await self._records.store.ready()
-        existing = self._existing(cluster, service.name, fingerprint)  # another one may have come meanwhile
+        cluster = find_cluster(self._records, caller, values.get("cluster"))  # it may have gone meanwhile
+        existing = self._existing(cluster, service.name, fingerprint)  # another one may have come
         if existing is None:
             self._book.forget(service.arn)
             self._records.services.put(service)
