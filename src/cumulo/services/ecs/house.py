@@ -196,6 +196,7 @@ class EcsHouse:
         )
         for attachment in self._services.attachments:
             self._runner.add(attachment)
+        self._runner.pin(self._services.pins)
         self._definitions.users.append(self._services.uses)
         self._exec = ExecuteCommand(
             records, sessions, around.engine, find_cluster=self._find_cluster, locate=self._locate
