@@ -90,7 +90,7 @@ class TaskRunner:
         if is_wanted(task) and task.is_live:
             wanted = stopping(task, code, reason, self._world.clock.now())
             task = self._world.records.tasks.put(replace(wanted, version=task.version + 1))
-            self.take_up(task)
+        self.take_up(task)  # also one that stops already: its machine may have gone meanwhile
         await self._world.records.store.commit()
         return self._world.records.tasks.get(task_arn)
 
