@@ -44,6 +44,7 @@ from cumulo.state.store import Store
 from cumulo.wire.service import Service
 
 SETTLE_SECONDS = 5.0  # AWS believes a task without health checks after 40 s
+MINUTE = 60.0  # CloudWatch's period, in whole seconds even where time is quicker
 SHRINK_SECONDS = 900.0  # as AWS: what a group has too much must last so long
 _LOOPBACK_FIRST = 127 << 24 | 66 << 16  # 127.66.0.0/16: addresses of load balancers where no engine gives any
 _PLACES = 1 << 16
@@ -89,6 +90,7 @@ class Compute:
         store, clock, ids, companions = ground.store, ground.clock, ground.ids, ground.companions
         bus, watch, subnets = EventBridge(companions), CloudWatch(companions), SubnetBook(companions)
         groups = ScalingGroups(companions)
+        period = max(1, round(MINUTE / ground.pace))
         self.ec2 = Ec2House(
             store=store,
             clock=clock,
@@ -115,6 +117,8 @@ class Compute:
             ids=ids,
             shared_address="" if ground.shared else "127.0.0.1",
             loopback_targets=not ground.shared,
+            metrics=watch,
+            metrics_seconds=period,
         )
         around = Around(
             data=ground.data,
@@ -142,6 +146,7 @@ class Compute:
             trusted=not ground.shared,
             settle_seconds=SETTLE_SECONDS / ground.pace,
             shrink_seconds=SHRINK_SECONDS / ground.pace,
+            metrics_seconds=period,
             publish=self._publisher("ecs"),
         )
         self.ecs = EcsHouse(around, store=store, journal=ground.journal, clock=clock, ids=ids)
@@ -156,7 +161,7 @@ class Compute:
             services=self.ecs,
             metrics=watch,
             alarms=watch,
-            patience=Patience(period=max(1, round(60 / ground.pace))),
+            patience=Patience(period=period),
         )
 
     def services(self) -> Mapping[str, Service]:

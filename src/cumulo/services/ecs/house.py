@@ -88,6 +88,7 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     groups      Auto Scaling groups, which managed scaling grows and shrinks
     settle_seconds   a service's task without health checks counts as healthy after so long
     shrink_seconds   instances of a capacity provider that are of no use for so long are ended
+    metrics_seconds  so often CloudWatch is told what tasks use
     """
 
     data: Path
@@ -115,6 +116,7 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     trusted: bool
     settle_seconds: float
     shrink_seconds: float
+    metrics_seconds: float
     publish: Callable[[Mapping[str, Sequence[str]]], Awaitable[None]]
 
 
@@ -174,7 +176,9 @@ class EcsHouse:
         self._happenings = Happenings(
             records, clock, around.bus, task_view=task_view, instance_view=self._capacity.view
         )
-        self._metrics = TaskMetrics(records, self._runner.usage, around.metrics, clock)
+        self._metrics = TaskMetrics(
+            records, self._runner.usage, around.metrics, clock, period_seconds=around.metrics_seconds
+        )
         self._sweep = TaskSweep(records, clock)
         self._settings = AccountSettings(store, around.principal_of)
         self._definitions = Definitions(records, clock, around.principal_of)

@@ -308,6 +308,7 @@ class Verbs:
         await self._world.agent.close(task)
         for pod in names.pod_names(task, self._definition):
             await engine.remove(pod)
+        self._world.logs.forget(task)
         for volume in volumes.own_volumes(task, self._definition):
             with contextlib.suppress(Busy):
                 await engine.remove_volume(volume)
