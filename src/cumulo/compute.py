@@ -128,6 +128,7 @@ class Compute:
             secrets=SecretReader(companions),
             parameters=ParameterReader(companions),
             sink=ground.logs,
+            has_log_group=ground.logs.has_group,
             roles=ground.roles,
             subnets=subnets,
             networks=subnets,
