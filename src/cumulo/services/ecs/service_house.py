@@ -24,6 +24,7 @@ from cumulo.services.ecs.refusals import invalid
 from cumulo.services.ecs.scheduling.beginnings import Beginnings
 from cumulo.services.ecs.scheduling.facts import Eligible, Pace
 from cumulo.services.ecs.scheduling.model import Announcement
+from cumulo.services.ecs.scheduling.pins import DeploymentPins
 from cumulo.services.ecs.scheduling.run import Scheduler
 from cumulo.services.ecs.scheduling.shelves import Book
 from cumulo.services.ecs.scheduling.targets import TargetAttachment
@@ -59,6 +60,7 @@ class ServiceHouse:
         self._records = records
         self._happenings = happenings
         self.book = Book(records.store, ids)
+        self.pins = DeploymentPins(records, self.book)
         self.scheduler = Scheduler(
             records,
             self.book,

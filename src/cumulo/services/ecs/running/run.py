@@ -74,6 +74,7 @@ class Life:
             await self._forsake()
             return False
         self._last = task
+        self._facts = replace(self._facts, host_gone=self._host_gone(task))
         now = self._world.clock.now()
         stepped = step(task, self._definition, self._facts, now)
         if stepped is not None:
@@ -90,6 +91,10 @@ class Life:
             seconds = None if plan.at is None else max(0.0, plan.at - now)
             await asyncio.wait_for(self._woken.wait(), seconds)
         return True
+
+    def _host_gone(self, task: Task) -> bool:
+        instance = self._world.records.instances.get(task.instance_arn) if task.instance_arn else None
+        return instance is not None and not instance.agent_connected
 
     # -- saving ------------------------------------------------------------------------------------------
 
