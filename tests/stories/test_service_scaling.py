@@ -1,7 +1,7 @@
 """Services that grow and shrink by themselves, in a cloud where a minute passes in a second."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from tests.elb_kit import free_port
 from tests.stories.test_ecs_services_balanced import Load, balanced, web
 from tests.stories.test_ecs_services_kept import SLEEPS, create, delete, shown, stable
 from tests.support import Process, until
+
+from cumulo.base.clock import SystemClock
 
 pytestmark = needs_local
 BUSY = "trap 'exit 0' TERM; while true; do :; done"
@@ -120,7 +122,7 @@ def test_a_service_grows_when_its_processors_are_busy(region: Process, image: st
 
 def test_a_service_grows_at_the_time_that_was_said(region: Process, image: str) -> None:
     it = Scaled(region, "timed", fargate(region.client("ecs"), "timed", shell(image, SLEEPS)))
-    soon = datetime.now(UTC) + timedelta(seconds=3)
+    soon = datetime.fromtimestamp(SystemClock().now() + 3, UTC)
     it.scaling.put_scheduled_action(
         **it.about,
         ScheduledActionName="noon",
