@@ -16,23 +16,32 @@ INDEXES = ("0", "-1", "1", "2", "01", "999999999", "99999999999999999999", "x", 
 
 
 class Enemy:
-    """Makes inputs by chance.
+    """Makes inputs by chance; every second one has nothing in it but what means something.
 
-    known   by name of member: values that mean something
+    known       by name of member: values that mean something
+    operations  those that are worth asking for; others are asked for now and then
     """
 
     def __init__(
-        self, model: ServiceModel, known: Mapping[str, Sequence[Any]], chance: random.Random
+        self,
+        model: ServiceModel,
+        known: Mapping[str, Sequence[Any]],
+        chance: random.Random,
+        operations: Sequence[str],
     ) -> None:
         self.model = model
         self.known = known
         self.chance = chance
+        self.operations = operations
+        self.madness = 0.0  # how often a value means nothing
 
     def operation(self) -> str:
-        return self.chance.choice(self.model.operation_names)
+        names = self.operations if self.chance.random() < 0.9 else self.model.operation_names
+        return self.chance.choice(names)
 
     def input(self, operation: str) -> dict[str, Any]:
         """What a client sends for an operation: mostly of the model's form."""
+        self.madness = self.chance.choice((0.0, 0.06))
         shape = self.model.operation_model(operation).input_shape
         return self._structure(shape, 0) if shape is not None else {}
 
@@ -41,9 +50,9 @@ class Enemy:
         pairs = [("Action", operation), ("Version", version)]
         for name, value in values.items():
             self._flatten(name, value, pairs)
-        if self.chance.random() < 0.1:
+        if self.chance.random() < self.madness:
             pairs.append(self.chance.choice(pairs))
-        if self.chance.random() < 0.1:
+        if self.chance.random() < self.madness:
             pairs.append((f"{self.chance.choice(WORDS)}.member.1", self.chance.choice(WORDS)))
         return urlencode(pairs).encode()
 
@@ -55,8 +64,8 @@ class Enemy:
             if not value:
                 pairs.append((name, ""))
             for number, part in enumerate(value, start=1):
-                place = self.chance.choice(INDEXES) if self.chance.random() < 0.1 else str(number)
-                word = "member." if self.chance.random() < 0.95 else ""
+                place = self.chance.choice(INDEXES) if self.chance.random() < self.madness else str(number)
+                word = "" if self.chance.random() < self.madness else "member."
                 self._flatten(f"{name}.{word}{place}", part, pairs)
         elif isinstance(value, bool):
             pairs.append((name, str(value).lower()))
@@ -67,14 +76,14 @@ class Enemy:
         made: dict[str, Any] = {}
         for name, member in shape.members.items():
             needed = name in shape.required_members
-            if self.chance.random() < (0.95 if needed else 0.35):
+            if self.chance.random() < (1.0 - self.madness if needed else 0.25):
                 made[name] = self._value(name, member, depth + 1)
         return made
 
     def _value(self, name: str, shape: Shape, depth: int) -> Any:
-        if self.chance.random() < 0.04:
+        if self.chance.random() < self.madness:
             return self.chance.choice((*WORDS, *NUMBERS, [], {}, [[]], {"": ""}))
-        if name in self.known and self.chance.random() < 0.85:
+        if name in self.known:
             value = self.chance.choice(self.known[name])
             return [value] if shape.type_name == "list" and not isinstance(value, list) else value
         if depth > 6:
@@ -98,6 +107,6 @@ class Enemy:
             return self.chance.choice((0.0, 50.0, -1.0, 1e308, 0.1))
         if kind == "timestamp":
             return self.chance.choice((0, 1.0, -1, 2**33, "2030-01-01T00:00:00Z", "never"))
-        if shape.enum and self.chance.random() < 0.9:
+        if shape.enum:
             return self.chance.choice(shape.enum)
         return self.chance.choice(WORDS)
