@@ -15,7 +15,7 @@ from cumulo.base.carriage import Carriage
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
 from cumulo.base.log import Log
-from cumulo.base.ports import ImageRegistry, Invoker, RoleSessions, UsageSink
+from cumulo.base.ports import ImageRegistry, Invoker, RoleSessions
 from cumulo.companions.autoscaling import ScalingGroups
 from cumulo.companions.certificates import CertificateReader
 from cumulo.companions.companions import Companions
@@ -97,7 +97,7 @@ class Compute:
             carriage=ground.carriage,
             machines=Ec2Machines(companions),
             groups=groups,
-            usages=_usages(ground.meter),
+            usages=ground.meter,
             bus=bus,
             knows=lambda: companions.knows("ec2"),
             engine=ground.engine,
@@ -128,6 +128,7 @@ class Compute:
             secrets=SecretReader(companions),
             parameters=ParameterReader(companions),
             sink=ground.logs,
+            has_log_group=ground.logs.has_group,
             roles=ground.roles,
             subnets=subnets,
             networks=subnets,
@@ -237,7 +238,3 @@ def _loopback(name: str) -> str:
 
     place = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) % (_PLACES - 2) + 1
     return str(ipaddress.IPv4Address(_LOOPBACK_FIRST + place))
-
-
-def _usages(meter: Meter) -> UsageSink:
-    return meter

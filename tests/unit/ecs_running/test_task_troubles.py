@@ -130,8 +130,10 @@ def test_a_log_group_that_is_not_there(tmp_path: Path) -> None:
         async with a_house(tmp_path, group_exists=lambda *_: False) as house:
             of = definition(container("main", "true", logConfiguration=logging))
             done = await refused(house, of)
-            assert done.stopped_reason.endswith(
-                "ResourceNotFoundException: The specified log group does not exist."
+            assert done.stopped_reason == (
+                "ResourceInitializationError: failed to validate logger args: create stream has been retried 1 times: "
+                "failed to create Cloudwatch log stream: ResourceNotFoundException: The specified log group does not "
+                "exist. : exit status 1"
             )
             options = logging["options"] | {"awslogs-create-group": "true"}  # type: ignore[operator]
             of = definition(container("main", "true", logConfiguration=logging | {"options": options}))

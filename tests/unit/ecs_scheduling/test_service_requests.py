@@ -18,6 +18,7 @@ from cumulo.base.caller import Caller
 from cumulo.base.ports import TargetGroup
 from cumulo.services.ecs.discovery.model import KnownNamespace
 from cumulo.services.ecs.model import TaskStatus
+from cumulo.services.ecs.scheduling.pins import DeploymentPins
 
 ARN = f"arn:aws:ecs:{REGION}:{ACCOUNT}:service/main/shop"
 EC2 = {"launchType": "EC2", "networkConfiguration": None, "taskDefinition": "job:1"}
@@ -428,9 +429,7 @@ def test_revisions_and_deployments_are_described_and_belong_to_their_account(tmp
         assert revision["containerImages"] == [{"containerName": "app", "image": "nginx"}]
         assert answer["failures"] == [{"arn": summary["arn"] + "1", "reason": "MISSING"}]
         await it.work()
-        task = it.coming()[0]
-        (container,) = task.containers
-        it.begin(it.change(task, containers=(replace(container, image_digest="sha256:1"),)))
+        DeploymentPins(it.records, it.book).pin(it.coming()[0], "app", "sha256:1")
         answer = await it.deployments.describe_revisions(CALLER, {"serviceRevisionArns": [summary["arn"]]})
         assert answer["serviceRevisions"][0]["containerImages"] == [
             {"containerName": "app", "image": "nginx", "imageDigest": "sha256:1"}
