@@ -216,7 +216,9 @@ class EcsHouse:
             find_definition=partial(runnable_definition, records),
         )
         operations: dict[str, Operation] = {
-            **Clusters(records, self._clock, self._insights).operations(),
+            **Clusters(
+                records, self._clock, self._insights, self._services.namespaces.for_cluster
+            ).operations(),
             **self._definitions.operations(),
             **self._settings.operations(),
             **TagOperations(records).operations(),
