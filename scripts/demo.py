@@ -148,7 +148,7 @@ def cumulo(endpoint: str, *words: str, shown: int, code: int = 0) -> str:
     more = " ..." if len(words) > shown else ""
     say(f"  $ cumulo {' '.join(words[:shown])}{more} ({took:.0f} ms, exit code {done.returncode})")
     for line in (done.stdout + done.stderr).splitlines():
-        say(f"    {line[:110]}")
+        say(f"    {line[:150]}")
     if "runs no containers" in done.stderr:
         return done.stderr
     assert done.returncode == code, f"cumulo {' '.join(words)}"
@@ -243,6 +243,8 @@ class Service:
             loadBalancers=[{"targetGroupArn": group, "containerName": "web", "containerPort": 8080}],
         )
         self.wait("services_stable")
+        settings = {"Delay": 1, "MaxAttempts": 60}
+        self.elb.get_waiter("target_in_service").wait(TargetGroupArn=group, WaiterConfig=settings)
 
     def wait(self, name: str) -> None:
         """Wait as clients of AWS do."""
@@ -328,17 +330,22 @@ def show(folder: Path) -> int:
     try:
         say(f"A cloud at {endpoint}, ready in {time.perf_counter() - began:.2f} s")
         tour(endpoint)
-        if containers(endpoint, folder):
-            service(endpoint)
-        else:
+        if not containers(endpoint, folder):
             say("\nA service: left out (no container can run here; cumulo doctor says why)")
+        elif sys.platform != "linux" or os.geteuid() != 0:
+            say("\nA service: left out (tasks get addresses where the cloud runs as root on Linux)")
+        else:
+            service(endpoint)
         say("\nWhat AWS would charge (cumulo bill --explain)")
         subprocess.run([CUMULO, "bill", "--explain", "--endpoint", endpoint], check=True)
     finally:
         # Containers outlive their server: whatever went wrong, none is to be left.
-        urllib.request.urlopen(urllib.request.Request(f"{endpoint}/_cumulo/reset", method="POST"), timeout=60)
-        server.terminate()
-        code = server.wait(30)
+        reset = urllib.request.Request(f"{endpoint}/_cumulo/reset", method="POST")
+        try:
+            urllib.request.urlopen(reset, timeout=60).close()
+        finally:
+            server.terminate()
+            code = server.wait(30)
     say(f"\nStopped (exit code {code}) after {time.perf_counter() - began:.0f} s.")
     return code
 
