@@ -115,6 +115,7 @@ class Compute:
             ids=ids,
             shared_address="" if ground.shared else "127.0.0.1",
             loopback_targets=not ground.shared,
+            owns=self._owns if ground.shared else None,
         )
         around = Around(
             data=ground.data,
@@ -196,6 +197,9 @@ class Compute:
         await self.elb.reset()
         await self.ecs.reset()
         await self.ec2.reset()
+
+    def _owns(self, account: str, place: str) -> bool:
+        return self.ecs.owns(account, place)
 
     # -- addresses and names of the machine's own ------------------------------------------------------------
 

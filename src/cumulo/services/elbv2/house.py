@@ -22,7 +22,7 @@ from cumulo.services.elbv2.function_calls import FunctionCalls
 from cumulo.services.elbv2.listeners import Listeners
 from cumulo.services.elbv2.load_balancers import LoadBalancers
 from cumulo.services.elbv2.plane import Machine, Plane
-from cumulo.services.elbv2.pools import Pools
+from cumulo.services.elbv2.pools import Owns, Pools
 from cumulo.services.elbv2.probing import Probe, Probing
 from cumulo.services.elbv2.records import Records
 from cumulo.services.elbv2.routing import Routing
@@ -52,6 +52,7 @@ class ElbHouse:
     """Everything of load balancing.  `start` before requests are served, `run` beside the server, `close` at the end.
 
     shared_address    where listeners answer once more, told apart by the Host header; empty: nowhere
+    owns              whether an address or an instance is an account's, in a cloud that many share; None: all may be targets
     loopback_targets  whether addresses of 127.0.0.0/8 may be targets; not where others than the owner come in
     """
 
@@ -64,6 +65,7 @@ class ElbHouse:
         ids: Ids,
         shared_address: str = "127.0.0.1",
         loopback_targets: bool = True,
+        owns: Owns | None = None,
         probe: Probe | None = None,
         source: Random | None = None,
     ) -> None:
@@ -71,7 +73,7 @@ class ElbHouse:
         self._records = Records(store)
         lots = source or Random()
         self._counts = Counts()
-        pools = Pools(self._records, around.instances, clock, lots)
+        pools = Pools(self._records, around.instances, clock, lots, owns)
         functions = FunctionCalls(around.invoker)
         workshop = Workshop(Routing(pools, functions, clock, lots), pools, self._counts, clock, lots)
         self._plane = Plane(
@@ -85,7 +87,7 @@ class ElbHouse:
         self._checker = Checker(self._records, pools, probe or Probing(), functions, clock)
         self._draining = Draining(self._records, pools, clock, self._plane.cut)
         self._door = Door(self._records)
-        self._targets = Targets(self._records, clock, around.instances, loopback=loopback_targets)
+        self._targets = Targets(self._records, clock, around.instances, loopback=loopback_targets, owns=owns)
         self._service = service_of(
             balancers=LoadBalancers(self._records, around.subnets, clock, ids),
             listeners=Listeners(self._records, around.certificates, clock, ids, self._plane.settled),
