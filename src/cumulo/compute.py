@@ -121,6 +121,7 @@ class Compute:
             loopback_targets=not ground.shared,
             metrics=watch,
             metrics_seconds=period,
+            owns=self._owns if ground.shared else None,
         )
         around = Around(
             data=ground.data,
@@ -206,6 +207,9 @@ class Compute:
         await self.elb.reset()
         await self.ecs.reset()
         await self.ec2.reset()
+
+    def _owns(self, account: str, place: str) -> bool:
+        return self.ecs.owns(account, place)
 
     # -- addresses and names of the machine's own ------------------------------------------------------------
 
