@@ -74,7 +74,7 @@ def test_logs_of_a_service_a_task_and_a_family(region: Process, image: str) -> N
     )
     assert (missing.returncode, missing.stderr) == (
         1,
-        "cumulo: No service none writes to CloudWatch Logs here.\n",
+        "No service none writes to CloudWatch Logs here.\n",
     )
 
     bill = json.loads(cumulo(region, "bill", "--group", "tag:team", "--json"))

@@ -199,6 +199,7 @@ class EcsHouse:
             happenings=self._happenings,
             clock=clock,
             ids=ids,
+            principal_of=around.principal_of,
             pace=Pace(settle_seconds=around.settle_seconds),
         )
         for attachment in self._services.attachments:

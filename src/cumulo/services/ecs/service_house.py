@@ -55,6 +55,7 @@ class ServiceHouse:
         happenings: Happenings,
         clock: Clock,
         ids: Ids,
+        principal_of: Callable[[str], str],
         pace: Pace | None = None,
     ) -> None:
         self._records = records
@@ -90,7 +91,7 @@ class ServiceHouse:
             records, self.book, targets=targets, telling=self.scheduler.telling, clock=clock
         )
         self.attachments: tuple[Attachment, ...] = (self._registries, self._connect, target_attachment)
-        views = ServiceViews(records, self.book)
+        views = ServiceViews(records, self.book, self._connect.resources)
         self._services = Services(
             records,
             self.book,
@@ -100,6 +101,7 @@ class ServiceHouse:
             networks=networks,
             clock=clock,
             connections=self._check_connections,
+            principal_of=principal_of,
             namespaces=self.namespaces,
         )
         self._deployments = ServiceDeployments(records, self.book, views, self.scheduler, clock)

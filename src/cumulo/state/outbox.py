@@ -1,6 +1,6 @@
-"""Events wait here until they are delivered: durable, bounded, and in the order in which things happened.
+"""Events wait here until they are delivered: durable, bounded, in the order in which things happened to each thing.
 
-    a change of a task, ... ──▶ outbox (in the change's own transaction) ──▶ run ──▶ EventBus
+    a change ──▶ outbox (in the change's own transaction) ──▶ run ──▶ lanes, a few at a time ──▶ EventBus
 
 So an event is delivered at least once.  One that EventBridge refuses is dropped with a word in the log, and so are
 the oldest when more wait than the outbox holds.
@@ -19,18 +19,18 @@ from cumulo.base.log import Log
 from cumulo.base.ports import EventBus
 from cumulo.state.store import Store, StoreBroken, StoreError
 
-SOURCE = "aws.ecs"
 WAITING_MAX = 10_000
 ATTEMPTS_MAX = 10
 DELIVER_SECONDS_MAX = 60.0
 RETRY_SECONDS_MAX = 60.0
-_AT_ONCE = 100  # between two commits
+LANES_AT_ONCE = 16
+_AT_ONCE = 200  # between two commits
 _FIRST_RETRY_SECONDS = 0.1
-_log = Log("ecs")
+_log = Log("events")
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
-    """An event that has not been delivered yet."""
+    """An event that has not been delivered yet; those of one `lane` leave one after another."""
 
     account: str
     region: str
@@ -38,20 +38,23 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     detail: Mapping[str, Any]
     resources: tuple[str, ...] = ()
     at: float
+    lane: str = ""
 
 
 class Outbox:
-    """The events that wait."""
+    """The events of one source (`aws.ecs`) that wait, in a table of its own."""
 
-    def __init__(self, store: Store, clock: Clock, bus: EventBus) -> None:
+    def __init__(self, store: Store, clock: Clock, bus: EventBus, *, source: str, table: str) -> None:
         self._store = store
         self._clock = clock
         self._bus = bus
-        self._table = store.table("ecs_outbox", Outgoing)
+        self._source = source
+        self._table = store.table(table, Outgoing)
         waiting = [key for key, _ in self._table.items()]
         self._waiting = dict.fromkeys(waiting)
         self._next = int(waiting[-1]) + 1 if waiting else 0
         self._wake = asyncio.Event()
+        self._room = asyncio.Semaphore(LANES_AT_ONCE)
 
     def send(
         self,
@@ -59,9 +62,14 @@ class Outbox:
         detail_type: str,
         detail: Mapping[str, Any],
         resources: Sequence[str] = (),
+        *,
+        lane: str,
     ) -> None:
-        """Add an event of an (account, region); durable with the commit that follows."""
-        if len(self._waiting) >= WAITING_MAX:
+        """Add an event of an (account, region); durable with the commit that follows.
+
+        lane   what it is about: events about the same are delivered in order
+        """
+        while len(self._waiting) >= WAITING_MAX:
             _log.warning("an event was dropped, for too many wait", detail_type=detail_type)
             self._forget(next(iter(self._waiting)))
         key = f"{self._next:020d}"
@@ -73,6 +81,7 @@ class Outbox:
             detail=detail,
             resources=tuple(resources),
             at=self._clock.now(),
+            lane=lane,
         )
         self._table.put(key, event)
         self._waiting[key] = None
@@ -90,13 +99,13 @@ class Outbox:
                 continue
             failures += 1
             if failures >= ATTEMPTS_MAX and self._waiting:
-                _log.warning("an event was dropped, for it could not be delivered")
+                _log.warning("an event was dropped, for it could not be delivered", source=self._source)
                 self._forget(next(iter(self._waiting)))
                 failures = 0
             await asyncio.sleep(min(RETRY_SECONDS_MAX, _FIRST_RETRY_SECONDS * 2**failures))
 
     async def deliver(self) -> bool:
-        """Deliver what waits, oldest first; False at the first that must be tried again."""
+        """Deliver what waits, oldest first; False when something must be tried again."""
         while self._waiting:
             keys = list(islice(self._waiting, _AT_ONCE))
             try:
@@ -120,11 +129,25 @@ class Outbox:
         return len(self._waiting)
 
     async def _hand_over_all(self, keys: Sequence[str]) -> bool:
+        lanes: dict[tuple[str, str, str], list[str]] = {}
         for key in keys:
             event = self._table.get(key)
-            if event is not None and not await self._hand_over(event):
-                return False
-            self._forget(key)
+            if event is not None:
+                lanes.setdefault((event.account, event.region, event.lane), []).append(key)
+            else:
+                self._forget(key)
+        async with asyncio.TaskGroup() as group:
+            done = [group.create_task(self._lane(lane)) for lane in lanes.values()]
+        return all(one.result() for one in done)
+
+    async def _lane(self, keys: Sequence[str]) -> bool:
+        """Deliver one after another, up to the first that must be tried again."""
+        async with self._room:
+            for key in keys:
+                event = self._table.get(key)
+                if event is not None and not await self._hand_over(event):
+                    return False
+                self._forget(key)
         return True
 
     async def _hand_over(self, event: Outgoing) -> bool:
@@ -134,7 +157,7 @@ class Outbox:
                 await self._bus.put(
                     event.account,
                     event.region,
-                    SOURCE,
+                    self._source,
                     event.detail_type,
                     event.detail,
                     event.resources,
@@ -143,14 +166,15 @@ class Outbox:
         except AwsError as error:
             if error.status >= 500:
                 return False
-            _log.warning("EventBridge refuses an event", error=str(error))
+            _log.warning("EventBridge refuses an event", source=self._source, error=str(error))
         except TimeoutError:
             return False
         except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again and then dropped
-            _log.error("an event could not be delivered", error=repr(error))
+            _log.error("an event could not be delivered", source=self._source, error=repr(error))
             return False
         return True
 
     def _forget(self, key: str) -> None:
-        self._waiting.pop(key, None)
-        self._table.delete(key)
+        if key in self._waiting:
+            del self._waiting[key]
+            self._table.delete(key)
