@@ -20,6 +20,8 @@ BATCH = 10  # the most that one RunTask starts
 FILES = "fs-0123456789abcdef0"
 REFERENCE = "bench.example/busybox:1"
 SECONDS_MAX = 120.0
+# It makes its file, and ends as soon as it is asked to: the first process of a container hears only what it listens for.
+PROGRAM = "trap 'exit 0' TERM; : > /seen/$MARK; /bin/busybox sleep 1000 & wait"
 Row = tuple[str, str, str, float, float, bool]
 
 
@@ -57,7 +59,8 @@ class Cloud:
                 {
                     "name": "main",
                     "image": image,
-                    "command": ["/bin/busybox", "sh", "-c", '/bin/busybox touch "/seen/$MARK"; exec /bin/busybox sleep 1000'],
+                    "command": ["/bin/busybox", "sh", "-c", PROGRAM],
+                    "stopTimeout": 5,
                     "mountPoints": [{"sourceVolume": "seen", "containerPath": "/seen"}],
                 }
             ],
@@ -134,7 +137,7 @@ def _one_by_one(cloud: Cloud, folder: Path, root: Path, archive: Path) -> Iterat
     config = next((cloud.data / "engine" / "pods").glob("*/containers/*/config.json"))
     runc = bundles.Runc(folder / "runc", root, config)
     cloud.stop([first])
-    why_no_docker = dockerd.why_not()
+    why_no_docker = __import__("os").environ.get("NODOCKER") or dockerd.why_not()
     took: dict[str, list[float]] = {"task": [], "runc": [], "docker": []}
 
     def rounds(docker: list[str] | None) -> None:

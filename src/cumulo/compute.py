@@ -163,7 +163,7 @@ class Compute:
             services=self.ecs,
             metrics=watch,
             alarms=watch,
-            patience=Patience(period=period),
+            patience=Patience(period=period, pace=ground.pace),
         )
 
     def services(self) -> Mapping[str, Service]:

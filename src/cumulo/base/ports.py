@@ -99,6 +99,10 @@ class EventBus(Protocol):
         """
         ...
 
+    async def listens(self, account: str, region: str) -> bool:
+        """Whether any rule there could take an event now; who has many events asks once.  AwsError as above."""
+        ...
+
 
 class Networks(Protocol):
     """Knows which network subnets belong to, wherever the companion for EC2 lives."""

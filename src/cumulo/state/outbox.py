@@ -2,8 +2,9 @@
 
     a change ──▶ outbox (in the change's own transaction) ──▶ run ──▶ lanes, a few at a time ──▶ EventBus
 
-So an event is delivered at least once.  One that EventBridge refuses is dropped with a word in the log, and so are
-the oldest when more wait than the outbox holds.
+They leave in batches: whether anybody listens at all is asked once for each.  So an event is delivered at least once.
+One that EventBridge refuses is dropped with a word in the log, and so are the oldest when more wait than the outbox
+holds.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ ATTEMPTS_MAX = 10
 DELIVER_SECONDS_MAX = 60.0
 RETRY_SECONDS_MAX = 60.0
 LANES_AT_ONCE = 16
+COLLECT_SECONDS = 0.1  # what happens within it leaves together
 _AT_ONCE = 200  # between two commits
 _FIRST_RETRY_SECONDS = 0.1
 _log = Log("events")
@@ -93,6 +95,8 @@ class Outbox:
         while True:
             if not self._waiting:
                 await self._wake.wait()
+            if len(self._waiting) < _AT_ONCE:
+                await asyncio.sleep(COLLECT_SECONDS)
             self._wake.clear()
             if await self.deliver():
                 failures = 0
@@ -105,9 +109,9 @@ class Outbox:
             await asyncio.sleep(min(RETRY_SECONDS_MAX, _FIRST_RETRY_SECONDS * 2**failures))
 
     async def deliver(self) -> bool:
-        """Deliver what waits, oldest first; False when something must be tried again."""
-        while self._waiting:
-            keys = list(islice(self._waiting, _AT_ONCE))
+        """Deliver what waits now, oldest first; False when something must be tried again."""
+        waiting = iter(list(self._waiting))
+        while keys := list(islice(waiting, _AT_ONCE)):
             try:
                 await self._store.commit()  # what was just added is kept before it leaves
                 delivered = await self._hand_over_all(keys)
@@ -136,16 +140,29 @@ class Outbox:
                 lanes.setdefault((event.account, event.region, event.lane), []).append(key)
             else:
                 self._forget(key)
+        listens = {place: await self._listens(place) for place in dict.fromkeys(lane[:2] for lane in lanes)}
         async with asyncio.TaskGroup() as group:
-            done = [group.create_task(self._lane(lane)) for lane in lanes.values()]
+            done = [group.create_task(self._lane(keys, listens[lane[:2]])) for lane, keys in lanes.items()]
         return all(one.result() for one in done)
 
-    async def _lane(self, keys: Sequence[str]) -> bool:
+    async def _listens(self, place: tuple[str, str]) -> bool | None:
+        """Whether anybody listens at a place; None when that cannot be known now."""
+        listens = True
+        try:
+            async with asyncio.timeout(DELIVER_SECONDS_MAX):
+                listens = await self._bus.listens(*place)
+        except Exception as error:  # noqa: BLE001 - see `_is_over`
+            return listens if self._is_over(error) else None
+        return listens
+
+    async def _lane(self, keys: Sequence[str], listens: bool | None) -> bool:
         """Deliver one after another, up to the first that must be tried again."""
+        if listens is None:
+            return False
         async with self._room:
             for key in keys:
                 event = self._table.get(key)
-                if event is not None and not await self._hand_over(event):
+                if event is not None and listens and not await self._hand_over(event):
                     return False
                 self._forget(key)
         return True
@@ -163,16 +180,18 @@ class Outbox:
                     event.resources,
                     at=event.at,
                 )
-        except AwsError as error:
-            if error.status >= 500:
-                return False
-            _log.warning("EventBridge refuses an event", source=self._source, error=str(error))
-        except TimeoutError:
-            return False
         except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again and then dropped
-            _log.error("an event could not be delivered", source=self._source, error=repr(error))
-            return False
+            return self._is_over(error)
         return True
+
+    def _is_over(self, error: Exception) -> bool:
+        """Whether it makes no sense to try again."""
+        if isinstance(error, AwsError) and error.status < 500:
+            _log.warning("EventBridge refuses an event", source=self._source, error=str(error))
+            return True
+        if not isinstance(error, AwsError | TimeoutError):
+            _log.error("an event could not be delivered", source=self._source, error=repr(error))
+        return False
 
     def _forget(self, key: str) -> None:
         if key in self._waiting:

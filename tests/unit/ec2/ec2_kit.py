@@ -182,6 +182,9 @@ class Used(list):
 class Told(list):
     """An EventBus."""
 
+    async def listens(self, account, region):
+        return True
+
     async def put(self, account, region, source, detail_type, detail, resources=(), *, at=None):
         self.append((source, detail_type, dict(detail), list(resources)))
 

@@ -22,6 +22,12 @@ class Bus:
         self.events = []
         self.refuses = []
         self.heard = asyncio.Event()
+        self.deaf = set()  # (account, region) without rules
+        self.asked = 0
+
+    async def listens(self, account, region):
+        self.asked += 1
+        return (account, region) not in self.deaf
 
     async def put(self, account, region, source, detail_type, detail, resources=(), *, at=None):
         if self.refuses:
@@ -118,10 +124,9 @@ def test_an_instance_is_told_of_when_it_or_what_remains_of_it_changes(tmp_path):
         house.records.instances.put(msgspec.structs.replace(instance, status="DRAINING"))
         told = [event[3].split()[1] for event in await house.delivered()]
         assert sorted(told) == ["Container"] * 4 + ["Task"] * 3
-        last = house.bus.events[-1]
-        assert last[3] == "ECS Container Instance State Change"
-        assert last[4]["status"] == "DRAINING"
-        assert last[5] == [instance.arn]
+        about = [event for event in house.bus.events if event[5] == [instance.arn]]
+        assert {event[3] for event in about} == {"ECS Container Instance State Change"}
+        assert [event[4]["status"] for event in about] == ["ACTIVE"] * 3 + ["DRAINING"]
 
     play(tmp_path, story)
 
@@ -201,6 +206,21 @@ def test_an_event_that_is_refused_does_not_hold_up_the_others(tmp_path):
             house.records.tasks.put(a_task(number))
         house.bus.refuses = [AwsError("NotAuthorizedForSourceException", "no")]
         assert [event[5][0] for event in await house.delivered()] == [a_task(1).arn]
+
+    play(tmp_path, story)
+
+
+def test_where_nobody_listens_nothing_is_put_and_that_is_asked_once_a_batch(tmp_path):
+    async def story(house):
+        house.bus.deaf.add((ACCOUNT, REGION))
+        for number in range(outbox._AT_ONCE):
+            house.records.tasks.put(a_task(number))
+        assert await house.delivered() == []
+        assert len(house.happenings.outbox) == 0
+        assert house.bus.asked == 1
+        house.bus.deaf.clear()  # a rule is made
+        house.records.tasks.put(a_task(7777))
+        assert [event[5] for event in await house.delivered()] == [[a_task(7777).arn]]
 
     play(tmp_path, story)
 

@@ -21,6 +21,9 @@ class Bus:
         self.heard: list[tuple[str, int]] = []
         self.down: set[str] = set()
 
+    async def listens(self, account: str, region: str) -> bool:
+        return True
+
     async def put(
         self,
         account: str,

@@ -173,7 +173,9 @@ class EcsHouse:
             shrink_seconds=around.shrink_seconds,
         )
         self._find_cluster = partial(find_cluster, records)
-        self._protection = TaskProtection(records, clock, find_cluster=self._find_cluster)
+        self._protection = TaskProtection(
+            records, clock, find_cluster=self._find_cluster, replaced=self._is_replaced
+        )
         self._runner.protect(OwnProtection(self._protection))
         self._meter = FargateMeter(records, clock, around.ledger)
         self._happenings = Happenings(
@@ -225,7 +227,9 @@ class EcsHouse:
             find_definition=partial(runnable_definition, records),
         )
         operations: dict[str, Operation] = {
-            **Clusters(records, self._clock, self._insights).operations(),
+            **Clusters(
+                records, self._clock, self._insights, self._services.namespaces.for_cluster
+            ).operations(),
             **self._definitions.operations(),
             **self._settings.operations(),
             **TagOperations(records).operations(),
@@ -345,6 +349,9 @@ class EcsHouse:
         own = definition.document.get("placementConstraints", ())
         constraints = constraints_of(service.document.get("placementConstraints", ()), own)
         return daemon_instances(hosts, daemon_demand(definition, group, constraints)).suited
+
+    def _is_replaced(self, task: Task) -> bool:
+        return self._services.is_replaced(task)
 
     def _locate(self, task: Task, container: TaskContainer) -> tuple[str, str]:
         definition = self.records.definition(task.definition_arn)
