@@ -64,7 +64,7 @@ from cumulo.services.ecs.running.names import inner_name
 from cumulo.services.ecs.scheduling.facts import Pace
 from cumulo.services.ecs.service_house import ServiceHouse
 from cumulo.services.ecs.subnets import SubnetZones
-from cumulo.services.ecs.tags import TagOperations
+from cumulo.services.ecs.tags import TagOperations, tags_of
 from cumulo.services.ecs.task_protection import OwnProtection, TaskProtection
 from cumulo.services.ecs.task_sweep import TaskSweep
 from cumulo.services.ecs.task_views import task_view
@@ -201,6 +201,7 @@ class EcsHouse:
             happenings=self._happenings,
             clock=clock,
             ids=ids,
+            principal_of=around.principal_of,
             pace=Pace(settle_seconds=around.settle_seconds),
             apart=not around.trusted,
         )
@@ -270,6 +271,10 @@ class EcsHouse:
             "services": float(len(self.records.services)),
             "clusters": float(len(self.records.clusters)),
         }
+
+    def tags_of(self, _account: str, _region: str, resource: str) -> Mapping[str, str]:
+        """The tags of what was metered (an ARN), for the bill."""
+        return tags_of(self.records, resource)
 
     async def interrupt_task(self, text: str) -> str:
         """Interrupt the task on FARGATE_SPOT with this ARN or id; its ARN.  AwsError for others."""

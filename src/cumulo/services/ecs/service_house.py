@@ -58,6 +58,7 @@ class ServiceHouse:
         happenings: Happenings,
         clock: Clock,
         ids: Ids,
+        principal_of: Callable[[str], str],
         pace: Pace | None = None,
         apart: bool = False,
     ) -> None:
@@ -94,7 +95,7 @@ class ServiceHouse:
             records, self.book, targets=targets, telling=self.scheduler.telling, clock=clock
         )
         self.attachments: tuple[Attachment, ...] = (self._registries, self._connect, target_attachment)
-        views = ServiceViews(records, self.book)
+        views = ServiceViews(records, self.book, self._connect.resources)
         self._services = Services(
             records,
             self.book,
@@ -104,6 +105,7 @@ class ServiceHouse:
             networks=networks,
             clock=clock,
             connections=self._check_connections,
+            principal_of=principal_of,
             namespaces=self.namespaces,
         )
         self._deployments = ServiceDeployments(records, self.book, views, self.scheduler, clock)
