@@ -128,13 +128,14 @@ class Session:
         try:
             await channel.send(handshake_request(AGENT_VERSION), PayloadType.HANDSHAKE_REQUEST)
             async with asyncio.timeout(HANDSHAKE_SECONDS_MAX):
-                async for message in inputs:
-                    if message.payload_type == PayloadType.HANDSHAKE_RESPONSE:
-                        break
-                else:
+                answer = await anext(inputs, None)
+                if answer is None:
                     return
+                # A client that knows no handshake begins with its terminal's size, or with input.
+                early = answer if answer.payload_type in (PayloadType.OUTPUT, PayloadType.SIZE) else None
             await channel.send(handshake_complete(), PayloadType.HANDSHAKE_COMPLETE)
-            output = await self._process(channel, inputs, own=own, terminal=opening.terminal or not own)
+            coming = _with_first(early, inputs)
+            output = await self._process(channel, coming, own=own, terminal=opening.terminal or not own)
         except TimeoutError:
             output = "The session's handshake took too long."
         await channel.send(
@@ -176,6 +177,13 @@ class Session:
                 with contextlib.suppress(asyncio.CancelledError, Exception):
                     await task
             await process.close()
+
+
+async def _with_first(first: Message | None, rest: AsyncIterator[Message]) -> AsyncIterator[Message]:
+    if first is not None:
+        yield first
+    async for message in rest:
+        yield message
 
 
 async def _type(
