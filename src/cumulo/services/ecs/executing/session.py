@@ -34,7 +34,8 @@ from cumulo.services.ecs.executing.messages import (
 AGENT_VERSION = "3.3.0.0"
 PIECE_BYTES = 1024  # of output in one message: what the agent sends
 HANDSHAKE_SECONDS_MAX = 15.0
-SIZE_SECONDS_MAX = 0.3  # what a client gets to say how large its terminal is
+SIZE_SECONDS_MAX = 0.5  # what a client gets to say how large its terminal is
+OWN_SIZE_SECONDS_MAX = 5.0  # ours always says it
 IDLE_SECONDS_MAX = 20 * 60.0  # AWS ends a session after twenty minutes without input
 OWN_CLIENT = "cumulo"  # a client version that begins so is told the exit code, and may do without a terminal
 USUAL_SIZE = (24, 80)
@@ -149,7 +150,8 @@ class Session:
         first = asyncio.ensure_future(anext(inputs, None))
         try:
             # The size of the terminal comes right after the handshake: a process that asks at once must not miss it.
-            await asyncio.wait({first}, timeout=SIZE_SECONDS_MAX if terminal else 0)
+            patience = OWN_SIZE_SECONDS_MAX if own else SIZE_SECONDS_MAX
+            await asyncio.wait({first}, timeout=patience if terminal else 0)
             size = _size(first.result()) if first.done() else None
             process = await self._start(terminal, *(size or USUAL_SIZE))
         except EngineError as error:
