@@ -7,6 +7,7 @@ EC2 ──HostEvents──▶ Capacity ─┘
 
 import asyncio
 import random
+import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -311,19 +312,23 @@ class EcsHouse:
         await self._services.close()
 
     async def reset(self) -> None:
-        """End every task and forget everything."""
-        await self._runner.reset()
-        records = self.records
-        for shelf in (records.tasks, records.services, records.instances, records.providers):
-            shelf.clear()
-        records.definitions.clear()
-        records.clusters.clear()
-        self._services.clear()
-        self._definitions.clear()
-        self._settings.clear()
-        self._meter.clear()
-        self._happenings.clear()
-        await self._store.commit()
+        """End every task and forget everything, the file systems of EFS too."""
+        try:
+            await self._runner.reset()
+            await asyncio.to_thread(shutil.rmtree, self._around.data / "efs", ignore_errors=True)
+            records = self.records
+            for shelf in (records.tasks, records.services, records.instances, records.providers):
+                shelf.clear()
+            records.definitions.clear()
+            records.clusters.clear()
+            self._services.clear()
+            self._definitions.clear()
+            self._settings.clear()
+            self._meter.clear()
+            self._happenings.clear()
+            await self._store.commit()
+        finally:
+            self._runner.release()
 
     async def _reap(self) -> None:
         """Remove the pods of tasks that nobody knows, once, when the engine can be asked."""

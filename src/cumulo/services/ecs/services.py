@@ -103,6 +103,7 @@ class Services:
         await self._check_network(caller, service)
         await self._check_connections(service, definition, "CreateService")
         await self._records.store.ready()
+<<<<<<< HEAD
         existing = self._existing(cluster, service.name, fingerprint)  # another one may have come meanwhile
         if existing is not None:
             return {"service": self._views.service(existing, tags=True)}
@@ -112,6 +113,16 @@ class Services:
         shown = self._views.service(service, tags=True)  # before the scheduler looks at it
         await self._records.store.commit()
         return {"service": shown}
+=======
+        cluster = find_cluster(self._records, caller, values.get("cluster"))  # it may have gone meanwhile
+        existing = self._existing(cluster, service.name, fingerprint)  # another one may have come
+        if existing is None:
+            self._book.forget(service.arn)
+            self._records.services.put(service)
+            self._beginnings.begin(service)
+            await self._records.store.commit()
+        return {"service": self._views.service(existing or service, tags=True)}
+>>>>>>> faults
 
     def _existing(self, cluster: Cluster, name: str, fingerprint: str) -> Service | None:
         """The service when the same request made it before.  AwsError when its name is taken."""
