@@ -1,4 +1,4 @@
-"""Asks EC2, wherever it lives, about subnets and networks."""
+"""Asks EC2, wherever it lives, about subnets, networks and security groups."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -13,7 +13,7 @@ _VERSION: Final = "2016-11-15"
 
 
 class SubnetBook:
-    """The SubnetFacts and the Networks of the house."""
+    """The SubnetFacts, the Networks and the SecurityGroups of the house."""
 
     def __init__(self, companions: Companions) -> None:
         self._companions = companions
@@ -46,6 +46,15 @@ class SubnetBook:
                 return False
             raise
         return True
+
+    async def check_groups(self, caller: Caller, groups: Sequence[str]) -> None:
+        """AwsError as EC2 says it when one of the security groups is not there."""
+        asked = {f"GroupId.{number}": group for number, group in enumerate(groups, start=1)}
+        answer = await self._ask(caller, "DescribeSecurityGroups", asked)
+        found = {one.text("groupId") for one in answer.all("securityGroupInfo")}
+        missing = next((one for one in groups if one not in found), "")
+        if missing:
+            raise AwsError("InvalidGroup.NotFound", f"The security group '{missing}' does not exist")
 
     async def _ask(self, caller: Caller, action: str, values: Mapping[str, str]) -> Node:
         return await call_form(
