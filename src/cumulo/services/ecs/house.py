@@ -30,6 +30,7 @@ from cumulo.base.ports import (
     Parameters,
     RoleSessions,
     Secrets,
+    SecurityGroups,
     SubnetFacts,
     TargetGroups,
     UsageLedger,
@@ -104,6 +105,7 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     roles: RoleSessions
     subnets: SubnetFacts
     networks: Networks
+    security_groups: SecurityGroups
     bus: EventBus
     metrics: Metrics
     ledger: UsageLedger
@@ -147,12 +149,13 @@ class EcsHouse:
             cloud=around.serve,
             cloud_port=around.cloud_port,
         )
+        zones = SubnetZones(around.subnets, clock, around.security_groups)
         self._launching = Launching(
             records,
             self._ledger,
             runner=self._runner,
             carriage=around.carriage,
-            zones=SubnetZones(around.subnets, clock),
+            zones=zones,
             clock=clock,
             ids=ids,
             chance=random.Random(),
@@ -195,6 +198,7 @@ class EcsHouse:
             runner=self._runner,
             targets=around.targets,
             networks=around.networks,
+            check_groups=zones.check_groups,
             cloud_map=around.cloud_map,
             publish=around.publish,
             engine=around.engine,
