@@ -395,7 +395,7 @@ class Cloud:
 
     async def _take_up(self) -> None:
         """Adopt the containers of an earlier process, and end those that should not have outlived it."""
-        if not any((self.data / "engine").glob("pods/*")):
+        if not any((self.data / "engine").glob("pods/*")) and not self._containers.left_something:
             return
         try:
             await self._containers.open()

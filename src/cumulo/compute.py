@@ -15,7 +15,7 @@ from cumulo.base.carriage import Carriage
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
 from cumulo.base.log import Log
-from cumulo.base.ports import ImageRegistry, Invoker, RoleSessions, UsageSink
+from cumulo.base.ports import ImageRegistry, Invoker, RoleSessions
 from cumulo.companions.autoscaling import ScalingGroups
 from cumulo.companions.certificates import CertificateReader
 from cumulo.companions.companions import Companions
@@ -27,6 +27,7 @@ from cumulo.companions.metrics import CloudWatch
 from cumulo.companions.parameters import ParameterReader
 from cumulo.companions.s3 import S3Reader
 from cumulo.companions.secrets import SecretReader
+from cumulo.companions.stacks import StackTypes
 from cumulo.companions.subnets import SubnetBook
 from cumulo.engines.engine import Capability, Engine, EngineError
 from cumulo.engines.images import Source
@@ -44,6 +45,8 @@ from cumulo.state.store import Store
 from cumulo.wire.service import Service
 
 SETTLE_SECONDS = 5.0  # AWS believes a task without health checks after 40 s
+UNMADE = ("ApplicationAutoScaling", "ECS", "ElasticLoadBalancingV2")  # whose resources stacks cannot make
+MINUTE = 60.0  # CloudWatch's period, in whole seconds even where time is quicker
 SHRINK_SECONDS = 900.0  # as AWS: what a group has too much must last so long
 _LOOPBACK_FIRST = 127 << 24 | 66 << 16  # 127.66.0.0/16: addresses of load balancers where no engine gives any
 _PLACES = 1 << 16
@@ -89,13 +92,14 @@ class Compute:
         store, clock, ids, companions = ground.store, ground.clock, ground.ids, ground.companions
         bus, watch, subnets = EventBridge(companions), CloudWatch(companions), SubnetBook(companions)
         groups = ScalingGroups(companions)
+        period = max(1, round(MINUTE / ground.pace))
         self.ec2 = Ec2House(
             store=store,
             clock=clock,
             carriage=ground.carriage,
             machines=Ec2Machines(companions),
             groups=groups,
-            usages=_usages(ground.meter),
+            usages=ground.meter,
             bus=bus,
             knows=lambda: companions.knows("ec2"),
             engine=ground.engine,
@@ -115,6 +119,8 @@ class Compute:
             ids=ids,
             shared_address="" if ground.shared else "127.0.0.1",
             loopback_targets=not ground.shared,
+            metrics=watch,
+            metrics_seconds=period,
         )
         around = Around(
             data=ground.data,
@@ -124,6 +130,7 @@ class Compute:
             secrets=SecretReader(companions),
             parameters=ParameterReader(companions),
             sink=ground.logs,
+            has_log_group=ground.logs.has_group,
             roles=ground.roles,
             subnets=subnets,
             networks=subnets,
@@ -142,11 +149,14 @@ class Compute:
             trusted=not ground.shared,
             settle_seconds=SETTLE_SECONDS / ground.pace,
             shrink_seconds=SHRINK_SECONDS / ground.pace,
+            metrics_seconds=period,
             publish=self._publisher("ecs"),
         )
         self.ecs = EcsHouse(around, store=store, journal=ground.journal, clock=clock, ids=ids)
         self.ec2.connect(self.ecs.host_events)
-        self._guards = self.ec2.guards()
+        self._guards = dict(self.ec2.guards())
+        stacks = self._guards["cloudformation"]
+        self._guards["cloudformation"] = StackTypes(stacks, UNMADE, S3Reader(companions))
         for service, guard in self._guards.items():
             companions.guard(service, guard)
         self.scaling = ScalingHouse(
@@ -156,7 +166,7 @@ class Compute:
             services=self.ecs,
             metrics=watch,
             alarms=watch,
-            patience=Patience(period=max(1, round(60 / ground.pace))),
+            patience=Patience(period=period, pace=ground.pace),
         )
 
     def services(self) -> Mapping[str, Service]:
@@ -232,7 +242,3 @@ def _loopback(name: str) -> str:
 
     place = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) % (_PLACES - 2) + 1
     return str(ipaddress.IPv4Address(_LOOPBACK_FIRST + place))
-
-
-def _usages(meter: Meter) -> UsageSink:
-    return meter

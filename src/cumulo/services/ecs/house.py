@@ -85,9 +85,11 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     serve       begins to answer AWS calls on a socket that listens inside a pod
     cloud_port  where the cloud listens on the machine
     trusted     False in a cloud that many share
+    has_log_group   whether a log group (account, region, name) is there
     groups      Auto Scaling groups, which managed scaling grows and shrinks
     settle_seconds   a service's task without health checks counts as healthy after so long
     shrink_seconds   instances of a capacity provider that are of no use for so long are ended
+    metrics_seconds  so often CloudWatch is told what tasks use
     """
 
     data: Path
@@ -97,6 +99,7 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     secrets: Secrets
     parameters: Parameters
     sink: LogSink
+    has_log_group: Callable[[str, str, str], bool]
     roles: RoleSessions
     subnets: SubnetFacts
     networks: Networks
@@ -115,6 +118,7 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     trusted: bool
     settle_seconds: float
     shrink_seconds: float
+    metrics_seconds: float
     publish: Callable[[Mapping[str, Sequence[str]]], Awaitable[None]]
 
 
@@ -138,6 +142,7 @@ class EcsHouse:
             ids=ids,
             efs=around.data / "efs",
             trusted=around.trusted,
+            group_exists=around.has_log_group,
             cloud=around.serve,
             cloud_port=around.cloud_port,
         )
@@ -168,13 +173,17 @@ class EcsHouse:
             shrink_seconds=around.shrink_seconds,
         )
         self._find_cluster = partial(find_cluster, records)
-        self._protection = TaskProtection(records, clock, find_cluster=self._find_cluster)
+        self._protection = TaskProtection(
+            records, clock, find_cluster=self._find_cluster, replaced=self._is_replaced
+        )
         self._runner.protect(OwnProtection(self._protection))
         self._meter = FargateMeter(records, clock, around.ledger)
         self._happenings = Happenings(
             records, clock, around.bus, task_view=task_view, instance_view=self._capacity.view
         )
-        self._metrics = TaskMetrics(records, self._runner.usage, around.metrics, clock)
+        self._metrics = TaskMetrics(
+            records, self._runner.usage, around.metrics, clock, period_seconds=around.metrics_seconds
+        )
         self._sweep = TaskSweep(records, clock)
         self._settings = AccountSettings(store, around.principal_of)
         self._definitions = Definitions(records, clock, around.principal_of)
@@ -196,6 +205,7 @@ class EcsHouse:
         )
         for attachment in self._services.attachments:
             self._runner.add(attachment)
+        self._runner.pin(self._services.pins)
         self._definitions.users.append(self._services.uses)
         self._exec = ExecuteCommand(
             records, sessions, around.engine, find_cluster=self._find_cluster, locate=self._locate
@@ -334,6 +344,9 @@ class EcsHouse:
         own = definition.document.get("placementConstraints", ())
         constraints = constraints_of(service.document.get("placementConstraints", ()), own)
         return daemon_instances(hosts, daemon_demand(definition, group, constraints)).suited
+
+    def _is_replaced(self, task: Task) -> bool:
+        return self._services.is_replaced(task)
 
     def _locate(self, task: Task, container: TaskContainer) -> tuple[str, str]:
         definition = self.records.definition(task.definition_arn)
