@@ -27,6 +27,7 @@ from cumulo.companions.metrics import CloudWatch
 from cumulo.companions.parameters import ParameterReader
 from cumulo.companions.s3 import S3Reader
 from cumulo.companions.secrets import SecretReader
+from cumulo.companions.stacks import StackTypes
 from cumulo.companions.subnets import SubnetBook
 from cumulo.engines.engine import Capability, Engine, EngineError
 from cumulo.engines.images import Source
@@ -45,6 +46,7 @@ from cumulo.state.store import Store
 from cumulo.wire.service import Service
 
 SETTLE_SECONDS = 5.0  # AWS believes a task without health checks after 40 s
+UNMADE = ("ApplicationAutoScaling", "ECS", "ElasticLoadBalancingV2")  # whose resources stacks cannot make
 MINUTE = 60.0  # CloudWatch's period, in whole seconds even where time is quicker
 SHRINK_SECONDS = 900.0  # as AWS: what a group has too much must last so long
 _LOOPBACK_FIRST = 127 << 24 | 66 << 16  # 127.66.0.0/16: addresses of load balancers where no engine gives any
@@ -120,6 +122,7 @@ class Compute:
             loopback_targets=not ground.shared,
             metrics=watch,
             metrics_seconds=period,
+            owns=self._owns if ground.shared else None,
         )
         around = Around(
             data=ground.data,
@@ -153,7 +156,9 @@ class Compute:
         )
         self.ecs = EcsHouse(around, store=store, journal=ground.journal, clock=clock, ids=ids)
         self.ec2.connect(self.ecs.host_events)
-        self._guards = self.ec2.guards()
+        self._guards = dict(self.ec2.guards())
+        stacks = self._guards["cloudformation"]
+        self._guards["cloudformation"] = StackTypes(stacks, UNMADE, S3Reader(companions))
         for service, guard in self._guards.items():
             companions.guard(service, guard)
         self.scaling = ScalingHouse(
@@ -211,6 +216,9 @@ class Compute:
         await self.elb.reset()
         await self.ecs.reset()
         await self.ec2.reset()
+
+    def _owns(self, account: str, place: str) -> bool:
+        return self.ecs.owns(account, place)
 
     # -- addresses and names of the machine's own ------------------------------------------------------------
 

@@ -102,6 +102,7 @@ def test_a_service_grows_with_the_requests_of_its_load_balancer_and_shrinks_with
     high, low = (one["AlarmName"] for one in policy["Alarms"])
     cloudwatch = region.client("cloudwatch")
     it.reaches(1)
+    until(lambda: "AlarmLow" in it.activities()[0]["Cause"], "it is written down")
     causes = [one["Cause"] for one in it.activities()]
     assert causes[0] == f"monitor alarm {low} in state ALARM triggered policy follow"
     assert causes[-1] == f"monitor alarm {high} in state ALARM triggered policy follow"
@@ -130,6 +131,7 @@ def test_a_service_grows_at_the_time_that_was_said(region: Process, image: str) 
         ScalableTargetAction={"MinCapacity": 2},
     )
     it.reaches(2)
+    until(it.activities, "it is written down")
     assert it.activities()[0]["Cause"] == (
         "scheduled action name noon was triggered: minimum capacity was set to 2"
     )
@@ -163,6 +165,7 @@ def test_a_service_grows_by_steps_when_somebody_sets_the_alarm(region: Process, 
     )
     cloudwatch.set_alarm_state(AlarmName="deep-queue", StateValue="ALARM", StateReason="to see it")
     it.reaches(3)
+    until(it.activities, "it is written down")
     assert it.activities()[0]["Cause"] == "monitor alarm deep-queue in state ALARM triggered policy steps"
     described = it.scaling.describe_scaling_policies(ServiceNamespace="ecs")["ScalingPolicies"]
     assert [one["AlarmName"] for one in described[0]["Alarms"]] == ["deep-queue"]

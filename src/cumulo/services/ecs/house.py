@@ -203,6 +203,7 @@ class EcsHouse:
             ids=ids,
             principal_of=around.principal_of,
             pace=Pace(settle_seconds=around.settle_seconds),
+            apart=not around.trusted,
         )
         for attachment in self._services.attachments:
             self._runner.add(attachment)
@@ -255,6 +256,13 @@ class EcsHouse:
     async def set_desired_count(self, account: str, region: str, resource: str, count: int) -> None:
         """See ports.ScalableServices."""
         await self._services.scale(account, region, resource, count)
+
+    def owns(self, account: str, place: str) -> bool:
+        """Whether an address, or the id of an instance, is that of an account's task or instance."""
+        records = self.records
+        instances = [*records.instances.by("ec2", place), *records.instances.by("address", place)]
+        holders = [one.account for one in records.tasks.by("address", place)]
+        return account in holders or any(one.account == account for one in instances)
 
     def counts(self) -> Mapping[str, float]:
         """What /metrics shows."""

@@ -38,7 +38,10 @@ Publish = Callable[[Mapping[str, Sequence[str]]], Awaitable[None]]
 
 
 class ServiceHouse:
-    """Everything of services.  `attachments` are given to the Runner before it starts."""
+    """Everything of services.  `attachments` are given to the Runner before it starts.
+
+    apart   accounts are strangers to one another, and see no names of others
+    """
 
     def __init__(
         self,
@@ -57,6 +60,7 @@ class ServiceHouse:
         ids: Ids,
         principal_of: Callable[[str], str],
         pace: Pace | None = None,
+        apart: bool = False,
     ) -> None:
         self._records = records
         self._happenings = happenings
@@ -75,7 +79,7 @@ class ServiceHouse:
         )
         self.kept = DiscoveryRecords(records.store)
         self.namespaces = Namespaces(self.kept, cloud_map)
-        self._registrar = Registrar(records, self.kept, cloud_map, publish)
+        self._registrar = Registrar(records, self.kept, cloud_map, publish, apart=apart)
         self._registries = Registries(records, cloud_map, self._registrar)
         self._connect = Connect(
             records,
