@@ -128,6 +128,7 @@ class Compute:
             secrets=SecretReader(companions),
             parameters=ParameterReader(companions),
             sink=ground.logs,
+            log_groups=ground.logs,
             roles=ground.roles,
             subnets=subnets,
             networks=subnets,

@@ -28,6 +28,14 @@ class LogSink(Protocol):
         ...
 
 
+class LogGroups(Protocol):
+    """Knows which log groups there are."""
+
+    def has_group(self, account: str, region: str, group: str) -> bool:
+        """Whether a log group of this name is there."""
+        ...
+
+
 class Usage(msgspec.Struct, frozen=True, array_like=True):
     """What was used: `quantity` of `kind` by `resource`, between two moments.
 

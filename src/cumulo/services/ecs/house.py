@@ -22,6 +22,7 @@ from cumulo.base.ports import (
     CloudMap,
     EventBus,
     ImageRegistry,
+    LogGroups,
     LogSink,
     Metrics,
     Networks,
@@ -33,6 +34,7 @@ from cumulo.base.ports import (
     TargetGroups,
     UsageLedger,
 )
+from cumulo.base.task_runner import TaskRunner
 from cumulo.engines.engine import Engine, EngineError
 from cumulo.engines.images import Source
 from cumulo.services.ecs.account_settings import AccountSettings
@@ -66,6 +68,7 @@ from cumulo.services.ecs.service_house import ServiceHouse
 from cumulo.services.ecs.subnets import SubnetZones
 from cumulo.services.ecs.tags import TagOperations
 from cumulo.services.ecs.task_protection import OwnProtection, TaskProtection
+from cumulo.services.ecs.task_runner import TasksForOthers
 from cumulo.services.ecs.task_sweep import TaskSweep
 from cumulo.services.ecs.task_views import task_view
 from cumulo.services.ecs.tasks import Tasks
@@ -98,6 +101,7 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     secrets: Secrets
     parameters: Parameters
     sink: LogSink
+    log_groups: LogGroups
     roles: RoleSessions
     subnets: SubnetFacts
     networks: Networks
@@ -140,6 +144,7 @@ class EcsHouse:
             ids=ids,
             efs=around.data / "efs",
             trusted=around.trusted,
+            group_exists=around.log_groups.has_group,
             cloud=around.serve,
             cloud_port=around.cloud_port,
         )
@@ -182,6 +187,15 @@ class EcsHouse:
         self._sweep = TaskSweep(records, clock)
         self._settings = AccountSettings(store, around.principal_of)
         self._definitions = Definitions(records, clock, around.principal_of)
+        self._clusters = Clusters(records, clock, self._insights)
+        self._tasks_for_others = TasksForOthers(
+            records,
+            self._ledger,
+            launches=self._launching,
+            runner=self._runner,
+            clusters=self._clusters,
+            definitions=self._definitions,
+        )
         sessions = Sessions(clock, ids)
         self._services = ServiceHouse(
             records,
@@ -220,7 +234,7 @@ class EcsHouse:
             find_definition=partial(runnable_definition, records),
         )
         operations: dict[str, Operation] = {
-            **Clusters(records, self._clock, self._insights).operations(),
+            **self._clusters.operations(),
             **self._definitions.operations(),
             **self._settings.operations(),
             **TagOperations(records).operations(),
@@ -232,6 +246,11 @@ class EcsHouse:
             **self._services.operations(),
         }
         return Service("ecs", operations)
+
+    @property
+    def task_runner(self) -> TaskRunner:
+        """Runs tasks for other services of the cloud; who wants to hear of its tasks listens before `start`."""
+        return self._tasks_for_others
 
     @property
     def host_events(self) -> HostEvents:
