@@ -41,7 +41,8 @@ def runs(cloud: Process) -> Counter[str]:
     folder = cloud.data / "efs" / SYSTEM
     if folder.is_dir():
         for path in folder.iterdir():
-            found[path.name] = path.read_text().count("ran\n")
+            if count := path.read_text().count("ran\n"):
+                found[path.name] = count
     return found
 
 

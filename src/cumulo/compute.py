@@ -15,7 +15,7 @@ from cumulo.base.carriage import Carriage
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
 from cumulo.base.log import Log
-from cumulo.base.ports import ImageRegistry, Invoker, RoleSessions, UsageSink
+from cumulo.base.ports import ImageRegistry, Invoker, RoleSessions
 from cumulo.companions.autoscaling import ScalingGroups
 from cumulo.companions.certificates import CertificateReader
 from cumulo.companions.companions import Companions
@@ -27,6 +27,7 @@ from cumulo.companions.metrics import CloudWatch
 from cumulo.companions.parameters import ParameterReader
 from cumulo.companions.s3 import S3Reader
 from cumulo.companions.secrets import SecretReader
+from cumulo.companions.stacks import StackTypes
 from cumulo.companions.subnets import SubnetBook
 from cumulo.engines.engine import Capability, Engine, EngineError
 from cumulo.engines.images import Source
@@ -44,6 +45,7 @@ from cumulo.state.store import Store
 from cumulo.wire.service import Service
 
 SETTLE_SECONDS = 5.0  # AWS believes a task without health checks after 40 s
+UNMADE = ("ApplicationAutoScaling", "ECS", "ElasticLoadBalancingV2")  # whose resources stacks cannot make
 MINUTE = 60.0  # CloudWatch's period, in whole seconds even where time is quicker
 SHRINK_SECONDS = 900.0  # as AWS: what a group has too much must last so long
 _LOOPBACK_FIRST = 127 << 24 | 66 << 16  # 127.66.0.0/16: addresses of load balancers where no engine gives any
@@ -97,7 +99,7 @@ class Compute:
             carriage=ground.carriage,
             machines=Ec2Machines(companions),
             groups=groups,
-            usages=_usages(ground.meter),
+            usages=ground.meter,
             bus=bus,
             knows=lambda: companions.knows("ec2"),
             engine=ground.engine,
@@ -128,7 +130,7 @@ class Compute:
             secrets=SecretReader(companions),
             parameters=ParameterReader(companions),
             sink=ground.logs,
-            log_groups=ground.logs,
+            has_log_group=ground.logs.has_group,
             roles=ground.roles,
             subnets=subnets,
             networks=subnets,
@@ -152,7 +154,9 @@ class Compute:
         )
         self.ecs = EcsHouse(around, store=store, journal=ground.journal, clock=clock, ids=ids)
         self.ec2.connect(self.ecs.host_events)
-        self._guards = self.ec2.guards()
+        self._guards = dict(self.ec2.guards())
+        stacks = self._guards["cloudformation"]
+        self._guards["cloudformation"] = StackTypes(stacks, UNMADE, S3Reader(companions))
         for service, guard in self._guards.items():
             companions.guard(service, guard)
         self.scaling = ScalingHouse(
@@ -162,7 +166,7 @@ class Compute:
             services=self.ecs,
             metrics=watch,
             alarms=watch,
-            patience=Patience(period=period),
+            patience=Patience(period=period, pace=ground.pace),
         )
 
     def services(self) -> Mapping[str, Service]:
@@ -238,7 +242,3 @@ def _loopback(name: str) -> str:
 
     place = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) % (_PLACES - 2) + 1
     return str(ipaddress.IPv4Address(_LOOPBACK_FIRST + place))
-
-
-def _usages(meter: Meter) -> UsageSink:
-    return meter

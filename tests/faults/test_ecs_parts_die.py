@@ -28,7 +28,7 @@ from tests.support import Process, until
 
 from cumulo.engines.local.opening import instance_of
 
-ROUNDS = int(os.environ.get("CUMULO_LEAK_ROUNDS", "4"))
+ROUNDS = int(os.environ.get("CUMULO_LEAK_ROUNDS", "10"))
 pytestmark = needs_local
 
 

@@ -28,14 +28,6 @@ class LogSink(Protocol):
         ...
 
 
-class LogGroups(Protocol):
-    """Knows which log groups there are."""
-
-    def has_group(self, account: str, region: str, group: str) -> bool:
-        """Whether a log group of this name is there."""
-        ...
-
-
 class Usage(msgspec.Struct, frozen=True, array_like=True):
     """What was used: `quantity` of `kind` by `resource`, between two moments.
 
@@ -107,6 +99,10 @@ class EventBus(Protocol):
         """
         ...
 
+    async def listens(self, account: str, region: str) -> bool:
+        """Whether any rule there could take an event now; who has many events asks once.  AwsError as above."""
+        ...
+
 
 class Networks(Protocol):
     """Knows which network subnets belong to, wherever the companion for EC2 lives."""
@@ -133,6 +129,29 @@ class SubnetFacts(Protocol):
 
     async def has_network(self, caller: Caller, network: str) -> bool:
         """Whether there is a network with this id."""
+        ...
+
+
+class InstanceFact(msgspec.Struct, frozen=True):
+    """What EC2 says of an instance: its state by name, and its network."""
+
+    state: str
+    network: str
+
+
+class NetworkFacts(SubnetFacts, Protocol):
+    """Knows security groups and instances too."""
+
+    async def check_security_groups(self, caller: Caller, groups: Sequence[str]) -> None:
+        """AwsError as EC2 says it when one of them is not there."""
+        ...
+
+    async def default_security_group(self, caller: Caller, network: str) -> str:
+        """The id of a network's default security group; empty when there is none."""
+        ...
+
+    async def instances(self, caller: Caller, ids: Sequence[str]) -> Mapping[str, InstanceFact]:
+        """Those of the instances that are there, by id."""
         ...
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from cumulo.base.errors import AwsError
 from cumulo.state.store import StoreError
-from cumulo.wire import ecr_words
+from cumulo.wire import ecr_words, ecs_words
 from cumulo.wire.http import BodyCutShort, Response
 from cumulo.wire.models import Metadata, ServiceModel, Shape
 from cumulo.wire.protocols import rest
@@ -34,6 +34,7 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     one: str = (
         ""  # how it tells of the first fault alone, with {path} and {rule}; empty: all, as Java's services do
     )
+    choice: str = ""  # how it tells of a value that is none of its {choices}, where that has its own words
 
 
 _BY_PROTOCOL: Mapping[str, Words] = {
@@ -51,7 +52,7 @@ _BY_SERVICE: Mapping[str, Words] = {
     "apigatewayv2": Words(validation="BadRequestException", malformed="BadRequestException"),
     "batch": Words(validation="ClientException", malformed="ClientException"),
     "ecr": Words(validation="InvalidParameterException", own=ecr_words.OWN, one=ecr_words.SENTENCE),
-    "ecs": Words(validation="InvalidParameterException"),
+    "ecs": Words(validation="InvalidParameterException", own=ecs_words.OWN, choice=ecs_words.CHOICES),
     "lambda": Words(unparsable="InvalidRequestContentException"),
     "lightsail": Words(validation="InvalidInputException"),
     "logs": Words(
@@ -134,6 +135,13 @@ class Errors:
         for (member, constraint), own in self._words.own.items():
             if any(fault.path == member and fault.sentence.endswith(constraint) for fault in faults):
                 return AwsError(self._words.validation, own)
+        if self._words.choice:
+            first = faults[0]
+            listed = ecs_words.choices(first.sentence)
+            if listed:
+                return AwsError(
+                    self._words.validation, self._words.choice.format(path=first.path, choices=listed)
+                )
         if self._words.one:
             first = faults[0]
             rule = first.sentence.rpartition(f" at '{first.path}' failed to satisfy constraint: ")[2]

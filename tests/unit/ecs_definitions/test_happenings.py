@@ -22,6 +22,12 @@ class Bus:
         self.events = []
         self.refuses = []
         self.heard = asyncio.Event()
+        self.deaf = set()  # (account, region) without rules
+        self.asked = 0
+
+    async def listens(self, account, region):
+        self.asked += 1
+        return (account, region) not in self.deaf
 
     async def put(self, account, region, source, detail_type, detail, resources=(), *, at=None):
         if self.refuses:
@@ -200,6 +206,21 @@ def test_an_event_that_is_refused_does_not_hold_up_the_others(tmp_path):
             house.records.tasks.put(a_task(number))
         house.bus.refuses = [AwsError("NotAuthorizedForSourceException", "no")]
         assert [event[5][0] for event in await house.delivered()] == [a_task(1).arn]
+
+    play(tmp_path, story)
+
+
+def test_where_nobody_listens_nothing_is_put_and_that_is_asked_once_a_batch(tmp_path):
+    async def story(house):
+        house.bus.deaf.add((ACCOUNT, REGION))
+        for number in range(outbox._AT_ONCE):
+            house.records.tasks.put(a_task(number))
+        assert await house.delivered() == []
+        assert len(house.happenings.outbox) == 0
+        assert house.bus.asked == 1
+        house.bus.deaf.clear()  # a rule is made
+        house.records.tasks.put(a_task(7777))
+        assert [event[5] for event in await house.delivered()] == [[a_task(7777).arn]]
 
     play(tmp_path, story)
 

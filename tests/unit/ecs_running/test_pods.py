@@ -192,6 +192,18 @@ def test_in_bridge_mode_each_container_is_alone_and_comes_after_those_it_links_t
     assert first.spec.name != second.spec.name
 
 
+def test_in_bridge_mode_a_container_can_do_without_a_network() -> None:
+    mapped = [{"containerPort": 80, "hostPort": 8080, "protocol": "tcp"}]
+    of = definition(
+        container("alone", disableNetworking=True, portMappings=mapped),
+        container("web", portMappings=mapped),
+        mode="bridge",
+    )
+    alone, web = (one.spec for one in plans(of, launch_type="EC2"))
+    assert (alone.network, alone.ports) == (NetworkMode.NONE, ())
+    assert (web.network, len(web.ports)) == (NetworkMode.BRIDGE, 1)
+
+
 def test_a_ring_of_links_is_refused() -> None:
     of = definition(container("a", links=["b"]), container("b", links=["a"]), mode="bridge")
     with pytest.raises(CannotStart, match="ring"):

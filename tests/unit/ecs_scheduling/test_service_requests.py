@@ -18,6 +18,7 @@ from cumulo.base.caller import Caller
 from cumulo.base.ports import TargetGroup
 from cumulo.services.ecs.discovery.model import KnownNamespace
 from cumulo.services.ecs.model import TaskStatus
+from cumulo.services.ecs.scheduling.pins import DeploymentPins
 
 ARN = f"arn:aws:ecs:{REGION}:{ACCOUNT}:service/main/shop"
 EC2 = {"launchType": "EC2", "networkConfiguration": None, "taskDefinition": "job:1"}
@@ -35,9 +36,9 @@ def bridge(**document):
         ({"taskDefinition": "no:1"}, "ClientException", "TaskDefinition not found."),
         ({"taskDefinition": "old:1"}, "ClientException", "TaskDefinition is inactive"),
         ({"cluster": "no"}, "ClusterNotFoundException", "Cluster not found."),
-        ({"desiredCount": None}, "InvalidParameterException", "desiredCount is required"),
+        ({"desiredCount": None}, "InvalidParameterException", "DesiredCount is missing"),
         ({"desiredCount": 5001}, "InvalidParameterException", "Invalid desired count"),
-        ({"desiredCount": -1}, "InvalidParameterException", "Invalid desired count"),
+        ({"desiredCount": -1}, "InvalidParameterException", "DesiredCount can not be lesser than 0"),
         (
             {"capacityProviderStrategy": [{"capacityProvider": "FARGATE", "weight": 1}]},
             "InvalidParameterException",
@@ -89,7 +90,7 @@ def bridge(**document):
         (
             {"deploymentConfiguration": {"minimumHealthyPercent": 101}},
             "InvalidParameterException",
-            "minimumHealthyPercent must be less than or equal to 100.",
+            "minimumHealthyPercent must be at most 100",
         ),
         (
             {
@@ -224,13 +225,15 @@ def test_what_can_not_be_is_refused(tmp_path, values, code, sentence):
 def test_the_same_request_again_gives_the_same_service_and_another_is_refused(tmp_path):
     async def body(it):
         first = await it.create(desiredCount=1, clientToken="one")
-        second = await it.create(desiredCount=1, clientToken="two")
+        tags = [{"key": "a", "value": "b"}]
+        second = await it.create(desiredCount=1, clientToken="one", tags=tags)
         assert second["deployments"][0]["id"] == first["deployments"][0]["id"]
-        error = await refused(it.create(desiredCount=2, clientToken="one"))
-        assert (error.code, error.message) == (
-            "InvalidParameterException",
-            "Creation of service was not idempotent.",
-        )
+        for another in ({"desiredCount": 2, "clientToken": "one"}, {"desiredCount": 1, "clientToken": "two"}):
+            error = await refused(it.create(**another))
+            assert (error.code, error.message) == (
+                "InvalidParameterException",
+                "Creation of service was not idempotent.",
+            )
 
     run(tmp_path, body)
 
@@ -262,9 +265,10 @@ def test_only_a_service_scaled_to_zero_is_deleted_without_force(tmp_path):
 
 def test_services_that_are_not_there(tmp_path):
     async def body(it):
-        for awaitable in (it.update("no", desiredCount=1), it.delete("no")):
-            error = await refused(awaitable)
-            assert (error.code, error.message) == ("ServiceNotFoundException", "Service not found.")
+        error = await refused(it.update("no", desiredCount=1))
+        assert (error.code, error.message) == ("ServiceNotFoundException", "Service not found.")
+        error = await refused(it.delete("no"))
+        assert (error.code, error.message) == ("ServiceNotFoundException", "")  # AWS says no more
         error = await refused(it.deployments.list_(CALLER, {"cluster": "main", "service": "no"}))
         assert error.code == "ServiceNotFoundException"
         await it.create()
@@ -300,7 +304,13 @@ def test_a_service_is_shown_as_aws_shows_it(tmp_path):
             "maximumPercent": 200,
             "minimumHealthyPercent": 100,
             "strategy": "ROLLING",
-            "deploymentCircuitBreaker": {"enable": False, "rollback": False},
+            "bakeTimeInMinutes": 0,
+            "deploymentCircuitBreaker": {
+                "enable": False,
+                "rollback": False,
+                "resetOnHealthyTask": True,
+                "thresholdConfiguration": {"type": "BOUNDED_PERCENT", "value": 50},
+            },
         }
         assert view["deploymentController"] == {"type": "ECS"}
         assert view["availabilityZoneRebalancing"] == "ENABLED"
@@ -428,9 +438,7 @@ def test_revisions_and_deployments_are_described_and_belong_to_their_account(tmp
         assert revision["containerImages"] == [{"containerName": "app", "image": "nginx"}]
         assert answer["failures"] == [{"arn": summary["arn"] + "1", "reason": "MISSING"}]
         await it.work()
-        task = it.coming()[0]
-        (container,) = task.containers
-        it.begin(it.change(task, containers=(replace(container, image_digest="sha256:1"),)))
+        DeploymentPins(it.records, it.book).pin(it.coming()[0], "app", "sha256:1")
         answer = await it.deployments.describe_revisions(CALLER, {"serviceRevisionArns": [summary["arn"]]})
         assert answer["serviceRevisions"][0]["containerImages"] == [
             {"containerName": "app", "image": "nginx", "imageDigest": "sha256:1"}

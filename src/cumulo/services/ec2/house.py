@@ -13,7 +13,7 @@ from cumulo.base.carriage import Carriage
 from cumulo.base.clock import Clock
 from cumulo.base.instances import Groups, Host, HostEvents, Machines
 from cumulo.base.log import Log
-from cumulo.base.ports import EventBus, UsageSink
+from cumulo.base.ports import EventBus, UsageLedger
 from cumulo.companions.guards import Guard
 from cumulo.engines.engine import EngineError
 from cumulo.services.ec2.asking import Asking
@@ -50,7 +50,7 @@ class Ec2House:
         carriage: Carriage,
         machines: Machines,
         groups: Groups,
-        usages: UsageSink,
+        usages: UsageLedger,
         bus: EventBus,
         knows: Callable[[], bool],
         engine: Callable[[], Awaitable[Slicing]],

@@ -22,7 +22,6 @@ from cumulo.base.ports import (
     CloudMap,
     EventBus,
     ImageRegistry,
-    LogGroups,
     LogSink,
     Metrics,
     Networks,
@@ -88,6 +87,7 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     serve       begins to answer AWS calls on a socket that listens inside a pod
     cloud_port  where the cloud listens on the machine
     trusted     False in a cloud that many share
+    has_log_group   whether a log group (account, region, name) is there
     groups      Auto Scaling groups, which managed scaling grows and shrinks
     settle_seconds   a service's task without health checks counts as healthy after so long
     shrink_seconds   instances of a capacity provider that are of no use for so long are ended
@@ -101,7 +101,7 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     secrets: Secrets
     parameters: Parameters
     sink: LogSink
-    log_groups: LogGroups
+    has_log_group: Callable[[str, str, str], bool]
     roles: RoleSessions
     subnets: SubnetFacts
     networks: Networks
@@ -144,7 +144,7 @@ class EcsHouse:
             ids=ids,
             efs=around.data / "efs",
             trusted=around.trusted,
-            group_exists=around.log_groups.has_group,
+            group_exists=around.has_log_group,
             cloud=around.serve,
             cloud_port=around.cloud_port,
         )
@@ -175,7 +175,9 @@ class EcsHouse:
             shrink_seconds=around.shrink_seconds,
         )
         self._find_cluster = partial(find_cluster, records)
-        self._protection = TaskProtection(records, clock, find_cluster=self._find_cluster)
+        self._protection = TaskProtection(
+            records, clock, find_cluster=self._find_cluster, replaced=self._is_replaced
+        )
         self._runner.protect(OwnProtection(self._protection))
         self._meter = FargateMeter(records, clock, around.ledger)
         self._happenings = Happenings(
@@ -187,15 +189,6 @@ class EcsHouse:
         self._sweep = TaskSweep(records, clock)
         self._settings = AccountSettings(store, around.principal_of)
         self._definitions = Definitions(records, clock, around.principal_of)
-        self._clusters = Clusters(records, clock, self._insights)
-        self._tasks_for_others = TasksForOthers(
-            records,
-            self._ledger,
-            launches=self._launching,
-            runner=self._runner,
-            clusters=self._clusters,
-            definitions=self._definitions,
-        )
         sessions = Sessions(clock, ids)
         self._services = ServiceHouse(
             records,
@@ -214,7 +207,17 @@ class EcsHouse:
         )
         for attachment in self._services.attachments:
             self._runner.add(attachment)
+        self._runner.pin(self._services.pins)
         self._definitions.users.append(self._services.uses)
+        self._clusters = Clusters(records, clock, self._insights, self._services.namespaces.for_cluster)
+        self._tasks_for_others = TasksForOthers(
+            records,
+            self._ledger,
+            launches=self._launching,
+            runner=self._runner,
+            clusters=self._clusters,
+            definitions=self._definitions,
+        )
         self._exec = ExecuteCommand(
             records, sessions, around.engine, find_cluster=self._find_cluster, locate=self._locate
         )
@@ -355,6 +358,9 @@ class EcsHouse:
         own = definition.document.get("placementConstraints", ())
         constraints = constraints_of(service.document.get("placementConstraints", ()), own)
         return daemon_instances(hosts, daemon_demand(definition, group, constraints)).suited
+
+    def _is_replaced(self, task: Task) -> bool:
+        return self._services.is_replaced(task)
 
     def _locate(self, task: Task, container: TaskContainer) -> tuple[str, str]:
         definition = self.records.definition(task.definition_arn)

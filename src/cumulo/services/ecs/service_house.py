@@ -18,12 +18,13 @@ from cumulo.services.ecs.discovery.namespaces import Namespaces
 from cumulo.services.ecs.discovery.registrar import Registrar
 from cumulo.services.ecs.discovery.registries import Registries
 from cumulo.services.ecs.happenings.happenings import DEPLOYMENT, Happenings
-from cumulo.services.ecs.model import Service, TaskDefinition
+from cumulo.services.ecs.model import Service, Task, TaskDefinition
 from cumulo.services.ecs.records import Records, service_key
 from cumulo.services.ecs.refusals import invalid
 from cumulo.services.ecs.scheduling.beginnings import Beginnings
 from cumulo.services.ecs.scheduling.facts import Eligible, Pace
 from cumulo.services.ecs.scheduling.model import Announcement
+from cumulo.services.ecs.scheduling.pins import DeploymentPins
 from cumulo.services.ecs.scheduling.run import Scheduler
 from cumulo.services.ecs.scheduling.shelves import Book
 from cumulo.services.ecs.scheduling.targets import TargetAttachment
@@ -59,6 +60,7 @@ class ServiceHouse:
         self._records = records
         self._happenings = happenings
         self.book = Book(records.store, ids)
+        self.pins = DeploymentPins(records, self.book)
         self.scheduler = Scheduler(
             records,
             self.book,
@@ -110,6 +112,15 @@ class ServiceHouse:
         """Whether a deployment still starts tasks of a definition."""
         return any(
             one.is_live and one.definition_arn == definition_arn for one in self.book.deployments.all()
+        )
+
+    def is_replaced(self, task: Task) -> bool:
+        """Whether a task belongs to a deployment that another one takes the place of."""
+        return any(
+            one.status == "PRIMARY" and one.id != task.deployment
+            for found in (self._records.services.get(service_key(task.cluster_arn, task.service)),)
+            if found is not None
+            for one in self.book.live(found.arn)
         )
 
     def find(self, account: str, region: str, resource: str) -> Service | None:

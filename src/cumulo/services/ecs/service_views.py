@@ -3,7 +3,7 @@
 from collections import Counter
 
 from cumulo.base.arn import Arn, partition_of
-from cumulo.services.ecs.model import Document, Service
+from cumulo.services.ecs.model import FARGATE_PLATFORM, Document, Service
 from cumulo.services.ecs.records import Records, service_key
 from cumulo.services.ecs.scheduling.beginnings import counts_of
 from cumulo.services.ecs.scheduling.breaker import threshold
@@ -78,14 +78,13 @@ class ServiceViews:
             "serviceRegistries": [],
             "placementConstraints": [],
             "placementStrategy": [],
-            "taskSets": [],
         }
         view |= {name: service.document[name] for name in _OF_SERVICE if name in service.document}
         if service.status == "ACTIVE" and primary is not None:
             current = [one.arn for one in live if one.progress in _UNDER_WAY]
             view["currentServiceDeployment"] = current[0] if current else None
             view["currentServiceRevisions"] = [self._summary(service, one, counts) for one in live]
-        if tags and service.tags:
+        if tags:
             view["tags"] = [{"key": key, "value": value} for key, value in service.tags.items()]
         return view
 
@@ -102,7 +101,7 @@ class ServiceViews:
             "updatedAt": one.updated_at,
             "launchType": one.launch_type or None,
             "capacityProviderStrategy": list(one.strategy) or None,
-            "platformVersion": one.platform_version or None,
+            "platformVersion": _platform(one),
             "platformFamily": one.platform_family or None,
             "rolloutState": one.rollout,
             "rolloutStateReason": one.reason,
@@ -156,7 +155,7 @@ class ServiceViews:
             "taskDefinition": one.definition_arn,
             "capacityProviderStrategy": list(one.strategy) or None,
             "launchType": one.launch_type or None,
-            "platformVersion": one.platform_version or None,
+            "platformVersion": _platform(one),
             "platformFamily": one.platform_family or None,
             "containerImages": list(one.images),
             "guardDutyEnabled": False,
@@ -177,6 +176,11 @@ def _brief(service: Service, one: Deployment) -> Values:
         "status": one.progress,
         "statusReason": one.progress_reason or None,
     }
+
+
+def _platform(one: Deployment) -> str | None:
+    """The version that LATEST stands for; nothing on EC2."""
+    return FARGATE_PLATFORM if one.platform_version == "LATEST" else one.platform_version or None
 
 
 def _monitor(one: Deployment, breaker: Document) -> str:

@@ -24,6 +24,7 @@ from cumulo.services.ecs.scheduling.shelves import Book
 from cumulo.services.ecs.service_views import ServiceViews
 from cumulo.services.ecs.strategies import checked_strategy
 from cumulo.services.ecs.tagging import checked_tags
+from cumulo.services.ecs.terms import network_of
 from cumulo.wire.service import Operation, Values
 
 DESCRIBED_MAX = 10
@@ -85,18 +86,22 @@ class Services:
         if not values.get("taskDefinition"):
             raise service_checks.no_definition()
         definition = runnable_definition(self._records, caller, values["taskDefinition"])
+        launch_type = service_making.runs_on(cluster, values)
+        network_of(definition, values.get("networkConfiguration", {}), launch_type)
         service = replace(self._new(caller, cluster, definition, values), fingerprint=fingerprint)
         service_checks.check(service, definition, self._targets)
         await self._check_network(caller, service)
         await self._check_connections(service, definition, "CreateService")
         await self._records.store.ready()
         existing = self._existing(cluster, service.name, fingerprint)  # another one may have come meanwhile
-        if existing is None:
-            self._book.forget(service.arn)
-            self._records.services.put(service)
-            self._beginnings.begin(service)
-            await self._records.store.commit()
-        return {"service": self._views.service(existing or service, tags=True)}
+        if existing is not None:
+            return {"service": self._views.service(existing, tags=True)}
+        self._book.forget(service.arn)
+        self._records.services.put(service)
+        self._beginnings.begin(service)
+        shown = self._views.service(service, tags=True)  # before the scheduler looks at it
+        await self._records.store.commit()
+        return {"service": shown}
 
     def _existing(self, cluster: Cluster, name: str, fingerprint: str) -> Service | None:
         """The service when the same request made it before.  AwsError when its name is taken."""
@@ -120,7 +125,7 @@ class Services:
             arn=arn(caller.region, caller.account, "service", cluster.name, name),
             cluster_arn=cluster.arn,
             definition_arn=definition.arn,
-            desired_count=service_making.desired(values, daemon=daemon),
+            desired_count=service_making.desired(values, daemon=daemon, new=True),
             launch_type=launch_type,
             strategy=strategy,
             platform_version=service_making.platform(launch_type, strategy, values),
@@ -173,8 +178,9 @@ class Services:
         self._records.services.put(changed)
         if values.get("forceNewDeployment") or service_making.is_another(service, changed):
             self._beginnings.begin(changed)
+        shown = self._views.service(changed)
         await self._records.store.commit()
-        return {"service": self._views.service(changed)}
+        return {"service": shown}
 
     def _changed(self, caller: Caller, service: Service, values: Values) -> tuple[Service, TaskDefinition]:
         daemon = service.scheduling == "DAEMON"
@@ -185,7 +191,9 @@ class Services:
         if "availabilityZoneRebalancing" in values:
             document["availabilityZoneRebalancing"] = values["availabilityZoneRebalancing"]
         if "deploymentConfiguration" in values:
-            merged = {**service.document["deploymentConfiguration"], **values["deploymentConfiguration"]}
+            merged = service_making.merged(
+                service.document["deploymentConfiguration"], values["deploymentConfiguration"]
+            )
             document["deploymentConfiguration"] = service_checks.default_percents(merged, daemon=daemon)
         if "serviceConnectConfiguration" in values:
             document["serviceConnectConfiguration"] = service_making.connect(values, cluster)
@@ -235,15 +243,16 @@ class Services:
         changed = self._records.services.put(
             replace(service, status="DRAINING", desired_count=0, fingerprint="")
         )
+        shown = self._views.service(changed)
         await self._records.store.commit()
-        return {"service": self._views.service(changed)}
+        return {"service": shown}
 
     def _of(self, caller: Caller, values: Values, *, active: bool = True) -> Service:
         """The service that a request means.  AwsError when there is none, or (`active`) none to be changed."""
         cluster = find_cluster(self._records, caller, values.get("cluster"))
         found = self._find(cluster, values["service"])
         if found is None or (not active and found.status == "INACTIVE"):
-            raise AwsError("ServiceNotFoundException", "Service not found.")
+            raise AwsError("ServiceNotFoundException", "Service not found." if active else "")
         if active and found.status != "ACTIVE":
             raise AwsError("ServiceNotActiveException", "Service was not ACTIVE.")
         return found

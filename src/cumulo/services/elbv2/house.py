@@ -13,7 +13,7 @@ import msgspec
 
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
-from cumulo.base.ports import Certificates, InstanceAddresses, Invoker, Metrics, SubnetFacts, TargetGroups
+from cumulo.base.ports import Certificates, InstanceAddresses, Invoker, Metrics, NetworkFacts, TargetGroups
 from cumulo.services.elbv2.checker import Checker
 from cumulo.services.elbv2.counts import Counts, Figures
 from cumulo.services.elbv2.door import Door
@@ -42,7 +42,7 @@ from cumulo.wire.service import Service
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """Those whom load balancing asks."""
 
-    subnets: SubnetFacts
+    subnets: NetworkFacts
     certificates: Certificates
     instances: InstanceAddresses
     invoker: Invoker
@@ -95,7 +95,9 @@ class ElbHouse:
         )
         self._draining = Draining(self._records, pools, clock, self._plane.cut)
         self._door = Door(self._records)
-        self._targets = Targets(self._records, clock, around.instances, loopback=loopback_targets)
+        self._targets = Targets(
+            self._records, clock, around.instances, around.subnets, loopback=loopback_targets
+        )
         self._service = service_of(
             balancers=LoadBalancers(self._records, around.subnets, clock, ids),
             listeners=Listeners(self._records, around.certificates, clock, ids, self._plane.settled),

@@ -56,9 +56,9 @@ class Logs:
         """LogSink: add events to a stream; group and stream come into being.  Safe after `Journal.flush()`."""
         self.storage.append(account, region, group, stream, events)
 
-    def has_group(self, account: str, region: str, group: str) -> bool:
-        """Whether a log group is there; see ports.LogGroups."""
-        return self.storage.groups.get(join_key(account, region, group)) is not None
+    def has_group(self, account: str, region: str, name: str) -> bool:
+        """Whether there is a log group of this name."""
+        return self.storage.groups.get(join_key(account, region, name)) is not None
 
     def operations(self) -> Mapping[str, Operation]:
         """Every operation that is built, by AWS's name."""

@@ -2,7 +2,7 @@
 
     a change of a task, ... ──▶ outbox (in the change's own transaction) ──▶ run ──▶ EventBus
 
-So an event is delivered at least once.  One that EventBridge refuses is dropped with a word in the log, and so are
+They leave in batches: whether anybody listens at all is asked once for each.  So an event is delivered at least once.  One that EventBridge refuses is dropped with a word in the log, and so are
 the oldest when more wait than the outbox holds.
 """
 
@@ -24,6 +24,7 @@ WAITING_MAX = 10_000
 ATTEMPTS_MAX = 10
 DELIVER_SECONDS_MAX = 60.0
 RETRY_SECONDS_MAX = 60.0
+COLLECT_SECONDS = 0.1  # what happens within it leaves together
 _AT_ONCE = 100  # between two commits
 _FIRST_RETRY_SECONDS = 0.1
 _log = Log("ecs")
@@ -84,6 +85,8 @@ class Outbox:
         while True:
             if not self._waiting:
                 await self._wake.wait()
+            if len(self._waiting) < _AT_ONCE:
+                await asyncio.sleep(COLLECT_SECONDS)
             self._wake.clear()
             if await self.deliver():
                 failures = 0
@@ -96,9 +99,9 @@ class Outbox:
             await asyncio.sleep(min(RETRY_SECONDS_MAX, _FIRST_RETRY_SECONDS * 2**failures))
 
     async def deliver(self) -> bool:
-        """Deliver what waits, oldest first; False at the first that must be tried again."""
-        while self._waiting:
-            keys = list(islice(self._waiting, _AT_ONCE))
+        """Deliver what waits now, oldest first; False at the first that must be tried again."""
+        waiting = iter(list(self._waiting))
+        while keys := list(islice(waiting, _AT_ONCE)):
             try:
                 await self._store.commit()  # what was just added is kept before it leaves
                 delivered = await self._hand_over_all(keys)
@@ -120,26 +123,28 @@ class Outbox:
         return len(self._waiting)
 
     async def _hand_over_all(self, keys: Sequence[str]) -> bool:
+        listens: dict[tuple[str, str], bool] = {}
         for key in keys:
             event = self._table.get(key)
-            if event is not None and not await self._hand_over(event):
+            if event is not None and not await self._hand_over(event, listens):
                 return False
             self._forget(key)
         return True
 
-    async def _hand_over(self, event: Outgoing) -> bool:
-        """Whether the event is done with: delivered, or refused for good."""
+    async def _hand_over(self, event: Outgoing, listens: dict[tuple[str, str], bool]) -> bool:
+        """Whether the event is done with: delivered, refused for good, or of interest to nobody.
+
+        listens  what was found out about its place already
+        """
+        where = event.account, event.region
         try:
             async with asyncio.timeout(DELIVER_SECONDS_MAX):
-                await self._bus.put(
-                    event.account,
-                    event.region,
-                    SOURCE,
-                    event.detail_type,
-                    event.detail,
-                    event.resources,
-                    at=event.at,
-                )
+                if where not in listens:
+                    listens[where] = await self._bus.listens(*where)
+                if listens[where]:
+                    await self._bus.put(
+                        *where, SOURCE, event.detail_type, event.detail, event.resources, at=event.at
+                    )
         except AwsError as error:
             if error.status >= 500:
                 return False
