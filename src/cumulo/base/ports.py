@@ -340,6 +340,7 @@ class TargetGroup(msgspec.Struct, frozen=True, kw_only=True):
     """What others may know of a target group.  `target_type` is ip, instance, lambda or alb."""
 
     arn: str
+    account: str = ""
     target_type: str
     protocol: str
     port: int

@@ -7,6 +7,7 @@ from scheduling_kit import (
     BALANCER,
     CALLER,
     GROUP,
+    NAMESPACE,
     NETWORK,
     REGION,
     a_definition,
@@ -502,5 +503,27 @@ def test_a_definition_that_became_inactive_still_serves_its_service(tmp_path):
         assert len(it.running()) == 2
         assert {one.last_status for one in it.live()} == {TaskStatus.RUNNING}
         assert GROUP not in str(await it.story())
+
+    run(tmp_path, body)
+
+
+def test_a_service_says_who_made_it(tmp_path):
+    async def body(it):
+        anna = Caller(account=ACCOUNT, region=REGION, access_key="ANNA")
+        values = {"cluster": "main", "serviceName": "hers", "taskDefinition": "web:1", "desiredCount": 0}
+        values |= {"networkConfiguration": NETWORK, "launchType": "FARGATE"}
+        answer = await it.services.create(anna, values)
+        assert answer["service"]["createdBy"] == f"arn:aws:iam::{ACCOUNT}:user/anna"
+
+    run(tmp_path, body)
+
+
+def test_a_deployment_shows_what_service_connect_knows_of_it(tmp_path):
+    async def body(it):
+        configuration = {"enabled": True, "namespace": NAMESPACE, "services": [{"portName": "http"}]}
+        view = await it.create(serviceConnectConfiguration=configuration)
+        assert view["deployments"][0]["serviceConnectResources"] == [{"discoveryName": "http"}]
+        view = await it.create("plain")
+        assert view["deployments"][0].get("serviceConnectResources") is None
 
     run(tmp_path, body)

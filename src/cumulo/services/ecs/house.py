@@ -65,7 +65,7 @@ from cumulo.services.ecs.running.names import inner_name
 from cumulo.services.ecs.scheduling.facts import Pace
 from cumulo.services.ecs.service_house import ServiceHouse
 from cumulo.services.ecs.subnets import SubnetZones
-from cumulo.services.ecs.tags import TagOperations
+from cumulo.services.ecs.tags import TagOperations, tags_of
 from cumulo.services.ecs.task_protection import OwnProtection, TaskProtection
 from cumulo.services.ecs.task_runner import TasksForOthers
 from cumulo.services.ecs.task_sweep import TaskSweep
@@ -203,7 +203,9 @@ class EcsHouse:
             happenings=self._happenings,
             clock=clock,
             ids=ids,
+            principal_of=around.principal_of,
             pace=Pace(settle_seconds=around.settle_seconds),
+            apart=not around.trusted,
         )
         for attachment in self._services.attachments:
             self._runner.add(attachment)
@@ -269,6 +271,13 @@ class EcsHouse:
         """See ports.ScalableServices."""
         await self._services.scale(account, region, resource, count)
 
+    def owns(self, account: str, place: str) -> bool:
+        """Whether an address, or the id of an instance, is that of an account's task or instance."""
+        records = self.records
+        instances = [*records.instances.by("ec2", place), *records.instances.by("address", place)]
+        holders = [one.account for one in records.tasks.by("address", place)]
+        return account in holders or any(one.account == account for one in instances)
+
     def counts(self) -> Mapping[str, float]:
         """What /metrics shows."""
         return {
@@ -276,6 +285,10 @@ class EcsHouse:
             "services": float(len(self.records.services)),
             "clusters": float(len(self.records.clusters)),
         }
+
+    def tags_of(self, _account: str, _region: str, resource: str) -> Mapping[str, str]:
+        """The tags of what was metered (an ARN), for the bill."""
+        return tags_of(self.records, resource)
 
     async def interrupt_task(self, text: str) -> str:
         """Interrupt the task on FARGATE_SPOT with this ARN or id; its ARN.  AwsError for others."""

@@ -38,7 +38,10 @@ Publish = Callable[[Mapping[str, Sequence[str]]], Awaitable[None]]
 
 
 class ServiceHouse:
-    """Everything of services.  `attachments` are given to the Runner before it starts."""
+    """Everything of services.  `attachments` are given to the Runner before it starts.
+
+    apart   accounts are strangers to one another, and see no names of others
+    """
 
     def __init__(
         self,
@@ -55,7 +58,9 @@ class ServiceHouse:
         happenings: Happenings,
         clock: Clock,
         ids: Ids,
+        principal_of: Callable[[str], str],
         pace: Pace | None = None,
+        apart: bool = False,
     ) -> None:
         self._records = records
         self._happenings = happenings
@@ -74,7 +79,7 @@ class ServiceHouse:
         )
         self.kept = DiscoveryRecords(records.store)
         self.namespaces = Namespaces(self.kept, cloud_map)
-        self._registrar = Registrar(records, self.kept, cloud_map, publish)
+        self._registrar = Registrar(records, self.kept, cloud_map, publish, apart=apart)
         self._registries = Registries(records, cloud_map, self._registrar)
         self._connect = Connect(
             records,
@@ -90,7 +95,7 @@ class ServiceHouse:
             records, self.book, targets=targets, telling=self.scheduler.telling, clock=clock
         )
         self.attachments: tuple[Attachment, ...] = (self._registries, self._connect, target_attachment)
-        views = ServiceViews(records, self.book)
+        views = ServiceViews(records, self.book, self._connect.resources)
         self._services = Services(
             records,
             self.book,
@@ -100,6 +105,7 @@ class ServiceHouse:
             networks=networks,
             clock=clock,
             connections=self._check_connections,
+            principal_of=principal_of,
             namespaces=self.namespaces,
         )
         self._deployments = ServiceDeployments(records, self.book, views, self.scheduler, clock)

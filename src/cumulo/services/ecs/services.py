@@ -31,6 +31,11 @@ DESCRIBED_MAX = 10
 LISTED_DEFAULT, LISTED_MAX = 10, 100
 
 
+def _nobody(_access_key: str) -> str:
+    """Nobody is known by a name."""
+    return ""
+
+
 Connections = Callable[[Service, TaskDefinition, str], Awaitable[None]]
 
 
@@ -49,8 +54,13 @@ class Services:
         clock: Clock,
         connections: Connections | None = None,
         namespaces: Namespaces | None = None,
+        principal_of: Callable[[str], str] = _nobody,
     ) -> None:
-        """`connections` looks at what a service says of discovery and Service Connect, before it is accepted."""
+        """`connections` looks at what a service says of discovery and Service Connect, before it is accepted.
+
+        principal_of   the ARN of who holds an access key; empty when it is not known
+        """
+        self._principal_of = principal_of
         self._records = records
         self._book = book
         self._views = views
@@ -136,7 +146,8 @@ class Services:
             managed_tags=values.get("enableECSManagedTags", False),
             tags=checked_tags(values.get("tags", ()), {}),
             created_at=self._clock.now(),
-            created_by=str(Arn("iam", "", caller.account, "root", partition_of(caller.region))),
+            created_by=self._principal_of(caller.access_key)
+            or str(Arn("iam", "", caller.account, "root", partition_of(caller.region))),
             role_arn=service_making.role_arn(caller, values.get("role", "")),
             client_token=values.get("clientToken", ""),
         )
