@@ -224,7 +224,6 @@ class EcsHouse:
             records, sessions, around.engine, find_cluster=self._find_cluster, locate=self._locate
         )
         self.exec_page = ExecPage(self._exec, sessions)
-        self._clock = clock
 
     # -- the door's side -------------------------------------------------------------------------------------
 
