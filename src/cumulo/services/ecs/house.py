@@ -35,6 +35,7 @@ from cumulo.base.ports import (
     TargetGroups,
     UsageLedger,
 )
+from cumulo.base.task_runner import TaskRunner
 from cumulo.engines.engine import Engine, EngineError
 from cumulo.engines.images import Source
 from cumulo.services.ecs.account_settings import AccountSettings
@@ -68,6 +69,7 @@ from cumulo.services.ecs.service_house import ServiceHouse
 from cumulo.services.ecs.subnets import SubnetZones
 from cumulo.services.ecs.tags import TagOperations, tags_of
 from cumulo.services.ecs.task_protection import OwnProtection, TaskProtection
+from cumulo.services.ecs.task_runner import TasksForOthers
 from cumulo.services.ecs.task_sweep import TaskSweep
 from cumulo.services.ecs.task_views import task_view
 from cumulo.services.ecs.tasks import Tasks
@@ -214,11 +216,19 @@ class EcsHouse:
             self._runner.add(attachment)
         self._runner.pin(self._services.pins)
         self._definitions.users.append(self._services.uses)
+        self._clusters = Clusters(records, clock, self._insights, self._services.namespaces.for_cluster)
+        self._tasks_for_others = TasksForOthers(
+            records,
+            self._ledger,
+            launches=self._launching,
+            runner=self._runner,
+            clusters=self._clusters,
+            definitions=self._definitions,
+        )
         self._exec = ExecuteCommand(
             records, sessions, around.engine, find_cluster=self._find_cluster, locate=self._locate
         )
         self.exec_page = ExecPage(self._exec, sessions)
-        self._clock = clock
 
     # -- the door's side -------------------------------------------------------------------------------------
 
@@ -233,9 +243,7 @@ class EcsHouse:
             find_definition=partial(runnable_definition, records),
         )
         operations: dict[str, Operation] = {
-            **Clusters(
-                records, self._clock, self._insights, self._services.namespaces.for_cluster
-            ).operations(),
+            **self._clusters.operations(),
             **self._definitions.operations(),
             **self._settings.operations(),
             **TagOperations(records).operations(),
@@ -247,6 +255,11 @@ class EcsHouse:
             **self._services.operations(),
         }
         return Service("ecs", operations)
+
+    @property
+    def task_runner(self) -> TaskRunner:
+        """Runs tasks for other services of the cloud; who wants to hear of its tasks listens before `start`."""
+        return self._tasks_for_others
 
     @property
     def host_events(self) -> HostEvents:

@@ -95,7 +95,7 @@ class TaskRunner:
             task = self._world.records.tasks.put(replace(wanted, version=task.version + 1))
         self.take_up(task)  # also one that stops already: its machine may have gone meanwhile
         await self._world.records.store.commit()
-        return self._world.records.tasks.get(task_arn)
+        return task
 
     def wake(self) -> None:
         """Let every loop look at the time."""
