@@ -54,7 +54,7 @@ class CloudWatch:
             "ScanBy": "TimestampAscending",
         }
         answer = await self._call("GetMetricData", account, region, values)
-        found = next(iter(answer.get("MetricDataResults") or []), {})
+        found: Mapping[str, Any] = next(iter(answer.get("MetricDataResults") or []), {})
         points = zip(found.get("Timestamps") or [], found.get("Values") or [], strict=True)
         told = [(_seconds(at), float(value)) for at, value in points]
         return sorted((at, value) for at, value in told if start <= at < end)
