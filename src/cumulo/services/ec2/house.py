@@ -13,7 +13,7 @@ from cumulo.base.carriage import Carriage
 from cumulo.base.clock import Clock
 from cumulo.base.instances import Groups, Host, HostEvents, Machines
 from cumulo.base.log import Log
-from cumulo.base.ports import EventBus, UsageSink
+from cumulo.base.ports import EventBus, UsageLedger
 from cumulo.companions.guards import Guard
 from cumulo.engines.engine import EngineError
 from cumulo.services.ec2.asking import Asking
@@ -50,7 +50,7 @@ class Ec2House:
         carriage: Carriage,
         machines: Machines,
         groups: Groups,
-        usages: UsageSink,
+        usages: UsageLedger,
         bus: EventBus,
         knows: Callable[[], bool],
         engine: Callable[[], Awaitable[Slicing]],
@@ -138,6 +138,11 @@ class Ec2House:
         """Under which address this machine reaches an instance's host ports; empty when it is none of ours."""
         host = self.host(instance_id)
         return host.address if host is not None else ""
+
+    def tags_of(self, _account: str, _region: str, resource: str) -> Mapping[str, str]:
+        """The tags that an instance had when it was first seen, for the bill; none for those without a body."""
+        found = self._records.get(resource)
+        return found.host.tags if found is not None and found.host is not None else {}
 
     async def interrupt(self, instance_id: str, seconds: float = WARNING_SECONDS) -> float:
         """Take a spot instance away after a warning; when that will be.  AwsError for others."""

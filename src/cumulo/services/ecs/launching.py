@@ -143,6 +143,7 @@ class Launching:
         zones: Mapping[str, str] = {}
         if network.subnets:
             zones = await self._zones.zones(request.account, request.region, network.subnets)
+            await self._zones.check_groups(request.account, request.region, network.groups)
         return _Plan(request, route, template, zones)
 
     def _check_size(self, task: Task) -> None:

@@ -68,7 +68,7 @@ class ContainerInstances:
         cluster = cluster_of(self._records, caller, values)
         names = values["containerInstances"]
         if not names:
-            raise invalid("Container instances cannot be empty.")
+            raise invalid("Container instance cannot be empty.")
         if len(names) > DESCRIBED_MAX:
             raise invalid(f"instanceIds can have at most {DESCRIBED_MAX} items.")
         include = values.get("include", ())
@@ -108,9 +108,9 @@ class ContainerInstances:
         cluster = cluster_of(self._records, caller, values)
         names, status = values["containerInstances"], values["status"]
         if status not in ("ACTIVE", "DRAINING"):
-            raise invalid("Container instances status should be one of [ACTIVE, DRAINING]")
+            raise invalid("Container instances status should be one of [ACTIVE,DRAINING]")
         if not names:
-            raise invalid("Container instances cannot be empty.")
+            raise invalid("Container instance cannot be empty.")
         if len(names) > UPDATED_MAX:
             raise invalid(f"instanceIds can have at most {UPDATED_MAX} items.")
         changed: list[ContainerInstance] = []

@@ -59,7 +59,7 @@ class TaskLogs:
             if task.is_fargate:
                 reason = (
                     "ResourceInitializationError: failed to validate logger args: create stream has been retried "
-                    f"1 times: {missing}"
+                    f"1 times: {missing} : exit status 1"
                 )
                 raise CannotStart(reason, container=str(told["name"]), task_reason=reason)
             raise CannotStart(
