@@ -13,6 +13,7 @@ from tests.ecs_faults_kit import SLEEPS, counting, delete, runs, service, shown,
 from tests.ecs_kit import fargate, push_tools, reset, run, running, shell, stopped
 from tests.support import Process, until
 
+RECOMMENDED = "/aws/service/ecs/optimized-ami/amazon-linux-2023/recommended/image_id"
 pytestmark = [
     pytest.mark.root,
     pytest.mark.skipif(
@@ -109,3 +110,22 @@ def test_a_container_that_is_killed_is_replaced(cloud: Process, image: str, daem
             os.kill(pid, signal.SIGKILL)
     done = stopped(aws, arn)
     assert (done["stopCode"], done["containers"][0]["exitCode"]) == ("EssentialContainerExited", 137)
+
+
+def test_instances_carry_tasks_without_limits_of_their_own(cloud: Process, image: str) -> None:
+    """Docker has no slices: an instance's room is counted, and only its containers are bounded."""
+    aws, ec2 = cloud.client("ecs"), cloud.client("ec2")
+    ami = cloud.client("ssm").get_parameter(Name=RECOMMENDED)["Parameter"]["Value"]
+    data = "#!/bin/bash\necho ECS_CLUSTER=default >> /etc/ecs/ecs.config\n"
+    made = ec2.run_instances(ImageId=ami, InstanceType="t3.small", MinCount=1, MaxCount=1, UserData=data)
+    (joined,) = until(lambda: aws.list_container_instances()["containerInstanceArns"], "it joins", 60)
+    container = shell(image, SLEEPS, memory=64, cpu=64, stopTimeout=2)
+    aws.register_task_definition(family="on-instance", containerDefinitions=[container])
+    answer = aws.run_task(taskDefinition="on-instance", launchType="EC2")
+    assert not answer["failures"], answer["failures"]
+    arn = answer["tasks"][0]["taskArn"]
+    assert running(aws, arn)["containerInstanceArn"] == joined
+    ec2.terminate_instances(InstanceIds=[one["InstanceId"] for one in made["Instances"]])
+    done = stopped(aws, arn)
+    assert done["stopCode"] == "TerminationNotice"
+    until(lambda: not aws.list_container_instances()["containerInstanceArns"], "it has left", 30)

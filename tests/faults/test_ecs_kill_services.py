@@ -40,7 +40,7 @@ pytestmark = needs_local
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     folder: Path = tmp_path_factory.mktemp("services")
-    with a_region(folder / "data", "--overcommit", "16", log=folder / "log") as server:
+    with a_region(folder / "data", "--overcommit", "16", "--pace", "10", log=folder / "log") as server:
         server.client("ecs").create_cluster(clusterName="default")
         yield server
         assert "Traceback" not in server.log.read_text(), server.log.read_text()[-5000:]
