@@ -99,6 +99,10 @@ class EventBus(Protocol):
         """
         ...
 
+    async def listens(self, account: str, region: str) -> bool:
+        """Whether any rule there could take an event now; who has many events asks once.  AwsError as above."""
+        ...
+
 
 class Networks(Protocol):
     """Knows which network subnets belong to, wherever the companion for EC2 lives."""
@@ -111,7 +115,7 @@ class Networks(Protocol):
 class SecurityGroups(Protocol):
     """Knows security groups, wherever the companion for EC2 lives."""
 
-    async def check_groups(self, caller: Caller, groups: Sequence[str]) -> None:
+    async def check_security_groups(self, caller: Caller, groups: Sequence[str]) -> None:
         """AwsError as EC2 says it when one of them (ids) is not there."""
         ...
 
@@ -133,6 +137,25 @@ class SubnetFacts(Protocol):
 
     async def has_network(self, caller: Caller, network: str) -> bool:
         """Whether there is a network with this id."""
+        ...
+
+
+class InstanceFact(msgspec.Struct, frozen=True):
+    """What EC2 says of an instance: its state by name, and its network."""
+
+    state: str
+    network: str
+
+
+class NetworkFacts(SubnetFacts, SecurityGroups, Protocol):
+    """Knows security groups and instances too."""
+
+    async def default_security_group(self, caller: Caller, network: str) -> str:
+        """The id of a network's default security group; empty when there is none."""
+        ...
+
+    async def instances(self, caller: Caller, ids: Sequence[str]) -> Mapping[str, InstanceFact]:
+        """Those of the instances that are there, by id."""
         ...
 
 
@@ -321,6 +344,7 @@ class TargetGroup(msgspec.Struct, frozen=True, kw_only=True):
     """What others may know of a target group.  `target_type` is ip, instance, lambda or alb."""
 
     arn: str
+    account: str = ""
     target_type: str
     protocol: str
     port: int

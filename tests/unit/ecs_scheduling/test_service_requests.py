@@ -7,6 +7,7 @@ from scheduling_kit import (
     BALANCER,
     CALLER,
     GROUP,
+    NAMESPACE,
     NETWORK,
     REGION,
     a_definition,
@@ -18,6 +19,7 @@ from cumulo.base.caller import Caller
 from cumulo.base.ports import TargetGroup
 from cumulo.services.ecs.discovery.model import KnownNamespace
 from cumulo.services.ecs.model import TaskStatus
+from cumulo.services.ecs.scheduling.pins import DeploymentPins
 
 ARN = f"arn:aws:ecs:{REGION}:{ACCOUNT}:service/main/shop"
 EC2 = {"launchType": "EC2", "networkConfiguration": None, "taskDefinition": "job:1"}
@@ -437,9 +439,7 @@ def test_revisions_and_deployments_are_described_and_belong_to_their_account(tmp
         assert revision["containerImages"] == [{"containerName": "app", "image": "nginx"}]
         assert answer["failures"] == [{"arn": summary["arn"] + "1", "reason": "MISSING"}]
         await it.work()
-        task = it.coming()[0]
-        (container,) = task.containers
-        it.begin(it.change(task, containers=(replace(container, image_digest="sha256:1"),)))
+        DeploymentPins(it.records, it.book).pin(it.coming()[0], "app", "sha256:1")
         answer = await it.deployments.describe_revisions(CALLER, {"serviceRevisionArns": [summary["arn"]]})
         assert answer["serviceRevisions"][0]["containerImages"] == [
             {"containerName": "app", "image": "nginx", "imageDigest": "sha256:1"}
@@ -540,5 +540,27 @@ def test_the_network_is_looked_at_before_a_daemon_s_count(tmp_path):
         assert error.message.startswith("Network Configuration must be provided")
         error = await refused(it.create(**asked))
         assert error.message.startswith("The daemon scheduling strategy does not support a desired count")
+
+    run(tmp_path, body)
+
+
+def test_a_service_says_who_made_it(tmp_path):
+    async def body(it):
+        anna = Caller(account=ACCOUNT, region=REGION, access_key="ANNA")
+        values = {"cluster": "main", "serviceName": "hers", "taskDefinition": "web:1", "desiredCount": 0}
+        values |= {"networkConfiguration": NETWORK, "launchType": "FARGATE"}
+        answer = await it.services.create(anna, values)
+        assert answer["service"]["createdBy"] == f"arn:aws:iam::{ACCOUNT}:user/anna"
+
+    run(tmp_path, body)
+
+
+def test_a_deployment_shows_what_service_connect_knows_of_it(tmp_path):
+    async def body(it):
+        configuration = {"enabled": True, "namespace": NAMESPACE, "services": [{"portName": "http"}]}
+        view = await it.create(serviceConnectConfiguration=configuration)
+        assert view["deployments"][0]["serviceConnectResources"] == [{"discoveryName": "http"}]
+        view = await it.create("plain")
+        assert view["deployments"][0].get("serviceConnectResources") is None
 
     run(tmp_path, body)

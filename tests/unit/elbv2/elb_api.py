@@ -30,6 +30,7 @@ class Cloud:
         self.loopback = loopback
         self.clock = VirtualClock()
         self.instances = Instances()
+        self.ec2 = Subnets()
         self.open()
         self.client = self.client_of(ACCOUNT)
 
@@ -37,7 +38,7 @@ class Cloud:
         self.store = Store(self.path / "store.db", synchronous="OFF")
         self.house = ElbHouse(
             Surroundings(
-                subnets=Subnets(),
+                subnets=self.ec2,
                 certificates=Keeper(),
                 instances=self.instances,
                 invoker=Functions(),

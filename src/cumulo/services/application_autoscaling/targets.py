@@ -1,5 +1,6 @@
 """Scalable targets: what may be scaled, and between which bounds; and their tags."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ import msgspec
 from cumulo.base.arn import Arn, partition_of
 from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
+from cumulo.base.errors import AwsError
 from cumulo.base.ids import Ids
 from cumulo.base.ports import Alarms, ScalableServices
 from cumulo.services.application_autoscaling.model import (
@@ -23,6 +25,7 @@ from cumulo.state.store import join_key
 from cumulo.wire.service import Coverage, Operation, Values
 
 TAGS_MAX = 50
+_SERVICE = re.compile(r"service/[^/]+/[^/]+")
 _ONLY_ECS = "services of ECS are scaled; targets of other services are kept"
 
 
@@ -84,12 +87,11 @@ class Targets:
 
     def _check_subject(self, subject: Subject) -> None:
         if subject.namespace != ECS:
+            if not subject.dimension.startswith(f"{subject.namespace}:"):
+                raise _unsupported(subject)
             return
-        if subject.dimension != ECS_DIMENSION:
-            raise invalid(
-                f"Unsupported service namespace, resource type or scalable dimension: {subject.namespace},"
-                f" {subject.resource}, {subject.dimension}"
-            )
+        if subject.dimension != ECS_DIMENSION or not _SERVICE.fullmatch(subject.resource):
+            raise _unsupported(subject)
         found = self._services.desired_count(subject.account, subject.region, subject.resource)
         if found is None:
             raise invalid(f"ECS service doesn't exist: {subject.resource}")
@@ -149,6 +151,13 @@ class Targets:
         name = f"scalable-target/{self._ids.hex(36)}"
         partition = partition_of(caller.region)
         return str(Arn("application-autoscaling", caller.region, caller.account, name, partition))
+
+
+def _unsupported(subject: Subject) -> AwsError:
+    return invalid(
+        "Unsupported service namespace, resource type or scalable dimension: "
+        f"{subject.namespace}, {subject.resource}, {subject.dimension}"
+    )
 
 
 def _check_tags(tags: Mapping[str, str]) -> None:

@@ -65,7 +65,7 @@ from cumulo.services.ecs.running.names import inner_name
 from cumulo.services.ecs.scheduling.facts import Pace
 from cumulo.services.ecs.service_house import ServiceHouse
 from cumulo.services.ecs.subnets import SubnetZones
-from cumulo.services.ecs.tags import TagOperations
+from cumulo.services.ecs.tags import TagOperations, tags_of
 from cumulo.services.ecs.task_protection import OwnProtection, TaskProtection
 from cumulo.services.ecs.task_sweep import TaskSweep
 from cumulo.services.ecs.task_views import task_view
@@ -86,9 +86,11 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     serve       begins to answer AWS calls on a socket that listens inside a pod
     cloud_port  where the cloud listens on the machine
     trusted     False in a cloud that many share
+    has_log_group   whether a log group (account, region, name) is there
     groups      Auto Scaling groups, which managed scaling grows and shrinks
     settle_seconds   a service's task without health checks counts as healthy after so long
     shrink_seconds   instances of a capacity provider that are of no use for so long are ended
+    metrics_seconds  so often CloudWatch is told what tasks use
     """
 
     data: Path
@@ -98,6 +100,7 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     secrets: Secrets
     parameters: Parameters
     sink: LogSink
+    has_log_group: Callable[[str, str, str], bool]
     roles: RoleSessions
     subnets: SubnetFacts
     networks: Networks
@@ -117,6 +120,7 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     trusted: bool
     settle_seconds: float
     shrink_seconds: float
+    metrics_seconds: float
     publish: Callable[[Mapping[str, Sequence[str]]], Awaitable[None]]
 
 
@@ -140,6 +144,7 @@ class EcsHouse:
             ids=ids,
             efs=around.data / "efs",
             trusted=around.trusted,
+            group_exists=around.has_log_group,
             cloud=around.serve,
             cloud_port=around.cloud_port,
         )
@@ -179,7 +184,9 @@ class EcsHouse:
         self._happenings = Happenings(
             records, clock, around.bus, task_view=task_view, instance_view=self._capacity.view
         )
-        self._metrics = TaskMetrics(records, self._runner.usage, around.metrics, clock)
+        self._metrics = TaskMetrics(
+            records, self._runner.usage, around.metrics, clock, period_seconds=around.metrics_seconds
+        )
         self._sweep = TaskSweep(records, clock)
         self._settings = AccountSettings(store, around.principal_of)
         self._definitions = Definitions(records, clock, around.principal_of)
@@ -198,10 +205,13 @@ class EcsHouse:
             happenings=self._happenings,
             clock=clock,
             ids=ids,
+            principal_of=around.principal_of,
             pace=Pace(settle_seconds=around.settle_seconds),
+            apart=not around.trusted,
         )
         for attachment in self._services.attachments:
             self._runner.add(attachment)
+        self._runner.pin(self._services.pins)
         self._definitions.users.append(self._services.uses)
         self._exec = ExecuteCommand(
             records, sessions, around.engine, find_cluster=self._find_cluster, locate=self._locate
@@ -251,6 +261,13 @@ class EcsHouse:
         """See ports.ScalableServices."""
         await self._services.scale(account, region, resource, count)
 
+    def owns(self, account: str, place: str) -> bool:
+        """Whether an address, or the id of an instance, is that of an account's task or instance."""
+        records = self.records
+        instances = [*records.instances.by("ec2", place), *records.instances.by("address", place)]
+        holders = [one.account for one in records.tasks.by("address", place)]
+        return account in holders or any(one.account == account for one in instances)
+
     def counts(self) -> Mapping[str, float]:
         """What /metrics shows."""
         return {
@@ -258,6 +275,10 @@ class EcsHouse:
             "services": float(len(self.records.services)),
             "clusters": float(len(self.records.clusters)),
         }
+
+    def tags_of(self, _account: str, _region: str, resource: str) -> Mapping[str, str]:
+        """The tags of what was metered (an ARN), for the bill."""
+        return tags_of(self.records, resource)
 
     async def interrupt_task(self, text: str) -> str:
         """Interrupt the task on FARGATE_SPOT with this ARN or id; its ARN.  AwsError for others."""

@@ -24,6 +24,7 @@ from cumulo.services.ecs.refusals import invalid
 from cumulo.services.ecs.scheduling.beginnings import Beginnings
 from cumulo.services.ecs.scheduling.facts import Eligible, Pace
 from cumulo.services.ecs.scheduling.model import Announcement
+from cumulo.services.ecs.scheduling.pins import DeploymentPins
 from cumulo.services.ecs.scheduling.run import Scheduler
 from cumulo.services.ecs.scheduling.shelves import Book
 from cumulo.services.ecs.scheduling.targets import TargetAttachment
@@ -37,7 +38,10 @@ Publish = Callable[[Mapping[str, Sequence[str]]], Awaitable[None]]
 
 
 class ServiceHouse:
-    """Everything of services.  `attachments` are given to the Runner before it starts."""
+    """Everything of services.  `attachments` are given to the Runner before it starts.
+
+    apart   accounts are strangers to one another, and see no names of others
+    """
 
     def __init__(
         self,
@@ -55,11 +59,14 @@ class ServiceHouse:
         happenings: Happenings,
         clock: Clock,
         ids: Ids,
+        principal_of: Callable[[str], str],
         pace: Pace | None = None,
+        apart: bool = False,
     ) -> None:
         self._records = records
         self._happenings = happenings
         self.book = Book(records.store, ids)
+        self.pins = DeploymentPins(records, self.book)
         self.scheduler = Scheduler(
             records,
             self.book,
@@ -73,7 +80,7 @@ class ServiceHouse:
         )
         self.kept = DiscoveryRecords(records.store)
         self.namespaces = Namespaces(self.kept, cloud_map)
-        self._registrar = Registrar(records, self.kept, cloud_map, publish)
+        self._registrar = Registrar(records, self.kept, cloud_map, publish, apart=apart)
         self._registries = Registries(records, cloud_map, self._registrar)
         self._connect = Connect(
             records,
@@ -89,7 +96,7 @@ class ServiceHouse:
             records, self.book, targets=targets, telling=self.scheduler.telling, clock=clock
         )
         self.attachments: tuple[Attachment, ...] = (self._registries, self._connect, target_attachment)
-        views = ServiceViews(records, self.book)
+        views = ServiceViews(records, self.book, self._connect.resources)
         self._services = Services(
             records,
             self.book,
@@ -100,6 +107,7 @@ class ServiceHouse:
             check_groups=check_groups,
             clock=clock,
             connections=self._check_connections,
+            principal_of=principal_of,
             namespaces=self.namespaces,
         )
         self._deployments = ServiceDeployments(records, self.book, views, self.scheduler, clock)

@@ -35,6 +35,11 @@ _ROLLING_ONLY = (
 )
 
 
+def _nobody(_access_key: str) -> str:
+    """Nobody is known by a name."""
+    return ""
+
+
 CheckGroups = Callable[[str, str, Sequence[str]], Awaitable[None]]
 Connections = Callable[[Service, TaskDefinition, str], Awaitable[None]]
 
@@ -55,13 +60,16 @@ class Services:
         check_groups: CheckGroups | None = None,
         connections: Connections | None = None,
         namespaces: Namespaces | None = None,
+        principal_of: Callable[[str], str] = _nobody,
     ) -> None:
-        """Who looks at a service before it is accepted.
+        """Who looks at a service before it is accepted, and who makes it.
 
         check_groups   at its security groups, by account, region and ids
         connections    at what it says of discovery and Service Connect
+        principal_of   the ARN of who holds an access key; empty when it is not known
         """
         self._check_groups = check_groups
+        self._principal_of = principal_of
         self._records = records
         self._book = book
         self._views = views
@@ -147,7 +155,8 @@ class Services:
             managed_tags=values.get("enableECSManagedTags", False),
             tags=checked_tags(values.get("tags", ()), {}),
             created_at=self._clock.now(),
-            created_by=str(Arn("iam", "", caller.account, "root", partition_of(caller.region))),
+            created_by=self._principal_of(caller.access_key)
+            or str(Arn("iam", "", caller.account, "root", partition_of(caller.region))),
             role_arn=service_making.role_arn(caller, values.get("role", "")),
             client_token=values.get("clientToken", ""),
         )

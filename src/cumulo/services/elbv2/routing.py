@@ -21,6 +21,8 @@ from cumulo.services.elbv2.pools import GroupPool, Pools
 
 TRIES: Final = 3  # targets that are tried while none has been sent anything
 CONNECT_SECONDS: Final = 10.0
+ADDRESSES_MAX: Final = 30  # that X-Forwarded-For may name
+_FORWARDED_FOR: Final = b"x-forwarded-for"
 _TRACE: Final = b"x-amzn-trace-id"
 _PORT: Final = re.compile(r":\d*$")
 _VALID_NAME: Final = re.compile(rb"[-A-Za-z0-9]+")
@@ -106,6 +108,8 @@ class Routing:
         found = self._pools.of(arn)
         if found is None:
             return manner.error(503)
+        if _FORWARDED_FOR in head.names and _addresses(head) > ADDRESSES_MAX:
+            return manner.error(463)
         add, remove = manner.request_headers(head)
         add = (*add, (b"X-Amzn-Trace-Id", self._trace(head)))
         if found.group.target_type == "lambda":
@@ -229,6 +233,10 @@ def seen(head: RequestHead, *, with_headers: bool) -> Seen:
 def host_of(host: str) -> str:
     """A Host header without its port."""
     return _PORT.sub("", host) if ":" in host else host
+
+
+def _addresses(head: RequestHead) -> int:
+    return sum(value.count(b",") + 1 for name, value in head.headers if name.lower() == _FORWARDED_FOR)
 
 
 def _fixed(config: Document, manner: Manner) -> Decide:

@@ -30,6 +30,7 @@ _REFUSED: Final[Mapping[str, str]] = {
     "DeleteSharedTrustStoreAssociation": _TRUST,
     "GetTrustStoreCaCertificatesBundle": _TRUST,
     "GetTrustStoreRevocationContent": _TRUST,
+    "GetResourcePolicy": _TRUST,
 }
 _BALANCER: Final = "gateway load balancers, dual stack, Elastic IP addresses and IP pools are refused; security groups are kept"
 _LISTENER: Final = (

@@ -12,11 +12,12 @@ from cumulo.services.ecs.happenings.details import (
     moment,
     task_is_news,
 )
-from cumulo.services.ecs.happenings.outbox import Outbox
 from cumulo.services.ecs.model import ContainerInstance, Service, Task
 from cumulo.services.ecs.records import Records
+from cumulo.state.outbox import Outbox
 from cumulo.wire.service import Values
 
+SOURCE = "aws.ecs"
 TASK = "ECS Task State Change"
 INSTANCE = "ECS Container Instance State Change"
 SERVICE = "ECS Service Action"
@@ -50,7 +51,7 @@ class Happenings:
         self._clock = clock
         self._task_view = task_view
         self._instance_view = instance_view
-        self.outbox = Outbox(records.store, clock, bus)
+        self.outbox = Outbox(records.store, clock, bus, source=SOURCE, table="ecs_outbox")
         records.tasks.listeners.append(self._task)
         records.instances.listeners.append(self._instance)
 
@@ -113,4 +114,4 @@ class Happenings:
     def _send(
         self, about: Task | ContainerInstance | Service, detail_type: str, detail: Mapping[str, Any]
     ) -> None:
-        self.outbox.send((about.account, about.region), detail_type, detail, (about.arn,))
+        self.outbox.send((about.account, about.region), detail_type, detail, (about.arn,), lane=about.arn)

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from cumulo.services.ecs.model import Document, Health, Task, TaskContainer, TaskDefinition
+from cumulo.services.ecs.model import Document, Health, StopCode, Task, TaskContainer, TaskDefinition
 from cumulo.services.ecs.running import checks
 from cumulo.services.ecs.running.facts import Action, Facts, Seen, Verb
 
@@ -10,6 +10,11 @@ OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
 LOST = "CannotInspectContainerError: Could not inspect the container: its pod is gone"
 RESTART_SECONDS = 60.0  # restartAttemptPeriod's default
 UNBORN = frozenset({"PENDING", "PULLED", "CREATED"})
+
+
+def host_gone(task: Task, facts: Facts) -> bool:
+    """Whether the machine is gone: nothing is drained then, and nobody is asked to end."""
+    return facts.host_gone or task.stop_code == StopCode.TERMINATION_NOTICE
 
 
 def absorb(
@@ -26,6 +31,8 @@ def absorb(
         one = _agents(task, one, "RUNNING")
     elif seen is not None and seen.state == "exited" and not _is_old(one, seen):
         one = _ended(task, one, told, seen)
+        if one.name in facts.killed and host_gone(task, facts):
+            one = replace(one, exit_code=None)  # it went with its machine: no agent was left to tell
     elif one.name in facts.lost and one.status in {"CREATED", "RUNNING"}:
         one = replace(one, status="STOPPED", reason=LOST, finished_at=now, health=Health.UNKNOWN)
     elif task.desired_status == "STOPPED" and one.status in UNBORN and facts.looked and _idle(one, facts):

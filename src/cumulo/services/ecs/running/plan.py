@@ -18,7 +18,7 @@ from cumulo.services.ecs.model import (
     TaskStatus,
 )
 from cumulo.services.ecs.running import checks, order
-from cumulo.services.ecs.running.endings import absorb
+from cumulo.services.ecs.running.endings import absorb, host_gone
 from cumulo.services.ecs.running.facts import Action, Checked, Facts, Failure, Verb
 from cumulo.services.ecs.running.states import LIFE, TaskEvent
 
@@ -164,7 +164,7 @@ def _event(task: Task, facts: Facts) -> TaskEvent | None:
         TaskStatus.STOPPING,
         TaskStatus.DEPROVISIONING,
     }:
-        return _stop_event(task)
+        return _stop_event(task, facts)
     if status is TaskStatus.PROVISIONING:
         return None if task.waits else TaskEvent.TAKEN
     if status is TaskStatus.PENDING:
@@ -177,7 +177,7 @@ def _event(task: Task, facts: Facts) -> TaskEvent | None:
             return TaskEvent.DETACHED
         if all_ended:
             return TaskEvent.ENDED
-        return TaskEvent.HOST_GONE if _host_gone(task) else None
+        return TaskEvent.HOST_GONE if host_gone(task, facts) else None
     if status is TaskStatus.STOPPING:
         making = any(it.verb in {Verb.CREATE, Verb.START} for it in facts.doing)
         return TaskEvent.ENDED if all_ended and not making else None
@@ -186,13 +186,8 @@ def _event(task: Task, facts: Facts) -> TaskEvent | None:
     return None
 
 
-def _stop_event(task: Task) -> TaskEvent:
-    return TaskEvent.HOST_GONE if _host_gone(task) else TaskEvent.STOP
-
-
-def _host_gone(task: Task) -> bool:
-    """Whether the machine is gone: nothing is drained then, and nobody is asked to end."""
-    return task.stop_code == StopCode.TERMINATION_NOTICE
+def _stop_event(task: Task, facts: Facts) -> TaskEvent:
+    return TaskEvent.HOST_GONE if host_gone(task, facts) else TaskEvent.STOP
 
 
 # -- what is to be done ------------------------------------------------------------------------------------
@@ -300,7 +295,7 @@ def _endings(
             if now >= killed + KILL_AGAIN_SECONDS:
                 actions.append(Action(Verb.KILL, one.name))
             times.append(max(killed, now) + KILL_AGAIN_SECONDS)
-        elif _host_gone(task):
+        elif host_gone(task, facts):
             actions.append(Action(Verb.KILL, one.name))
         elif one.name in facts.termed:
             seconds = stop_seconds(by_name.get(one.name, {}))

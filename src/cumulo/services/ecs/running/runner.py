@@ -12,6 +12,7 @@ from cumulo.engines.engine import Capability, EngineError, Usage
 from cumulo.services.ecs.model import StopCode, Task, TaskStatus
 from cumulo.services.ecs.running import names
 from cumulo.services.ecs.running.agent.answers import Protection
+from cumulo.services.ecs.running.pinning import Pins
 from cumulo.services.ecs.running.plan import is_wanted, stopping
 from cumulo.services.ecs.running.run import Life
 from cumulo.services.ecs.running.world import World
@@ -36,6 +37,10 @@ class TaskRunner:
     def protect(self, protection: Protection) -> None:
         """Tasks that ask for protection of their own are answered by this."""
         self._world.agent.protect(protection)
+
+    def pin(self, pins: Pins) -> None:
+        """From now on this keeps which images the tasks of deployments run.  To be called before `start`."""
+        self._world.images.pins = pins
 
     def start(self) -> int:
         """Take up every live task again; how many there are."""
@@ -85,7 +90,7 @@ class TaskRunner:
         if is_wanted(task) and task.is_live:
             wanted = stopping(task, code, reason, self._world.clock.now())
             task = self._world.records.tasks.put(replace(wanted, version=task.version + 1))
-            self.take_up(task)
+        self.take_up(task)  # also one that stops already: its machine may have gone meanwhile
         await self._world.records.store.commit()
         return self._world.records.tasks.get(task_arn)
 
