@@ -155,7 +155,10 @@ class Life:
         """Carry out one verb, again and again while the engine is out of reach."""
         wait = RETRY_SECONDS
         if _takes_away_traces(action, task):
-            await self._saved()
+            try:
+                await self._saved()
+            except StoreBroken:
+                return  # the loop ends of it, too
         while True:
             try:
                 change = await self._work(action, task)
