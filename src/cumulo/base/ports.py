@@ -112,6 +112,14 @@ class Networks(Protocol):
         ...
 
 
+class SecurityGroups(Protocol):
+    """Knows security groups, wherever the companion for EC2 lives."""
+
+    async def check_security_groups(self, caller: Caller, groups: Sequence[str]) -> None:
+        """AwsError as EC2 says it when one of them (ids) is not there."""
+        ...
+
+
 class Subnet(msgspec.Struct, frozen=True):
     """A subnet: its id, its network's (VPC's) id, and the name of its Availability Zone."""
 
@@ -129,6 +137,29 @@ class SubnetFacts(Protocol):
 
     async def has_network(self, caller: Caller, network: str) -> bool:
         """Whether there is a network with this id."""
+        ...
+
+
+class InstanceFact(msgspec.Struct, frozen=True):
+    """What EC2 says of an instance: its state by name, and its network."""
+
+    state: str
+    network: str
+
+
+class NetworkFacts(SubnetFacts, Protocol):
+    """Knows security groups and instances too."""
+
+    async def check_security_groups(self, caller: Caller, groups: Sequence[str]) -> None:
+        """AwsError as EC2 says it when one of them is not there."""
+        ...
+
+    async def default_security_group(self, caller: Caller, network: str) -> str:
+        """The id of a network's default security group; empty when there is none."""
+        ...
+
+    async def instances(self, caller: Caller, ids: Sequence[str]) -> Mapping[str, InstanceFact]:
+        """Those of the instances that are there, by id."""
         ...
 
 
@@ -317,6 +348,7 @@ class TargetGroup(msgspec.Struct, frozen=True, kw_only=True):
     """What others may know of a target group.  `target_type` is ip, instance, lambda or alb."""
 
     arn: str
+    account: str = ""
     target_type: str
     protocol: str
     port: int

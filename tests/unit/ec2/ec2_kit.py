@@ -173,9 +173,9 @@ class Heard:
 
 
 class Used(list):
-    """A UsageSink."""
+    """A UsageLedger."""
 
-    def record(self, *records):
+    def keep(self, *records):
         self.extend(records)
 
 

@@ -26,6 +26,7 @@ from cumulo.services.ecs.running.plan import is_wanted, step, todo
 from cumulo.services.ecs.running.refusal import CannotStart
 from cumulo.services.ecs.running.verbs import Change, Verbs
 from cumulo.services.ecs.running.world import World
+from cumulo.services.ecs.task_news import is_news
 from cumulo.state.store import StoreBroken, StoreError
 
 RETRY_SECONDS: Final = 0.5
@@ -73,10 +74,11 @@ class Life:
             await self._forsake()
             return False
         self._last = task
+        self._facts = replace(self._facts, host_gone=self._host_gone(task))
         now = self._world.clock.now()
         stepped = step(task, self._definition, self._facts, now)
         if stepped is not None:
-            self._save(replace(stepped, version=task.version + 1))
+            self._save(replace(stepped, version=task.version + is_news(task, stepped)))
             return True
         if task.last_status is TaskStatus.STOPPED:
             await self._saved()
@@ -89,6 +91,10 @@ class Life:
             seconds = None if plan.at is None else max(0.0, plan.at - now)
             await asyncio.wait_for(self._woken.wait(), seconds)
         return True
+
+    def _host_gone(self, task: Task) -> bool:
+        instance = self._world.records.instances.get(task.instance_arn) if task.instance_arn else None
+        return instance is not None and not instance.agent_connected
 
     # -- saving ------------------------------------------------------------------------------------------
 
