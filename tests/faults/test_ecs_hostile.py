@@ -214,9 +214,10 @@ def test_targets_that_are_no_private_addresses_are_refused(
     cloud: Process, balancer: dict[str, str], target: str
 ):
     elb = cloud.client("elbv2")
-    call = lambda: elb.register_targets(
-        TargetGroupArn=balancer["group"], Targets=[{"Id": target, "Port": 80}]
-    )  # noqa: E731
+
+    def call():
+        return elb.register_targets(TargetGroupArn=balancer["group"], Targets=[{"Id": target, "Port": 80}])
+
     assert outcome(call) == 400
 
 
