@@ -154,6 +154,7 @@ class Compute:
             shrink_seconds=SHRINK_SECONDS / ground.pace,
             metrics_seconds=period,
             publish=self._publisher("ecs"),
+            expect_subnets=subnets.expect,
         )
         self.ecs = EcsHouse(around, store=store, journal=ground.journal, clock=clock, ids=ids)
         self.ec2.connect(self.ecs.host_events)
