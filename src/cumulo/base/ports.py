@@ -115,7 +115,7 @@ class Networks(Protocol):
 class SecurityGroups(Protocol):
     """Knows security groups, wherever the companion for EC2 lives."""
 
-    async def check_groups(self, caller: Caller, groups: Sequence[str]) -> None:
+    async def check_security_groups(self, caller: Caller, groups: Sequence[str]) -> None:
         """AwsError as EC2 says it when one of them (ids) is not there."""
         ...
 

@@ -65,7 +65,7 @@ class CloudWatch:
         }
         answer = await self._call("GetMetricData", account, region, values)
         results = answer.get("MetricDataResults") or []
-        found: dict[str, Any] = next((one for one in results if one.get("Values")), {})
+        found: Mapping[str, Any] = next((one for one in results if one.get("Values")), {})
         points = zip(found.get("Timestamps") or [], found.get("Values") or [], strict=True)
         told = [(_seconds(at), float(value)) for at, value in points]
         return sorted((at, value) for at, value in told if start <= at < end)

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """Asks EC2, wherever it lives, about subnets, networks, security groups and instances."""
-=======
-"""Asks EC2, wherever it lives, about subnets, networks and security groups."""
->>>>>>> fidelity
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -17,11 +13,7 @@ _VERSION: Final = "2016-11-15"
 
 
 class SubnetBook:
-<<<<<<< HEAD
-    """The NetworkFacts and the Networks of the house."""
-=======
-    """The SubnetFacts, the Networks and the SecurityGroups of the house."""
->>>>>>> fidelity
+    """The NetworkFacts, the Networks and the SecurityGroups of the house."""
 
     def __init__(self, companions: Companions) -> None:
         self._companions = companions
@@ -55,7 +47,6 @@ class SubnetBook:
             raise
         return True
 
-<<<<<<< HEAD
     async def check_security_groups(self, caller: Caller, groups: Sequence[str]) -> None:
         """AwsError as EC2 says it when one of them is not there."""
         if not groups:
@@ -91,16 +82,6 @@ class SubnetBook:
             for reservation in answer.all("reservationSet")
             for one in reservation.all("instancesSet")
         }
-=======
-    async def check_groups(self, caller: Caller, groups: Sequence[str]) -> None:
-        """AwsError as EC2 says it when one of the security groups is not there."""
-        asked = {f"GroupId.{number}": group for number, group in enumerate(groups, start=1)}
-        answer = await self._ask(caller, "DescribeSecurityGroups", asked)
-        found = {one.text("groupId") for one in answer.all("securityGroupInfo")}
-        missing = next((one for one in groups if one not in found), "")
-        if missing:
-            raise AwsError("InvalidGroup.NotFound", f"The security group '{missing}' does not exist")
->>>>>>> fidelity
 
     async def _ask(self, caller: Caller, action: str, values: Mapping[str, str]) -> Node:
         return await call_form(

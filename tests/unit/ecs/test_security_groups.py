@@ -18,7 +18,7 @@ class Groups:
         self.asked = []
         self.status = status
 
-    async def check_groups(self, caller, groups):
+    async def check_security_groups(self, caller, groups):
         self.asked.append((caller.account, caller.region, tuple(groups)))
         if list(groups) != ["sg-1"]:
             raise AwsError(

@@ -507,7 +507,6 @@ def test_a_definition_that_became_inactive_still_serves_its_service(tmp_path):
     run(tmp_path, body)
 
 
-<<<<<<< HEAD
 def test_a_service_says_who_made_it(tmp_path):
     async def body(it):
         anna = Caller(account=ACCOUNT, region=REGION, access_key="ANNA")
@@ -515,7 +514,10 @@ def test_a_service_says_who_made_it(tmp_path):
         values |= {"networkConfiguration": NETWORK, "launchType": "FARGATE"}
         answer = await it.services.create(anna, values)
         assert answer["service"]["createdBy"] == f"arn:aws:iam::{ACCOUNT}:user/anna"
-=======
+
+    run(tmp_path, body)
+
+
 def test_what_an_update_does_not_say_of_the_circuit_breaker_stays(tmp_path):
     async def body(it):
         threshold = {"type": "COUNT", "value": 1}
@@ -526,12 +528,10 @@ def test_what_an_update_does_not_say_of_the_circuit_breaker_stays(tmp_path):
         configuration = view["deploymentConfiguration"]
         assert configuration["deploymentCircuitBreaker"] == changes | {"thresholdConfiguration": threshold}
         assert (configuration["minimumHealthyPercent"], configuration["maximumPercent"]) == (100, 200)
->>>>>>> fidelity
 
     run(tmp_path, body)
 
 
-<<<<<<< HEAD
 def test_a_deployment_shows_what_service_connect_knows_of_it(tmp_path):
     async def body(it):
         configuration = {"enabled": True, "namespace": NAMESPACE, "services": [{"portName": "http"}]}
@@ -539,7 +539,10 @@ def test_a_deployment_shows_what_service_connect_knows_of_it(tmp_path):
         assert view["deployments"][0]["serviceConnectResources"] == [{"discoveryName": "http"}]
         view = await it.create("plain")
         assert view["deployments"][0].get("serviceConnectResources") is None
-=======
+
+    run(tmp_path, body)
+
+
 def test_a_new_service_is_answered_before_the_scheduler_has_looked_at_it(tmp_path):
     async def body(it):
         made = await it.create()
@@ -559,6 +562,5 @@ def test_the_network_is_looked_at_before_a_daemon_s_count(tmp_path):
         assert error.message.startswith("Network Configuration must be provided")
         error = await refused(it.create(**asked))
         assert error.message.startswith("The daemon scheduling strategy does not support a desired count")
->>>>>>> fidelity
 
     run(tmp_path, body)

@@ -35,15 +35,12 @@ _ROLLING_ONLY = (
 )
 
 
-<<<<<<< HEAD
 def _nobody(_access_key: str) -> str:
     """Nobody is known by a name."""
     return ""
 
 
-=======
 CheckGroups = Callable[[str, str, Sequence[str]], Awaitable[None]]
->>>>>>> fidelity
 Connections = Callable[[Service, TaskDefinition, str], Awaitable[None]]
 
 
@@ -65,20 +62,14 @@ class Services:
         namespaces: Namespaces | None = None,
         principal_of: Callable[[str], str] = _nobody,
     ) -> None:
-<<<<<<< HEAD
-        """`connections` looks at what a service says of discovery and Service Connect, before it is accepted.
-
-        principal_of   the ARN of who holds an access key; empty when it is not known
-        """
-        self._principal_of = principal_of
-=======
         """Who looks at a service before it is accepted.
 
         check_groups   at its security groups, by account, region and ids
         connections    at what it says of discovery and Service Connect
+        principal_of   the ARN of who holds an access key; empty when it is not known
         """
         self._check_groups = check_groups
->>>>>>> fidelity
+        self._principal_of = principal_of
         self._records = records
         self._book = book
         self._views = views
@@ -121,7 +112,7 @@ class Services:
         await self._check_network(caller, service)
         await self._check_connections(service, definition, "CreateService")
         await self._records.store.ready()
-<<<<<<< HEAD
+        cluster = find_cluster(self._records, caller, values.get("cluster"))  # it may have gone meanwhile
         existing = self._existing(cluster, service.name, fingerprint)  # another one may have come meanwhile
         if existing is not None:
             return {"service": self._views.service(existing, tags=True)}
@@ -131,16 +122,6 @@ class Services:
         shown = self._views.service(service, tags=True)  # before the scheduler looks at it
         await self._records.store.commit()
         return {"service": shown}
-=======
-        cluster = find_cluster(self._records, caller, values.get("cluster"))  # it may have gone meanwhile
-        existing = self._existing(cluster, service.name, fingerprint)  # another one may have come
-        if existing is None:
-            self._book.forget(service.arn)
-            self._records.services.put(service)
-            self._beginnings.begin(service)
-            await self._records.store.commit()
-        return {"service": self._views.service(existing or service, tags=True)}
->>>>>>> faults
 
     def _existing(self, cluster: Cluster, name: str, fingerprint: str) -> Service | None:
         """The service when the same request made it before.  AwsError when its name is taken."""

@@ -49,7 +49,7 @@ class SubnetZones:
         if self._groups is None or all(self._there.get((account, region, one), 0.0) > now for one in groups):
             return
         try:
-            await self._groups.check_groups(Caller(account=account, region=region), groups)
+            await self._groups.check_security_groups(Caller(account=account, region=region), groups)
         except AwsError as error:
             if error.status >= 500:
                 raise

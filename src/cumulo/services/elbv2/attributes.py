@@ -24,14 +24,6 @@ def _number(low: int, high: int) -> Test:
     return lambda text: text.isascii() and text.isdigit() and low <= int(text) <= high
 
 
-def _header_value(text: str) -> bool:
-    return re.fullmatch(r"[ -~]*", text) is not None
-
-
-def _header_name(text: str) -> bool:
-    return re.fullmatch(r"[-A-Za-z0-9_]*", text) is not None
-
-
 def _anything(text: str) -> bool:
     return len(text) <= 1024
 
@@ -176,19 +168,11 @@ _REQUEST_HEADERS: Final = (
 )
 _LISTENER_HTTP: Final[_Table] = {
     "routing.http.response.server.enabled": ("true", _BOOL),
-<<<<<<< HEAD
     **{f"routing.http.response.{name}.header_value": ("", _line) for name in _RESPONSE_HEADERS},
 }
 _LISTENER_HTTPS: Final[_Table] = {
     **_LISTENER_HTTP,
     **{f"routing.http.request.{name}.header_name": ("", _name) for name in _REQUEST_HEADERS},
-=======
-    **{f"routing.http.response.{name}.header_value": ("", _header_value) for name in _RESPONSE_HEADERS},
-}
-_LISTENER_HTTPS: Final[_Table] = {
-    **_LISTENER_HTTP,
-    **{f"routing.http.request.{name}.header_name": ("", _header_name) for name in _REQUEST_HEADERS},
->>>>>>> redteam
 }
 _LISTENER_TCP: Final[_Table] = {"tcp.idle_timeout.seconds": ("350", _number(60, 6000))}
 
