@@ -111,7 +111,7 @@ def test_health_checks_and_attributes_are_changed(it, elb):
     assert refused(change, proxy_protocol_v2__enabled="true")[0] == "ValidationError"
     assert refused(change, stickiness__type="app_cookie") == (
         "InvalidConfigurationRequest",
-        "A cookie name must be specified for app_cookie stickiness",
+        "You must set an application cookie name to enable stickiness of type 'app_cookie'",
     )
     slow = {"slow_start__duration_seconds": "30", "load_balancing__algorithm__type": "weighted_random"}
     assert refused(change, **slow)[0] == "InvalidConfigurationRequest"
