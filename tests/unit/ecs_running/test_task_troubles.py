@@ -262,7 +262,9 @@ def test_a_kill_before_any_progress_is_on_disk_loses_nothing_and_starts_nothing_
             assert later.task(task).last_status is TaskStatus.PROVISIONING
             later.runner.start()
             done = await (later.stopped(task) if ends else later.running(task))
-            assert done.containers[0].image_digest  # of the image that the pod has, not of what the tag leads to now
+            assert done.containers[
+                0
+            ].image_digest  # of the image that the pod has, not of what the tag leads to now
             for field in ("pod", "runtime_id", "started_at", "exit_code"):
                 assert getattr(done.containers[0], field) == getattr(before.containers[0], field), field
             assert done.private_ip == before.private_ip
