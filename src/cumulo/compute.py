@@ -6,7 +6,7 @@ EC2 ──HostEvents──▶ ECS ──TargetGroups──▶ load balancing
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -31,6 +31,7 @@ from cumulo.companions.stacks import StackTypes
 from cumulo.companions.subnets import SubnetBook
 from cumulo.engines.engine import Capability, Engine, EngineError
 from cumulo.engines.images import Source
+from cumulo.meter.labels import TagsOf
 from cumulo.meter.meter import Meter
 from cumulo.services.application_autoscaling.house import ScalingHouse
 from cumulo.services.application_autoscaling.plan import Patience
@@ -121,6 +122,7 @@ class Compute:
             loopback_targets=not ground.shared,
             metrics=watch,
             metrics_seconds=period,
+            owns=self._owns if ground.shared else None,
         )
         around = Around(
             data=ground.data,
@@ -134,6 +136,7 @@ class Compute:
             roles=ground.roles,
             subnets=subnets,
             networks=subnets,
+            security_groups=subnets,
             bus=bus,
             metrics=watch,
             ledger=ground.meter,
@@ -178,6 +181,14 @@ class Compute:
         """Who looks at calls of companions, by service."""
         return self._guards
 
+    def tags(self) -> Mapping[str, TagsOf]:
+        """Who knows the tags of what is on the bill, by service."""
+        return {"ec2": self.ec2.tags_of, "ecs": self.ecs.tags_of}
+
+    def troubles(self) -> Iterable[str]:
+        """What load balancers cannot do now, each in a sentence."""
+        return (f"{arn.rpartition('loadbalancer/')[2]}: {why}" for arn, why in self.elb.troubles().items())
+
     def gauges(self) -> Mapping[str, float]:
         """What /metrics shows."""
         return dict(self.ecs.counts()) | {"load_balancers": float(self.elb.count())}
@@ -206,6 +217,9 @@ class Compute:
         await self.elb.reset()
         await self.ecs.reset()
         await self.ec2.reset()
+
+    def _owns(self, account: str, place: str) -> bool:
+        return self.ecs.owns(account, place)
 
     # -- addresses and names of the machine's own ------------------------------------------------------------
 

@@ -11,7 +11,6 @@ import botocore.session
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-
 from tests.properties.test_front_door import refused, send, wrong
 from tests.support import Process
 

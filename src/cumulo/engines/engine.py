@@ -62,13 +62,17 @@ class MountKind(StrEnum):
 
 
 class Mount(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that a container sees at `target`.  `size_mib` (0: no bound) and `options` are for tmpfs."""
+    """Something that a container sees at `target`.  `size_mib` (0: no bound) and `options` are for tmpfs.
+
+    below   of BIND: a folder that holds `source`, on the way from which to it no link is followed
+    """
 
     target: str
     kind: MountKind
     source: str = ""
     read_only: bool = False
     size_mib: int = 0
+    below: str = ""
     options: tuple[str, ...] = ()  # of tmpfs: noexec, nosuid, mode=1777, ...
 
 

@@ -151,6 +151,12 @@ def open_tree(path: str, *, recursive: bool = False) -> int:
     return _syscall(f"open_tree {path}", _SYS_OPEN_TREE, _AT_FDCWD, path.encode(), flags)
 
 
+def open_tree_at(place: int) -> int:
+    """The same of the folder that a descriptor is of, without what is mounted below it."""
+    flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC | _AT_EMPTY_PATH
+    return _syscall("open_tree of a descriptor", _SYS_OPEN_TREE, place, b"", flags)
+
+
 def move_mount(fd: int, target: str) -> None:
     """Attach a detached mount."""
     _syscall(

@@ -14,6 +14,7 @@ from cumulo.wire.http import Request
 
 MESSAGE_BYTES_MAX = 1024 * 1024
 HELD_MESSAGES_MAX = 64
+HELD_BYTES_MAX = 1024 * 1024  # and one message more
 CLOSE_SECONDS_MAX = 5.0
 
 
@@ -36,6 +37,7 @@ class WebSocket(asyncio.Protocol):
         self._serve = serve
         self._protocol = ServerProtocol(max_size=message_bytes_max)
         self._messages: deque[str | bytes] = deque()
+        self._held_bytes = 0
         self._parts: list[bytes] = []
         self._is_text = False
         self._changed = asyncio.Event()
@@ -56,9 +58,8 @@ class WebSocket(asyncio.Protocol):
             self._changed.clear()
             await self._changed.wait()
         message = self._messages.popleft()
-        if not self._reading and len(self._messages) < HELD_MESSAGES_MAX // 2 and self._transport is not None:
-            self._reading = True
-            self._transport.resume_reading()
+        self._held_bytes -= len(message)
+        self._read_or_not()
         return message
 
     async def send(self, message: str | bytes) -> None:
@@ -106,12 +107,14 @@ class WebSocket(asyncio.Protocol):
         return False
 
     def pause_writing(self) -> None:
-        """The client is behind."""
+        """The client is behind; what it sends (pings above all) would make us write more."""
         self._writable.clear()
+        self._read_or_not()
 
     def resume_writing(self) -> None:
         """It has caught up."""
         self._writable.set()
+        self._read_or_not()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Tell whoever answers."""
@@ -146,11 +149,23 @@ class WebSocket(asyncio.Protocol):
         if frame.fin:
             whole = b"".join(self._parts)
             self._parts = []
-            self._messages.append(whole.decode(errors="replace") if self._is_text else whole)
+            message = whole.decode(errors="replace") if self._is_text else whole
+            self._messages.append(message)
+            self._held_bytes += len(message)
             self._changed.set()
-            if len(self._messages) >= HELD_MESSAGES_MAX and self._reading and self._transport is not None:
-                self._reading = False
-                self._transport.pause_reading()
+            self._read_or_not()
+
+    def _read_or_not(self) -> None:
+        """Read on when there is room for more, else not."""
+        if self._transport is None or self._closed.is_set():
+            return
+        held = max(len(self._messages) / HELD_MESSAGES_MAX, self._held_bytes / HELD_BYTES_MAX)
+        if self._reading and (held >= 1 or not self._writable.is_set()):
+            self._reading = False
+            self._transport.pause_reading()
+        elif not self._reading and held < 0.5 and self._writable.is_set():
+            self._reading = True
+            self._transport.resume_reading()
 
     def _flush(self) -> None:
         if self._transport is None:

@@ -12,7 +12,7 @@ from cumulo.engines.engine import Capability, Limits, MountKind, NetworkMode, Po
 from cumulo.engines.images import Config, Image, Platform
 from cumulo.services.ecs.model import TaskDefinition
 from cumulo.services.ecs.running.overrides import containers_of
-from cumulo.services.ecs.running.pods import Place, PodPlan, bindings, pods_of, refuse
+from cumulo.services.ecs.running.pods import PIDS_MAX, Place, PodPlan, bindings, pods_of, refuse
 from cumulo.services.ecs.running.refusal import CannotStart
 from cumulo.services.ecs.running.volumes import volumes_of
 
@@ -121,7 +121,7 @@ def test_every_field_of_a_container_reaches_the_engine() -> None:
 
 def test_fargate_bounds_the_whole_and_opens_many_files() -> None:
     spec = only(definition(container(), cpu="512", memory="1024"), Setting(place=Place(files_max=20_000)))
-    assert spec.limits == Limits(vcpus=0.5, memory_mib=1024)
+    assert spec.limits == Limits(vcpus=0.5, memory_mib=1024, pids_max=PIDS_MAX)
     assert spec.containers[0].ulimits == (Ulimit("nofile", 20_000, 20_000),)
 
 
@@ -141,7 +141,7 @@ def test_overrides_take_the_place_of_the_definition() -> None:
     spec = only(
         definition(container("main", "serve", memory=10), cpu="256", memory="512"), overrides=overrides
     )
-    assert spec.limits == Limits(vcpus=1, memory_mib=3072)
+    assert spec.limits == Limits(vcpus=1, memory_mib=3072, pids_max=PIDS_MAX)
     assert spec.containers[0].command == ("other",)
     assert spec.containers[0].limits == Limits(cpu_shares=7, memory_mib=99)
 
@@ -171,7 +171,7 @@ def test_bindings_show_the_ports_that_there_really_are() -> None:
     told = container(portMappings=[{"containerPort": 80, "hostPort": 80}])
     port = Port(container=80, host=41_000, address="10.1.2.3")
     assert bindings(told, "bridge", [port]) == (
-        {"bindIP": "10.1.2.3", "containerPort": 80, "hostPort": 41_000, "protocol": "tcp"},
+        {"bindIP": "0.0.0.0", "containerPort": 80, "hostPort": 41_000, "protocol": "tcp"},
     )
     assert bindings(told, "host", []) == (
         {"bindIP": "0.0.0.0", "containerPort": 80, "hostPort": 80, "protocol": "tcp"},

@@ -21,6 +21,7 @@ class Names:
         self._pods: dict[str, tuple[str, tuple[Labels, ...]]] = {}
         self._reverse: dict[Labels, bytes] = {}
         self._published: dict[str, dict[Labels, tuple[bytes, ...]]] = {}
+        self._fixed = frozenset(dns.labels(name) for name in gateway_names)
         self._zone: Labels = ()
 
     def publish(self, owner: str, records: Mapping[str, Sequence[str]]) -> None:
@@ -37,7 +38,9 @@ class Names:
             self._published.pop(owner, None)
 
     def _find(self, name: Labels) -> list[bytes] | None:
-        """The addresses of a name; None when nobody has it."""
+        """The addresses of a name; None when nobody has it.  Nobody can publish what leads to the host."""
+        if name in self._fixed:
+            return self._addresses.get(name)
         found = [table[name] for table in self._published.values() if name in table]
         pods = self._addresses.get(name)
         if pods is None and not found:

@@ -197,12 +197,27 @@ def open_binds(mounts: Sequence[Mount]) -> dict[str, int]:
     for mount in mounts:
         if mount.kind == MountKind.BIND:
             try:
-                found[clean(mount.target)] = kernel.open_tree(mount.source, recursive=True)
+                found[clean(mount.target)] = _open_bind(mount)
             except OSError as error:
                 for fd in found.values():
                     os.close(fd)
                 raise StartFailed("mount", f"{mount.source} cannot be bound: {error.strerror}") from error
     return found
+
+
+def _open_bind(mount: Mount) -> int:
+    """A detached copy of one bind.  Containers may exchange what lies below `below` for links at any moment."""
+    if not mount.below:
+        return kernel.open_tree(mount.source, recursive=True)
+    place = os.open(mount.below, os.O_PATH | os.O_DIRECTORY)
+    try:
+        for part in PurePosixPath(mount.source).relative_to(mount.below).parts:
+            inner = os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=place)
+            os.close(place)
+            place = inner
+        return kernel.open_tree_at(place)
+    finally:
+        os.close(place)
 
 
 def machine_of(status: str, init: str, *, swap: bool, unified: bool = False) -> Machine:

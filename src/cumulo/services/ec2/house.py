@@ -139,6 +139,11 @@ class Ec2House:
         host = self.host(instance_id)
         return host.address if host is not None else ""
 
+    def tags_of(self, _account: str, _region: str, resource: str) -> Mapping[str, str]:
+        """The tags that an instance had when it was first seen, for the bill; none for those without a body."""
+        found = self._records.get(resource)
+        return found.host.tags if found is not None and found.host is not None else {}
+
     async def interrupt(self, instance_id: str, seconds: float = WARNING_SECONDS) -> float:
         """Take a spot instance away after a warning; when that will be.  AwsError for others."""
         return await self._spot.interrupt(instance_id, seconds)

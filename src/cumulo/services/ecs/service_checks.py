@@ -81,7 +81,7 @@ def check(service: Service, definition: TaskDefinition, groups: TargetGroups) ->
     if fargate and strategies:
         raise invalid("Placement strategies are not supported with FARGATE launch type.")
     rules_of(definition, constraints, strategies, service=True)
-    _check_balancers(document, definition, groups)
+    _check_balancers(service, definition, groups)
     _check_registries(document, definition)
     _check_connect(document, definition)
     if service.execute_command and not definition.document.get("taskRoleArn"):
@@ -154,7 +154,8 @@ def _check_daemon(service: Service) -> None:
         raise invalid("Availability Zone Rebalancing does not support DAEMON services.")
 
 
-def _check_balancers(document: Document, definition: TaskDefinition, groups: TargetGroups) -> None:
+def _check_balancers(service: Service, definition: TaskDefinition, groups: TargetGroups) -> None:
+    document = service.document
     balancers = document.get("loadBalancers", ())
     if not balancers and document.get("healthCheckGracePeriodSeconds"):
         raise invalid("Health check grace period is only valid for services configured to use load balancers")
@@ -169,7 +170,9 @@ def _check_balancers(document: Document, definition: TaskDefinition, groups: Tar
         if not balancer.get("containerName") or balancer.get("containerPort") is None:
             raise invalid("Container Name and Container Port cannot be blank.")
         check_port(definition, balancer["containerName"], balancer["containerPort"])
-        _check_group(arn, groups.group(arn), definition)
+        group = groups.group(arn)
+        own = group is not None and group.account in ("", service.account)
+        _check_group(arn, group if own else None, definition)
 
 
 def _check_group(arn: str, group: TargetGroup | None, definition: TaskDefinition) -> None:

@@ -31,14 +31,17 @@ from cumulo.services.ecs.scheduling.targets import TargetAttachment
 from cumulo.services.ecs.seams import Attachment, Launches, Runner
 from cumulo.services.ecs.service_deployments import ServiceDeployments
 from cumulo.services.ecs.service_views import ServiceViews
-from cumulo.services.ecs.services import Services
+from cumulo.services.ecs.services import CheckGroups, Services
 from cumulo.wire.service import Operation
 
 Publish = Callable[[Mapping[str, Sequence[str]]], Awaitable[None]]
 
 
 class ServiceHouse:
-    """Everything of services.  `attachments` are given to the Runner before it starts."""
+    """Everything of services.  `attachments` are given to the Runner before it starts.
+
+    apart   accounts are strangers to one another, and see no names of others
+    """
 
     def __init__(
         self,
@@ -48,6 +51,7 @@ class ServiceHouse:
         runner: Runner,
         targets: TargetGroups,
         networks: Networks,
+        check_groups: CheckGroups,
         cloud_map: CloudMap,
         publish: Publish,
         engine: Callable[[], Awaitable[Engine]],
@@ -55,7 +59,9 @@ class ServiceHouse:
         happenings: Happenings,
         clock: Clock,
         ids: Ids,
+        principal_of: Callable[[str], str],
         pace: Pace | None = None,
+        apart: bool = False,
     ) -> None:
         self._records = records
         self._happenings = happenings
@@ -74,7 +80,7 @@ class ServiceHouse:
         )
         self.kept = DiscoveryRecords(records.store)
         self.namespaces = Namespaces(self.kept, cloud_map)
-        self._registrar = Registrar(records, self.kept, cloud_map, publish)
+        self._registrar = Registrar(records, self.kept, cloud_map, publish, apart=apart)
         self._registries = Registries(records, cloud_map, self._registrar)
         self._connect = Connect(
             records,
@@ -90,7 +96,7 @@ class ServiceHouse:
             records, self.book, targets=targets, telling=self.scheduler.telling, clock=clock
         )
         self.attachments: tuple[Attachment, ...] = (self._registries, self._connect, target_attachment)
-        views = ServiceViews(records, self.book)
+        views = ServiceViews(records, self.book, self._connect.resources)
         self._services = Services(
             records,
             self.book,
@@ -98,8 +104,10 @@ class ServiceHouse:
             Beginnings(records, self.book, clock, ids, self.scheduler.telling),
             targets=targets,
             networks=networks,
+            check_groups=check_groups,
             clock=clock,
             connections=self._check_connections,
+            principal_of=principal_of,
             namespaces=self.namespaces,
         )
         self._deployments = ServiceDeployments(records, self.book, views, self.scheduler, clock)

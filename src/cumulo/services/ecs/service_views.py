@@ -1,6 +1,7 @@
 """Services, deployments and revisions as clients are shown them."""
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 
 from cumulo.base.arn import Arn, partition_of
 from cumulo.services.ecs.model import FARGATE_PLATFORM, Document, Service
@@ -11,6 +12,7 @@ from cumulo.services.ecs.scheduling.model import Deployment, Progress
 from cumulo.services.ecs.scheduling.shelves import Book
 from cumulo.wire.service import Values
 
+Connected = Callable[[Service, Document], Sequence[Document]]
 Counts = Counter[tuple[str, str]]
 _OF_SERVICE = (
     "loadBalancers",
@@ -31,9 +33,13 @@ _UNDER_WAY = frozenset({Progress.PENDING, Progress.IN_PROGRESS, Progress.ROLLBAC
 
 
 class ServiceViews:
-    """Makes the views; counts are of this moment."""
+    """Makes the views; counts are of this moment.
 
-    def __init__(self, records: Records, book: Book) -> None:
+    connected   `serviceConnectResources` of a service with this serviceConnectConfiguration
+    """
+
+    def __init__(self, records: Records, book: Book, connected: Connected | None = None) -> None:
+        self._connected = connected
         self._records = records
         self._book = book
 
@@ -106,6 +112,9 @@ class ServiceViews:
             "rolloutState": one.rollout,
             "rolloutStateReason": one.reason,
         }
+        configuration = one.document.get("serviceConnectConfiguration")
+        if configuration is not None and self._connected is not None:
+            view["serviceConnectResources"] = list(self._connected(service, configuration)) or None
         return view | {name: one.document[name] for name in _OF_DEPLOYMENT if name in one.document}
 
     def _summary(self, service: Service, one: Deployment, counts: Counts) -> Values:

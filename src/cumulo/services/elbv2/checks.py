@@ -11,6 +11,7 @@ from cumulo.services.elbv2.refusals import invalid, misconfigured
 from cumulo.wire.service import Values
 
 _CODES: Final = re.compile(r"\d{3}(-\d{3})?(,\d{3}(-\d{3})?)*")
+_PATH: Final = re.compile(r"[!-~]+")
 _FIELDS: Final = {
     "HealthCheckEnabled": "enabled",
     "HealthCheckProtocol": "protocol",
@@ -80,6 +81,8 @@ def _check(one: HealthCheck, *, target_type: str, protocol: str) -> None:
         return
     if not one.path.startswith("/"):
         raise invalid(f"Health check path '{one.path}' must be an absolute path that begins with '/'")
+    if not _PATH.fullmatch(one.path):
+        raise invalid("Health check path contains characters that must be percent-encoded")
     _check_codes(one.codes, highest=499 if protocol in ("HTTP", "HTTPS", "") else 599)
 
 

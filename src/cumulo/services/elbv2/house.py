@@ -23,7 +23,7 @@ from cumulo.services.elbv2.listeners import Listeners
 from cumulo.services.elbv2.load_balancers import LoadBalancers
 from cumulo.services.elbv2.metrics import PERIOD_SECONDS, LoadMetrics
 from cumulo.services.elbv2.plane import Machine, Plane
-from cumulo.services.elbv2.pools import Pools
+from cumulo.services.elbv2.pools import Owns, Pools
 from cumulo.services.elbv2.probing import Probe, Probing
 from cumulo.services.elbv2.records import Records
 from cumulo.services.elbv2.routing import Routing
@@ -53,6 +53,7 @@ class ElbHouse:
     """Everything of load balancing.  `start` before requests are served, `run` beside the server, `close` at the end.
 
     shared_address    where listeners answer once more, told apart by the Host header; empty: nowhere
+    owns              whether an address or an instance is an account's, in a cloud that many share; None: all may be targets
     loopback_targets  whether addresses of 127.0.0.0/8 may be targets; not where others than the owner come in
     metrics           who is told the figures; None: nobody
     metrics_seconds   how often
@@ -69,6 +70,7 @@ class ElbHouse:
         loopback_targets: bool = True,
         metrics: Metrics | None = None,
         metrics_seconds: float = PERIOD_SECONDS,
+        owns: Owns | None = None,
         probe: Probe | None = None,
         source: Random | None = None,
     ) -> None:
@@ -76,7 +78,7 @@ class ElbHouse:
         self._records = Records(store)
         lots = source or Random()
         self._counts = Counts()
-        pools = Pools(self._records, around.instances, clock, lots)
+        pools = Pools(self._records, around.instances, clock, lots, owns)
         functions = FunctionCalls(around.invoker)
         workshop = Workshop(Routing(pools, functions, clock, lots), pools, self._counts, clock, lots)
         self._plane = Plane(
@@ -96,7 +98,7 @@ class ElbHouse:
         self._draining = Draining(self._records, pools, clock, self._plane.cut)
         self._door = Door(self._records)
         self._targets = Targets(
-            self._records, clock, around.instances, around.subnets, loopback=loopback_targets
+            self._records, clock, around.instances, around.subnets, loopback=loopback_targets, owns=owns
         )
         self._service = service_of(
             balancers=LoadBalancers(self._records, around.subnets, clock, ids),

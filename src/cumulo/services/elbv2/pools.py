@@ -4,7 +4,7 @@ targets, groups ──heard──▶ Pools ──marks──▶ net.Pool ◀─�
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from cumulo.base.clock import Clock
@@ -16,6 +16,8 @@ from cumulo.services.elbv2.health import may_serve
 from cumulo.services.elbv2.model import Group, LoadBalancer, Registration
 from cumulo.services.elbv2.records import Records, target_key
 
+Owns = Callable[[str, str], bool]
+"""Whether an address, or the id of an instance, belongs to an account."""
 _ALGORITHMS: Final[Mapping[str, Algorithm]] = {
     "round_robin": Algorithm.ROUND_ROBIN,
     "least_outstanding_requests": Algorithm.LEAST_OUTSTANDING,
@@ -49,13 +51,22 @@ class GroupPool:
 
 
 class Pools:
-    """Every target group's pool."""
+    """Every target group's pool.
+
+    owns   see Targets: what has become another's since it was registered has no address any more
+    """
 
     def __init__(
-        self, records: Records, instances: InstanceAddresses, clock: Clock, source: random.Random
+        self,
+        records: Records,
+        instances: InstanceAddresses,
+        clock: Clock,
+        source: random.Random,
+        owns: Owns | None = None,
     ) -> None:
         self._records = records
         self._instances = instances
+        self._owns = owns
         self._clock = clock
         self._random = source
         self._pools: dict[str, GroupPool] = {}
@@ -84,11 +95,17 @@ class Pools:
             self._records.targets.by("id", identifier) if identifier else self._records.targets.all()
         ):
             found = self._pools.get(target.group)
-            if found is not None and found.group.target_type == "instance":
+            if found is not None and (found.group.target_type == "instance" or self._owns is not None):
                 self._target_changed(target, target)
 
     def address_of(self, group: Group, target: Registration) -> str:
         """Where a target is; empty when nobody knows."""
+        if (
+            self._owns is not None
+            and group.target_type in ("ip", "instance")
+            and not self._owns(group.account, target.id)
+        ):
+            return ""
         if group.target_type == "ip":
             return target.id
         if group.target_type == "instance":

@@ -15,6 +15,7 @@ from cumulo.services.elbv2 import attributes, refusals
 from cumulo.services.elbv2.finding import group_of
 from cumulo.services.elbv2.health import DRAINING, TIMED_OUT, UNUSED, Told, told
 from cumulo.services.elbv2.model import Document, Group, Registration, Standing
+from cumulo.services.elbv2.pools import Owns
 from cumulo.services.elbv2.records import Records, target_key
 from cumulo.wire.service import Values
 
@@ -33,6 +34,7 @@ class Targets:
     """The operations on targets, and the TargetGroups of the house.
 
     loopback   whether addresses of 127.0.0.0/8 may be targets: programs beside the cloud on a developer's machine
+    owns       whether an address or instance is an account's; None: every private address may be a target
     """
 
     def __init__(
@@ -43,12 +45,14 @@ class Targets:
         facts: ports.NetworkFacts,
         *,
         loopback: bool,
+        owns: Owns | None = None,
     ) -> None:
         self._records = records
         self._clock = clock
         self._instances = instances
         self._facts = facts
         self._loopback = loopback
+        self._owns = owns
 
     # -- for clients -------------------------------------------------------------------------------------
 
@@ -93,6 +97,7 @@ class Targets:
             return None
         return ports.TargetGroup(
             arn=arn,
+            account=found.account,
             target_type=found.target_type,
             protocol=found.protocol,
             port=found.port,
@@ -204,10 +209,12 @@ class Targets:
     def _checked(self, group: Group, one: Document) -> Registration:
         identifier, port = one["Id"], one.get("Port", group.port)
         if group.target_type == "ip":
-            self._check_address(identifier)
+            self._check_address(group, identifier)
         elif group.target_type == "instance":
             if not identifier.startswith("i-"):
                 raise refusals.invalid(f"Instance ID '{identifier}' is not valid")
+            if self._owns is not None and not self._owns(group.account, identifier):
+                raise AwsError("InvalidTarget", f"The following targets are not registered: '{identifier}'")
         elif group.target_type == "lambda":
             if one.get("Port"):
                 raise refusals.invalid("A port cannot be specified for targets of type 'lambda'")
@@ -228,13 +235,13 @@ class Targets:
             standing=Standing(),
         )
 
-    def _check_address(self, text: str) -> None:
+    def _check_address(self, group: Group, text: str) -> None:
         try:
             address = ipaddress.IPv4Address(text)
         except ValueError:
             raise refusals.invalid(f"The IP address '{text}' is not a valid IPv4 address") from None
         allowed = any(address in block for block in _PRIVATE) or (self._loopback and address in _LOOPBACK)
-        if not allowed:
+        if not allowed or (self._owns is not None and not self._owns(group.account, text)):
             raise AwsError(
                 "InvalidTarget",
                 f"The IP address '{text}' is not within the VPC or in one of the private address ranges "

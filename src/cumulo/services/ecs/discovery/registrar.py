@@ -30,6 +30,7 @@ class Registrar:
 
     publish   takes the whole table of names, each with its addresses
     pause     waits so many seconds, between tries
+    apart     accounts are strangers to one another: see names.apart
     """
 
     def __init__(
@@ -40,11 +41,13 @@ class Registrar:
         publish: Publish,
         *,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        apart: bool = False,
     ) -> None:
         self._records = records
         self._kept = kept
         self._map = cloud_map
         self._pause = pause
+        self._apart = apart
         self._publisher = Publisher(self._table, publish)
         self._strangers = Strangers(kept, cloud_map, self._publisher.soon)
         self._room = asyncio.Semaphore(_AT_ONCE_MAX)
@@ -115,8 +118,17 @@ class Registrar:
         raise AssertionError("the last try returns or raises")
 
     def _table(self) -> names.Table:
-        found = self._kept.registrations.all()
-        return names.table(((one, self._health(one.task_arn)) for one in found), self._strangers.table())
+        if not self._apart:
+            return self._table_of("")
+        accounts = {one.account for one in self._kept.registrations.all()}
+        accounts |= {one.account for one in self._kept.names.all()}
+        return names.apart({account: self._table_of(account) for account in accounts})
+
+    def _table_of(self, account: str) -> names.Table:
+        """The names of an account; of all when it is empty."""
+        found = [one for one in self._kept.registrations.all() if account in ("", one.account)]
+        others = self._strangers.table(account)
+        return names.table(((one, self._health(one.task_arn)) for one in found), others)
 
     def _health(self, task_arn: str) -> Health:
         task = self._records.tasks.get(task_arn)

@@ -28,10 +28,12 @@ class Strangers:
         self._log = Log("ecs")
         cloud_map.watch(self._heard)
 
-    def table(self) -> Table:
-        """All of them; names that two accounts have lead to both."""
+    def table(self, account: str = "") -> Table:
+        """All of them, or an account's; names that two accounts have lead to both."""
         found: dict[str, list[str]] = {}
         for place in self._kept.names.all():
+            if account not in ("", place.account):
+                continue
             for name, addresses in place.names.items():
                 found.setdefault(name, []).extend(addresses)
         return found

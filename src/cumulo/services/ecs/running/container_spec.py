@@ -26,10 +26,12 @@ def container_spec(
     mounts: tuple[Mount, ...],
     labels: Mapping[str, str],
     files: int,
+    trusted: bool = True,
 ) -> ContainerSpec:
     """One container.  CannotStart for what no engine here can do.
 
-    files   open files of a process when the definition does not say; 0: as the engine has it
+    files     open files of a process when the definition does not say; 0: as the engine has it
+    trusted   False: it may not make packets of its own, with which it could pose as a neighbour
     """
     name = str(told["name"])
     for field, what in _UNCARRIED.items():
@@ -52,7 +54,7 @@ def container_spec(
         init=bool(linux.get("initProcessEnabled")),
         privileged=bool(told.get("privileged")),
         add=tuple(str(one) for one in abilities.get("add", ())),
-        drop=tuple(str(one) for one in abilities.get("drop", ())),
+        drop=(*(str(one) for one in abilities.get("drop", ())), *(() if trusted else ("NET_RAW",))),
         no_new_privileges=_no_new_privileges(told),
         mounts=mounts,
         limits=limits(told),

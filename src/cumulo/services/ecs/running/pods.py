@@ -18,6 +18,8 @@ from cumulo.services.ecs.running.refusal import cannot_create
 from cumulo.services.ecs.running.volumes import Volumes
 
 ANYWHERE = "0.0.0.0"  # noqa: S104 - the host's addresses, as ECS maps ports
+PIDS_MAX = 8192  # processes and threads of a task: a machine has no more than some ten thousands
+_PRIORITY = frozenset({"rtprio", "nice"})  # with them a process comes before everybody else's
 CARRIED_DRIVERS = frozenset({"", "awslogs", "json-file", "none"})
 
 
@@ -93,6 +95,9 @@ def _refuse_untrusted(definition: TaskDefinition, containers: Sequence[Document]
         added = (linux.get("capabilities") or {}).get("add", ())
         if one.get("privileged") or linux.get("devices") or set(added) - {"SYS_PTRACE"}:
             raise cannot_create("a shared cloud gives containers no privileges", str(one["name"]))
+        urgent = {str(it["name"]) for it in one.get("ulimits", ())} & _PRIORITY
+        if urgent:
+            raise cannot_create(f"a shared cloud gives containers no ulimit {min(urgent)}", str(one["name"]))
 
 
 def pods_of(
@@ -121,6 +126,7 @@ def pods_of(
             mounts=volumes.mounts[str(one["name"])],
             labels=_labels(task, one),
             files=min(FARGATE_FILES, place.files_max) if task.is_fargate else 0,
+            trusted=place.trusted,
         )
         for one in containers
     }
@@ -176,13 +182,16 @@ def _whole(base: PodSpec, definition: TaskDefinition, containers: Sequence[Docum
 
 def _bounds(task: Task, definition: TaskDefinition) -> Limits:
     cpu, memory = own_limits(task, definition)
-    return Limits(vcpus=cpu / CPU_UNITS, memory_mib=memory)
+    return Limits(vcpus=cpu / CPU_UNITS, memory_mib=memory, pids_max=PIDS_MAX)
 
 
 def _bounded(one: ContainerSpec, bounds: Limits) -> ContainerSpec:
     own = one.limits
     kept = msgspec.structs.replace(
-        own, vcpus=own.vcpus or bounds.vcpus, memory_mib=own.memory_mib or bounds.memory_mib
+        own,
+        vcpus=own.vcpus or bounds.vcpus,
+        memory_mib=own.memory_mib or bounds.memory_mib,
+        pids_max=bounds.pids_max,
     )
     return msgspec.structs.replace(one, limits=kept)
 
@@ -236,9 +245,9 @@ def bindings(one: Document, mode: str, mapped: Sequence[Port]) -> tuple[Document
         )
     if mode != "bridge":
         return ()
-    return tuple(
+    return tuple(  # AWS speaks of the instance's addresses as all there are
         {
-            "bindIP": port.address,
+            "bindIP": ANYWHERE,
             "containerPort": port.container,
             "hostPort": port.host,
             "protocol": port.protocol,

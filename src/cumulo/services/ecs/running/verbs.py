@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import resource
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -139,7 +140,7 @@ class Verbs:
             task,
             self._definition,
             containers,
-            efs=self._world.efs,
+            efs=self._efs(task),
             image_volumes={name: image.config.volumes for name, image in images.items()},
         )
         await asyncio.to_thread(_make_folders, mounted)
@@ -343,6 +344,10 @@ class Verbs:
 
     def _told(self, task: Task, container: str) -> Document:
         return next(one for one in containers_of(task, self._definition) if one["name"] == container)
+
+    def _efs(self, task: Task) -> Path:
+        """Where file systems are: in a cloud that many share, those of the task's account alone."""
+        return self._world.efs if self._world.trusted else self._world.efs / task.account
 
     def _place(self, task: Task) -> pods.Place:
         instance = self._world.records.instances.get(task.instance_arn) if task.instance_arn else None

@@ -17,6 +17,7 @@ from cumulo.services.ecs.running.refusal import cannot_create
 
 _FOREIGN = ("fsxWindowsFileServerVolumeConfiguration", "s3filesVolumeConfiguration")
 _FILE_SYSTEM = re.compile(r"fs-[0-9a-f]{8,40}")
+_NO_MEMORY = frozenset({"bind", "rbind", "remount", "size"})  # its size is told by itself
 _POD_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
@@ -97,6 +98,12 @@ def own_volumes(task: Task, definition: TaskDefinition) -> list[str]:
     return named + [volume_name(task, f"from-{one}-{number}") for one in lent for number in range(32)]
 
 
+def shared_volumes(task: Task, definition: TaskDefinition) -> list[str]:
+    """The names of the engine's volumes that the task shares with others."""
+    told = [(str(one["name"]), one.get("dockerVolumeConfiguration") or {}) for one in definition.document.get("volumes", ())]  # fmt: skip
+    return [shared_volume_name(task, name) for name, docker in told if docker.get("scope") == "shared"]
+
+
 def _place(task: Task, volume: Document, efs: Path, *, several: bool) -> Place:
     name = str(volume["name"])
     for foreign in _FOREIGN:
@@ -154,6 +161,7 @@ def _mount(container: str, point: Document, places: Mapping[str, Place]) -> Moun
         kind=place.kind,
         source=place.source,
         read_only=bool(point.get("readOnly")),
+        below=place.folder[0] if place.folder is not None and place.folder[0] != "/" else "",
     )
 
 
@@ -180,6 +188,15 @@ def _borrowed(one: Document, own: Mapping[str, tuple[Mount, ...]]) -> tuple[Moun
     return tuple(found.values())
 
 
+def _memory_options(one: Document, container: str) -> tuple[str, ...]:
+    """Its mount options, without those that would make something else of it than memory."""
+    words = tuple(str(word) for word in one.get("mountOptions", ()))
+    for word in words:
+        if word.partition("=")[0] in _NO_MEMORY:
+            raise cannot_create(f"the tmpfs {one['containerPath']}: {word} is not carried", container)
+    return words
+
+
 def _memory(containers: Sequence[Document], name: str) -> list[Mount]:
     told = next(one for one in containers if one["name"] == name)
     return [
@@ -187,7 +204,7 @@ def _memory(containers: Sequence[Document], name: str) -> list[Mount]:
             target=str(one["containerPath"]),
             kind=MountKind.TMPFS,
             size_mib=int(one["size"]),
-            options=tuple(str(word) for word in one.get("mountOptions", ())),
+            options=_memory_options(one, name),
         )
         for one in (told.get("linuxParameters") or {}).get("tmpfs", ())
     ]
