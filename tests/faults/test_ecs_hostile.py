@@ -41,22 +41,28 @@ def opened(cloud: Process, image: str) -> dict[str, Any]:
     """A running task that allows ExecuteCommand."""
     ecs = cloud.client("ecs")
     definition = fargate(
-        ecs, "opened", shell(image, "sleep 1000", stopTimeout=2), taskRoleArn="arn:aws:iam::000000000000:role/t"
+        ecs,
+        "opened",
+        shell(image, "sleep 1000", stopTimeout=2),
+        taskRoleArn="arn:aws:iam::000000000000:role/t",
     )
     return running(ecs, run(ecs, cloud, definition, enableExecuteCommand=True)["taskArn"])
 
 
 def outcome(call: Any) -> int:
     """The status with which a call was refused; 0 when it was not.  Nothing hostile may be the server's own fault."""
+    refused: dict[str, Any] = {}
     try:
         call()
     except ClientError as error:
-        status = int(error.response["ResponseMetadata"]["HTTPStatusCode"])
-        assert status < 500 or error.response["Error"]["Code"] == "NotImplemented", error.response
-        return status
+        refused = error.response
     except (ValueError, ParamValidationError):  # boto3 itself does not send it
         return 400
-    return 0
+    if not refused:
+        return 0
+    status = int(refused["ResponseMetadata"]["HTTPStatusCode"])
+    assert status < 500 or refused["Error"]["Code"] == "NotImplemented", refused
+    return status
 
 
 def defined(cloud: Process, container: dict[str, Any], **more: Any) -> Any:
@@ -207,16 +213,25 @@ def balancer(cloud: Process) -> dict[str, str]:
     ["169.254.169.254", "169.254.170.2", "0.0.0.0", "255.255.255.255", "224.0.0.1", "8.8.8.8", "::1", "1", "0x7f.1",
      "127.1", "2130706433", "localhost", "10.0.0.1\r\nx", "10.0.0.1/8", "010.0.0.1"],
 )  # fmt: skip
-def test_targets_that_are_no_private_addresses_are_refused(cloud: Process, balancer: dict[str, str], target: str):
+def test_targets_that_are_no_private_addresses_are_refused(
+    cloud: Process, balancer: dict[str, str], target: str
+):
     elb = cloud.client("elbv2")
-    call = lambda: elb.register_targets(TargetGroupArn=balancer["group"], Targets=[{"Id": target, "Port": 80}])  # noqa: E731
-    assert outcome(call) == 400
+    targets = [{"Id": target, "Port": 80}]
+    assert outcome(lambda: elb.register_targets(TargetGroupArn=balancer["group"], Targets=targets)) == 400
 
 
-@pytest.mark.parametrize("path", ["/ HTTP/1.1\r\nX: y", "/\r\n", "/a\nb", "/\0", "/a b", "/é", "x", ""], ids=repr)
-def test_paths_of_health_checks_cannot_carry_a_second_request(cloud: Process, balancer: dict[str, str], path: str):
+@pytest.mark.parametrize(
+    "path", ["/ HTTP/1.1\r\nX: y", "/\r\n", "/a\nb", "/\0", "/a b", "/é", "x", ""], ids=repr
+)
+def test_paths_of_health_checks_cannot_carry_a_second_request(
+    cloud: Process, balancer: dict[str, str], path: str
+):
     elb = cloud.client("elbv2")
-    assert outcome(lambda: elb.modify_target_group(TargetGroupArn=balancer["group"], HealthCheckPath=path)) == 400
+    assert (
+        outcome(lambda: elb.modify_target_group(TargetGroupArn=balancer["group"], HealthCheckPath=path))
+        == 400
+    )
     call = lambda: elb.create_target_group(  # noqa: E731
         Name="other", Protocol="HTTP", Port=80, VpcId=balancer["vpc"], HealthCheckPath=path
     )
@@ -233,13 +248,17 @@ def test_redirects_and_answers_cannot_split_a_response(cloud: Process, balancer:
         assert outcome(call) == 400
     fixed = {"StatusCode": "200", "ContentType": f"text/plain{text}"}
     action = [{"Type": "fixed-response", "FixedResponseConfig": fixed}]
-    assert outcome(lambda: elb.modify_listener(ListenerArn=balancer["listener"], DefaultActions=action)) == 400
+    assert (
+        outcome(lambda: elb.modify_listener(ListenerArn=balancer["listener"], DefaultActions=action)) == 400
+    )
     attribute = {"Key": "routing.http.response.server.enabled", "Value": text}
     outcome(lambda: elb.modify_listener_attributes(ListenerArn=balancer["listener"], Attributes=[attribute]))
     for key in ("strict_transport_security", "access_control_allow_origin", "x_frame_options"):
         attribute = {"Key": f"routing.http.response.{key}.header_value", "Value": text}
         outcome(
-            lambda a=attribute: elb.modify_listener_attributes(ListenerArn=balancer["listener"], Attributes=[a])
+            lambda a=attribute: elb.modify_listener_attributes(
+                ListenerArn=balancer["listener"], Attributes=[a]
+            )
         )
     connection = http.client.HTTPConnection("127.0.0.1", port_of(cloud), timeout=10)
     connection.request("GET", "/", headers={"Host": balancer["name"]})
@@ -261,10 +280,13 @@ def test_user_data_is_read_and_never_run(cloud: Process, tmp_path: Path):
     data = (
         f"#!/bin/bash\ntouch {mark}\necho ECS_CLUSTER=$(touch {mark}; echo farm) >> /etc/ecs/ecs.config\n"
         f"`touch {mark}`\necho 'ECS_CLUSTER=farm' > /etc/ecs/../../{mark}\necho ECS_CLUSTER=farm >> /etc/ecs/ecs.config\n"
-        + "cat <<EOF" * 2000
+        + "cat <<EOF"
+        * 2000
     )
     ec2 = cloud.client("ec2")
-    outcome(lambda: ec2.run_instances(ImageId=ami, InstanceType="t3.nano", MinCount=1, MaxCount=1, UserData=data))
+    outcome(
+        lambda: ec2.run_instances(ImageId=ami, InstanceType="t3.nano", MinCount=1, MaxCount=1, UserData=data)
+    )
     for text in ("#!/bin/bash\n" + "ECS_CLUSTER=" * 1200, "\0" * 100, "((" * 5000, "$(" * 5000):
         outcome(
             lambda t=text: ec2.run_instances(
@@ -303,9 +325,24 @@ def is_served(url: str, *messages: str | bytes) -> bool:
 def test_a_session_is_joined_once_and_only_with_its_own_token(cloud: Process, opened: dict[str, Any]):
     one, other = session(cloud, opened), session(cloud, opened)
     base = one["streamUrl"].rpartition("/")[0]
-    for token in ("", "0" * 128, one["tokenValue"][:-1], one["tokenValue"].upper(), other["tokenValue"], "é" * 64):
+    for token in (
+        "",
+        "0" * 128,
+        one["tokenValue"][:-1],
+        one["tokenValue"].upper(),
+        other["tokenValue"],
+        "é" * 64,
+    ):
         assert not is_served(one["streamUrl"], opening(token)), token
-    for message in ("", "{}", "[]", '{"TokenValue": null}', '{"TokenValue": 1}', b"\xff" * 200, "{" * 100_000):
+    for message in (
+        "",
+        "{}",
+        "[]",
+        '{"TokenValue": null}',
+        '{"TokenValue": 1}',
+        b"\xff" * 200,
+        "{" * 100_000,
+    ):
         assert not is_served(one["streamUrl"], message)
     for name in ("", "x", "../keys", "ecs-execute-command-" + "0" * 17, "%2e%2e", other["sessionId"] + "/x"):
         with contextlib.suppress(WebSocketException, OSError):
@@ -322,7 +359,9 @@ def frame(sequence: int, payload: bytes, kind: int = PayloadType.OUTPUT, flags: 
     )  # fmt: skip
 
 
-def test_nonsense_on_the_data_channel_ends_its_session_and_nothing_else(cloud: Process, opened: dict[str, Any]):
+def test_nonsense_on_the_data_channel_ends_its_session_and_nothing_else(
+    cloud: Process, opened: dict[str, Any]
+):
     """No handshake, wrong sequences, lengths that lie, frames beyond every bound."""
     hostile: list[list[bytes | str]] = [
         [frame(5, b"early")],
@@ -340,7 +379,9 @@ def test_nonsense_on_the_data_channel_ends_its_session_and_nothing_else(cloud: P
         made = session(cloud, opened)
         with (
             contextlib.suppress(WebSocketException, OSError, TimeoutError),
-            connect(made["streamUrl"], compression=None, proxy=None, close_timeout=1, max_size=None) as channel,
+            connect(
+                made["streamUrl"], compression=None, proxy=None, close_timeout=1, max_size=None
+            ) as channel,
         ):
             channel.send(opening(made["tokenValue"]))
             for message in messages:
@@ -375,6 +416,7 @@ def test_strangers_on_the_data_channel_cannot_fill_the_memory(cloud: Process):
     message = b"\x82\xff" + (900_000).to_bytes(8, "big") + b"\0" * 4 + b"x" * 900_000
     socks = [raw_channel(cloud) for _ in range(12)]
     try:
+
         def push(sock: socket.socket, data: bytes) -> None:
             sock.settimeout(1.0)
             with contextlib.suppress(OSError):
@@ -401,15 +443,15 @@ def test_a_thousand_offered_sessions_are_the_end_and_not_the_clouds(cloud: Proce
     """There is a bound, said by name; who joins what was offered is served."""
     kept = session(cloud, opened)
     ecs = cloud.client("ecs")
-    refusals = 0
+    codes: list[str] = []
     for _ in range(1100):
         try:
             ecs.execute_command(task=opened["taskArn"], command="cat", interactive=True)
         except ClientError as error:
-            assert error.response["Error"]["Code"] in ("ServerException", "LimitExceededException"), error
-            refusals += 1
-            if refusals > 3:
+            codes.append(error.response["Error"]["Code"])
+            if len(codes) > 3:
                 break
+    assert set(codes) == {"ServerException"}
     assert is_served(kept["streamUrl"], opening(kept["tokenValue"]))
     assert ecs.list_clusters()["clusterArns"]
 
@@ -483,15 +525,21 @@ def test_service_connect_cannot_take_the_names_that_tasks_rely_on(cloud: Process
         shell(image, look, stopTimeout=2, logConfiguration={"logDriver": "awslogs", "options": options},
               portMappings=[{"containerPort": 8080, "name": "web"}]),
     )  # fmt: skip
-    for number, alias in enumerate(("localhost", "169.254.170.2", "host.docker.internal", "a b", "x\n127.0.0.9 y")):
+    for number, alias in enumerate(
+        ("localhost", "169.254.170.2", "host.docker.internal", "a b", "x\n127.0.0.9 y")
+    ):
         service = f"mesh{number}"
         configuration = {"enabled": True, "namespace": f"ns{number}", "services": [
             {"portName": "web", "clientAliases": [{"port": 80, "dnsName": alias}]}]}  # fmt: skip
         with contextlib.suppress(ClientError):
             cloud.client("servicediscovery").create_http_namespace(Name=f"ns{number}")
         call = lambda s=service, c=configuration: ecs.create_service(  # noqa: E731
-            serviceName=s, taskDefinition=definition, desiredCount=1, launchType="FARGATE",
-            networkConfiguration=network(cloud), serviceConnectConfiguration=c,
+            serviceName=s,
+            taskDefinition=definition,
+            desiredCount=1,
+            launchType="FARGATE",
+            networkConfiguration=network(cloud),
+            serviceConnectConfiguration=c,
         )
         if outcome(call):
             continue
@@ -501,7 +549,9 @@ def test_service_connect_cannot_take_the_names_that_tasks_rely_on(cloud: Process
 
         def said(stream: str = stream) -> list[str]:
             with contextlib.suppress(ClientError):
-                events = cloud.client("logs").get_log_events(logGroupName="/sc", logStreamName=stream)["events"]
+                events = cloud.client("logs").get_log_events(logGroupName="/sc", logStreamName=stream)[
+                    "events"
+                ]
                 lines = [one["message"] for one in events]
                 return lines if lines and lines[-1].strip().isdigit() else []
             return []
@@ -510,5 +560,3 @@ def test_service_connect_cannot_take_the_names_that_tasks_rely_on(cloud: Process
         assert lines[-1] == "1", (alias, lines, address(described))
         assert lines[0].split() == ["127.0.0.1", "localhost"], "the first line for a name counts"
         ecs.delete_service(service=service, force=True)
-
-
