@@ -11,6 +11,7 @@ import subprocess
 import tarfile
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,30 @@ class Runc:
         self._config["mounts"] = [one for one in self._config["mounts"] if one["type"] != "bind"]
         folder.mkdir()
 
+    def many_seconds(self, count: int, at_once: int, *command: str) -> float:
+        """Until so many run, each from a bundle of its own; they are removed then."""
+        folders = [self._folder / f"many{number}" for number in range(count)]
+        for folder in folders:
+            group = f"/cumulo-bench-{os.getpid()}/{folder.name}"
+            config = self._config | {"linux": self._config["linux"] | {"cgroupsPath": group}}
+            config["process"] = self._config["process"] | {"args": list(command)}
+            folder.mkdir()
+            (folder / "config.json").write_text(json.dumps(config))
+        runc = ["runc", "--root", str(self._folder / "states")]
+
+        def call(*words: str) -> None:
+            quiet = subprocess.DEVNULL  # a pipe would stay open as long as the container has it
+            subprocess.run([*runc, *words], stdin=quiet, stdout=quiet, stderr=quiet, check=True)
+
+        with ThreadPoolExecutor(at_once) as pool:
+            try:
+                began = time.perf_counter()
+                list(pool.map(lambda one: call("run", "--bundle", str(one), "--detach", one.name), folders))
+                return time.perf_counter() - began
+            finally:
+                made = [one for one in folders if (self._folder / "states" / one.name).exists()]
+                list(pool.map(lambda one: call("delete", "--force", one.name), made))
+
     def seconds(self, *command: str, detach: bool = False) -> float:
         """From the call to its end; with `detach`, to the running process, which is removed then."""
         self._config["process"]["args"] = list(command)
@@ -95,8 +120,7 @@ class Runc:
         """Give back its groups."""
         root, name = Path("/sys/fs/cgroup"), f"cumulo-bench-{os.getpid()}"
         for group in (
-            *root.glob(f"{name}/runc"),
-            *root.glob(f"*/{name}/runc"),
+            *(found for found in (*root.glob(f"{name}/*"), *root.glob(f"*/{name}/*")) if found.is_dir()),
             *root.glob(name),
             *root.glob(f"*/{name}"),
         ):

@@ -234,3 +234,8 @@ def median_ms(run: Callable[[], None], rounds: int) -> float:
         run()
         took.append((time.perf_counter() - began) * 1000)
     return statistics.median(took)
+
+
+def end_orderly() -> None:
+    """Let SIGTERM end this process as Ctrl-C does, so that what it has started ends with it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

@@ -25,7 +25,7 @@ from cumulo.base.caller import Caller
 from cumulo.base.clock import SystemClock
 from cumulo.base.errors import AwsError
 from cumulo.base.ids import Ids
-from cumulo.base.ports import Certificate, InvokeResult, Subnet
+from cumulo.base.ports import Certificate, InstanceFact, InvokeResult, Subnet
 from cumulo.companions.certificates import CertificateReader, self_signed
 from cumulo.companions.companions import Companions
 from cumulo.companions.subnets import SubnetBook
@@ -51,13 +51,27 @@ FUNCTION = "arn:aws:lambda:us-east-1:000000000000:function:hello"
 
 
 class Subnets:
-    """An EC2 with a few subnets."""
+    """An EC2 with a few subnets; `states` are its instances that do not run here."""
 
     async def subnets(self, _caller: Caller, ids: Sequence[str]) -> list[Subnet]:
         for one in ids:
             if one not in SUBNETS:
                 raise AwsError("InvalidSubnetID.NotFound", f"The subnet ID '{one}' does not exist")
         return [SUBNETS[one] for one in ids]
+
+    def __init__(self) -> None:
+        self.states: dict[str, InstanceFact] = {}
+
+    async def check_security_groups(self, _caller: Caller, groups: Sequence[str]) -> None:
+        for one in groups:
+            if "missing" in one:
+                raise AwsError("InvalidGroup.NotFound", f"The security group '{one}' does not exist")
+
+    async def default_security_group(self, _caller: Caller, network: str) -> str:
+        return f"sg-default-{network}"
+
+    async def instances(self, _caller: Caller, ids: Sequence[str]) -> Mapping[str, InstanceFact]:
+        return {one: self.states[one] for one in ids if one in self.states}
 
     async def has_network(self, _caller: Caller, network: str) -> bool:
         return network in {one.network for one in SUBNETS.values()}
@@ -90,7 +104,7 @@ class Instances:
 
 
 class Functions:
-    """Runs `answer` with each event."""
+    """Runs `answer` with each event; a request for /say is answered with the very bytes of its body."""
 
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
@@ -112,6 +126,8 @@ class Functions:
         del client_context, want_log
         event = json.loads(payload)
         self.events.append(event)
+        if event["path"] == "/say":
+            return InvokeResult(payload=event["body"].encode())
         return InvokeResult(payload=json.dumps(self.answer(event)).encode())
 
 

@@ -8,10 +8,10 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cumulo.base.caller import Caller
 from cumulo.base.carriage import this_machine
@@ -36,6 +36,8 @@ from cumulo.engines.one_shot import OneShots
 from cumulo.engines.opening import open_and_explain
 from cumulo.engines.slot import EngineSlot, LateImages, LateLauncher, plausible, why_implausible
 from cumulo.interruptions import Interruptions
+from cumulo.loops import Loops
+from cumulo.meter.labels import Labels
 from cumulo.meter.meter import Meter
 from cumulo.meter.pricebook import PriceBooks
 from cumulo.meter.views import BillPage
@@ -55,12 +57,13 @@ from cumulo.services.lambda_.service import Lambda
 from cumulo.services.lambda_.world import World
 from cumulo.services.logs.service import Logs
 from cumulo.settings import Settings
+from cumulo.standing import Standing
 from cumulo.state.blobs import Blobs
 from cumulo.state.journal import Journal
 from cumulo.state.store import Store
 from cumulo.wire.door import Door
 from cumulo.wire.gate import gated
-from cumulo.wire.http import Handler, Request, Response
+from cumulo.wire.http import Request, Response
 from cumulo.wire.keys import Keys
 from cumulo.wire.models import Models
 from cumulo.wire.server import Server
@@ -84,10 +87,9 @@ class Cloud:
         self.isolation = "none"
         self.notes: list[str] = []
         self.stopping = asyncio.Event()
-        self.died = False
+        self.loops = Loops(self.stopping)
         self._temporary = settings.ephemeral or settings.data is None
         self.data = Path(tempfile.mkdtemp(prefix="cumulo-")) if self._temporary else Path(settings.data or "")
-        self._tasks: dict[str, asyncio.Task[None]] = {}
         self.pages: Pages
         self._lane: InvokeLane
 
@@ -111,16 +113,16 @@ class Cloud:
         await self.lambda_.start()
         if self.compute.built is not None:
             await self.compute.built.start()
-        self._own("journal", self.journal.run())
-        self._own("logs", self.logs.run())
-        self._own("ecr", self.ecr.run())
+        self.loops.begin("journal", self.journal.run())
+        self.loops.begin("logs", self.logs.run())
+        self.loops.begin("ecr", self.ecr.run())
         if self.compute.built is not None:
-            self._own("compute", self.compute.built.run())
-        self._own("engine", self._take_up())
-        self._own("fleet", self.fleet.run())
-        self._own("events", self.events.run())
+            self.loops.begin("compute", self.compute.built.run())
+        self.loops.begin("engine", self._take_up())
+        self.loops.begin("fleet", self.fleet.run())
+        self.loops.begin("events", self.events.run())
         self._server.handler = self.pages
-        self._server.upgrade = self._upgrade
+        self._server.upgrade = self.compute.upgrade
         self._server.lanes = (self._lane,)
         self.pages.is_ready = True
         _log.info("ready", endpoint=self.endpoint, data=str(self.data), replayed=replayed)
@@ -135,21 +137,21 @@ class Cloud:
             last.callback(self._lock.release)
             last.push_async_callback(self.store.close)
             last.push_async_callback(self.journal.close)
-            last.push_async_callback(self._cancel, "journal")
-            last.push_async_callback(self._cancel, "logs")
+            last.push_async_callback(self.loops.end, "journal")
+            last.push_async_callback(self.loops.end, "logs")
             last.push_async_callback(self.ecr.close)
-            last.push_async_callback(self._cancel, "ecr")
+            last.push_async_callback(self.loops.end, "ecr")
             last.push_async_callback(self.companions.close)
             last.push_async_callback(self.lambda_.close)
             last.push_async_callback(self._slot.close, remove_pods=self._temporary)
             last.push_async_callback(self._launcher.close)
             if self.compute.built is not None:
                 last.push_async_callback(self.compute.built.close)
-                last.push_async_callback(self._cancel, "compute")
-            last.push_async_callback(self._cancel, "engine")
-            last.push_async_callback(self._cancel, "fleet")
+                last.push_async_callback(self.loops.end, "compute")
+            last.push_async_callback(self.loops.end, "engine")
+            last.push_async_callback(self.loops.end, "fleet")
             last.push_async_callback(self.fleet.close)
-            last.push_async_callback(self._cancel, "events")
+            last.push_async_callback(self.loops.end, "events")
 
     def abandon(self) -> None:
         """Remove the temporary folder of a cloud that could not start."""
@@ -158,7 +160,7 @@ class Cloud:
 
     async def reset(self) -> None:
         """Empty everything, companions too."""
-        await self._cancel("events")
+        await self.loops.end("events")
         try:
             if self.compute.built is not None:
                 await self.compute.built.reset()
@@ -170,7 +172,7 @@ class Cloud:
             await self.companions.reset()
             await self.store.commit()
         finally:
-            self._own("events", self.events.run())
+            self.loops.begin("events", self.events.run())
 
     # -- building ----------------------------------------------------------------------------------------
 
@@ -255,11 +257,22 @@ class Cloud:
             ids=self.ids,
             tracer=self._tracer,
         )
+        standing = Standing(
+            notes=self.notes,
+            lambda_=self.lambda_,
+            fleet=self.fleet,
+            events=self.events,
+            ecr=self.ecr,
+            companions=self.companions,
+            compute=self.compute,
+        )
+        self.meter.tags = Labels(standing.tags_of)
         self.pages = Pages(
             door=self.door,
             clock=self.clock,
             counters=self.counters,
-            gauges=self.gauges,
+            gauges=standing.gauges,
+            notes=standing.page,
             services=dict.fromkeys(services, "running") | {"companions": "available"},
             bill=BillPage(self.meter).handle_bill,
             code=self.lambda_.download,
@@ -270,9 +283,9 @@ class Cloud:
             containers=Containers(self._shots).handle,
             registry=self.ecr.registry,
             layers=self.ecr.downloads,
-            exec_=self._exec,
-            interrupt=Interruptions(self._interrupt_instance, self._interrupt_task).handle,
-            balancer_for=self._balancer_for,
+            exec_=self.compute.exec,
+            interrupt=Interruptions(self.compute.interrupt_instance, self.compute.interrupt_task).handle,
+            balancer_for=self.compute.balancer_for,
         )
 
     def _build_ecr(self) -> None:
@@ -351,7 +364,9 @@ class Cloud:
         ).operations()
 
     def _build_compute(self) -> None:
-        self.compute = ComputeSlot(self._ground, self._begin_compute, self.data / "compute")
+        self.compute = ComputeSlot(
+            self._ground, self._begin_compute, self.data / "compute", pace=self.settings.pace
+        )
         for name, guard in self.compute.guards().items():
             self.companions.guard(name, guard)
         if self.compute.was_used:
@@ -362,7 +377,7 @@ class Cloud:
             await compute.start()
             await compute.run()
 
-        self._own("compute", begin())
+        self.loops.begin("compute", begin())
 
     def _ground(self) -> "Ground":
         from cumulo.compute import Ground
@@ -395,7 +410,7 @@ class Cloud:
 
     async def _take_up(self) -> None:
         """Adopt the containers of an earlier process, and end those that should not have outlived it."""
-        if not any((self.data / "engine").glob("pods/*")):
+        if not any((self.data / "engine").glob("pods/*")) and not self._containers.left_something:
             return
         try:
             await self._containers.open()
@@ -415,22 +430,6 @@ class Cloud:
         engine = await self._slot.get()
         return await engine.images.pull(found.reference, source=found.source, only_missing=True)
 
-    async def _exec(self, request: Request, /) -> Response:
-        return await self.compute.get().ecs.exec_page.handle(request)
-
-    async def _interrupt_instance(self, instance_id: str) -> float:
-        return await self.compute.get().ec2.interrupt(instance_id, SPOT_WARNING_SECONDS / self.settings.pace)
-
-    async def _interrupt_task(self, task: str) -> str:
-        return await self.compute.get().ecs.interrupt_task(task)
-
-    def _upgrade(self, request: Request) -> asyncio.Protocol | None:
-        return self.compute.built.ecs.exec_page.upgrade(request) if self.compute.built is not None else None
-
-    def _balancer_for(self, host: str) -> Handler | None:
-        compute = self.compute.built
-        return compute.elb.handle if compute is not None and compute.elb.owns(host) else None
-
     # -- small things ------------------------------------------------------------------------------------
 
     def _service_of(self, request: Request) -> str:
@@ -448,37 +447,7 @@ class Cloud:
     def _refuse_invoke(self, error: AwsError, caller: Caller) -> Response:
         return self.door.refuse("lambda", error, caller.request_id)
 
-    def gauges(self) -> Mapping[str, float]:
-        """What /metrics and `cumulo status` show of the state of things."""
-        return {f"environments_{name}": float(count) for name, count in self.fleet.counts().items()} | {
-            "functions": float(self.lambda_.count()),
-            "repositories": float(self.ecr.count()),
-            **(self.compute.built.gauges() if self.compute.built is not None else {}),
-            "queued_events": float(len(self.events)),
-            "companions_started": float(self.companions.started),
-        }
 
-    def _own(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work, name=name)
-        task.add_done_callback(self._ended)
-        self._tasks[name] = task
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            # A loop of the house has died of a bug.  Going on without it would lose things quietly; stopping is
-            # honest, and a restart takes everything up again.
-            _log.error("a loop died; stopping", loop=task.get_name(), error=repr(error))
-            self.died = True
-            self.stopping.set()
-
-    async def _cancel(self, name: str) -> None:
-        task = self._tasks.pop(name)
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Exception):
-            await task
-
-
-SPOT_WARNING_SECONDS = 120.0
 CLOUD_PORT_INSIDE = 4566  # where a function in a container finds the cloud
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LENIENT = (

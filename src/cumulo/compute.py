@@ -6,7 +6,7 @@ EC2 ──HostEvents──▶ ECS ──TargetGroups──▶ load balancing
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,7 +15,7 @@ from cumulo.base.carriage import Carriage
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
 from cumulo.base.log import Log
-from cumulo.base.ports import ImageRegistry, Invoker, RoleSessions, UsageSink
+from cumulo.base.ports import ImageRegistry, Invoker, RoleSessions
 from cumulo.companions.autoscaling import ScalingGroups
 from cumulo.companions.certificates import CertificateReader
 from cumulo.companions.companions import Companions
@@ -27,9 +27,11 @@ from cumulo.companions.metrics import CloudWatch
 from cumulo.companions.parameters import ParameterReader
 from cumulo.companions.s3 import S3Reader
 from cumulo.companions.secrets import SecretReader
+from cumulo.companions.stacks import StackTypes
 from cumulo.companions.subnets import SubnetBook
 from cumulo.engines.engine import Capability, Engine, EngineError
 from cumulo.engines.images import Source
+from cumulo.meter.labels import TagsOf
 from cumulo.meter.meter import Meter
 from cumulo.services.application_autoscaling.house import ScalingHouse
 from cumulo.services.application_autoscaling.plan import Patience
@@ -44,6 +46,8 @@ from cumulo.state.store import Store
 from cumulo.wire.service import Service
 
 SETTLE_SECONDS = 5.0  # AWS believes a task without health checks after 40 s
+UNMADE = ("ApplicationAutoScaling", "ECS", "ElasticLoadBalancingV2")  # whose resources stacks cannot make
+MINUTE = 60.0  # CloudWatch's period, in whole seconds even where time is quicker
 SHRINK_SECONDS = 900.0  # as AWS: what a group has too much must last so long
 _LOOPBACK_FIRST = 127 << 24 | 66 << 16  # 127.66.0.0/16: addresses of load balancers where no engine gives any
 _PLACES = 1 << 16
@@ -89,13 +93,14 @@ class Compute:
         store, clock, ids, companions = ground.store, ground.clock, ground.ids, ground.companions
         bus, watch, subnets = EventBridge(companions), CloudWatch(companions), SubnetBook(companions)
         groups = ScalingGroups(companions)
+        period = max(1, round(MINUTE / ground.pace))
         self.ec2 = Ec2House(
             store=store,
             clock=clock,
             carriage=ground.carriage,
             machines=Ec2Machines(companions),
             groups=groups,
-            usages=_usages(ground.meter),
+            usages=ground.meter,
             bus=bus,
             knows=lambda: companions.knows("ec2"),
             engine=ground.engine,
@@ -115,6 +120,8 @@ class Compute:
             ids=ids,
             shared_address="" if ground.shared else "127.0.0.1",
             loopback_targets=not ground.shared,
+            metrics=watch,
+            metrics_seconds=period,
             owns=self._owns if ground.shared else None,
         )
         around = Around(
@@ -125,9 +132,11 @@ class Compute:
             secrets=SecretReader(companions),
             parameters=ParameterReader(companions),
             sink=ground.logs,
+            has_log_group=ground.logs.has_group,
             roles=ground.roles,
             subnets=subnets,
             networks=subnets,
+            security_groups=subnets,
             bus=bus,
             metrics=watch,
             ledger=ground.meter,
@@ -143,11 +152,14 @@ class Compute:
             trusted=not ground.shared,
             settle_seconds=SETTLE_SECONDS / ground.pace,
             shrink_seconds=SHRINK_SECONDS / ground.pace,
+            metrics_seconds=period,
             publish=self._publisher("ecs"),
         )
         self.ecs = EcsHouse(around, store=store, journal=ground.journal, clock=clock, ids=ids)
         self.ec2.connect(self.ecs.host_events)
-        self._guards = self.ec2.guards()
+        self._guards = dict(self.ec2.guards())
+        stacks = self._guards["cloudformation"]
+        self._guards["cloudformation"] = StackTypes(stacks, UNMADE, S3Reader(companions))
         for service, guard in self._guards.items():
             companions.guard(service, guard)
         self.scaling = ScalingHouse(
@@ -157,7 +169,7 @@ class Compute:
             services=self.ecs,
             metrics=watch,
             alarms=watch,
-            patience=Patience(period=max(1, round(60 / ground.pace))),
+            patience=Patience(period=period, pace=ground.pace),
         )
 
     def services(self) -> Mapping[str, Service]:
@@ -168,6 +180,14 @@ class Compute:
     def guards(self) -> Mapping[str, Guard]:
         """Who looks at calls of companions, by service."""
         return self._guards
+
+    def tags(self) -> Mapping[str, TagsOf]:
+        """Who knows the tags of what is on the bill, by service."""
+        return {"ec2": self.ec2.tags_of, "ecs": self.ecs.tags_of}
+
+    def troubles(self) -> Iterable[str]:
+        """What load balancers cannot do now, each in a sentence."""
+        return (f"{arn.rpartition('loadbalancer/')[2]}: {why}" for arn, why in self.elb.troubles().items())
 
     def gauges(self) -> Mapping[str, float]:
         """What /metrics shows."""
@@ -236,7 +256,3 @@ def _loopback(name: str) -> str:
 
     place = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) % (_PLACES - 2) + 1
     return str(ipaddress.IPv4Address(_LOOPBACK_FIRST + place))
-
-
-def _usages(meter: Meter) -> UsageSink:
-    return meter

@@ -3,16 +3,19 @@
 A cloud that has used them once builds them at its start from then on: there is something to take up.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cumulo.companions.guards import Call, Form, Guard
+from cumulo.wire.http import Handler, Request, Response
 from cumulo.wire.service import Service
 
 if TYPE_CHECKING:
     from cumulo.compute import Compute, Ground
 
+SPOT_WARNING_SECONDS = 120.0
 NAMES = ("application-autoscaling", "ecs", "elbv2")
 GUARDED = ("autoscaling", "cloudformation", "ec2")
 _STARTS_MACHINES = frozenset({"RunInstances", "RequestSpotInstances", "RequestSpotFleet", "CreateFleet"})
@@ -25,11 +28,18 @@ class ComputeSlot:
     ground   what it stands on
     begin    runs what was built, beside the server
     marker   a file that says that it was built before
+    pace     how many times quicker than on AWS some things go
     """
 
     def __init__(
-        self, ground: "Callable[[], Ground]", begin: "Callable[[Compute], None]", marker: Path
+        self,
+        ground: "Callable[[], Ground]",
+        begin: "Callable[[Compute], None]",
+        marker: Path,
+        *,
+        pace: float = 1.0,
     ) -> None:
+        self._pace = pace
         self._ground = ground
         self._begin = begin
         self._marker = marker
@@ -59,6 +69,29 @@ class ComputeSlot:
     def guards(self) -> Mapping[str, Guard]:
         """For the companions, until it is built."""
         return {name: LateGuard(name, self) for name in GUARDED}
+
+    # -- what the cloud's own pages ask ----------------------------------------------------------------------
+
+    async def exec(self, request: Request, /) -> Response:
+        """/_cumulo/ecs/exec."""
+        return await self.get().ecs.exec_page.handle(request)
+
+    def upgrade(self, request: Request) -> asyncio.Protocol | None:
+        """A request for a WebSocket: those of ExecuteCommand's sessions are known."""
+        return self.built.ecs.exec_page.upgrade(request) if self.built is not None else None
+
+    async def interrupt_instance(self, instance_id: str) -> float:
+        """Take a Spot instance away after its warning; when that will be."""
+        return await self.get().ec2.interrupt(instance_id, SPOT_WARNING_SECONDS / self._pace)
+
+    async def interrupt_task(self, task: str) -> str:
+        """Take a task on FARGATE_SPOT away; its ARN."""
+        return await self.get().ecs.interrupt_task(task)
+
+    def balancer_for(self, host: str) -> Handler | None:
+        """The load balancer that has this name, or None."""
+        built = self.built
+        return built.elb.handle if built is not None and built.elb.owns(host) else None
 
 
 class LateGuard:

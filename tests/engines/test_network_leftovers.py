@@ -322,3 +322,16 @@ def _tear_down(folder: Path, mine: Instance) -> None:
         path.unlink()
     if folder.exists():
         folder.rmdir()
+
+
+@story
+async def test_a_pod_that_is_being_removed_when_the_network_stops_leaves_nothing() -> None:
+    async with instance() as mine:
+        await mine.open("a")
+        closing = asyncio.get_running_loop().create_task(mine.network.close("a"))
+        await asyncio.sleep(0)  # it has begun
+        closing.cancel()  # and nobody waits for it any more
+        with contextlib.suppress(asyncio.CancelledError):
+            await closing
+        await mine.network.stop()
+        assert mine.left() in ([], [str(mine.folder)])

@@ -111,7 +111,7 @@ def test_promises_hold_in_any_order(script):
                     try:
                         await take(cloud, step)
                     except AwsError as error:
-                        assert error.code in ALLOWED, error  # noqa: PT017
+                        assert error.code in ALLOWED, error
                 check(cloud)
             cloud.runtimes.gate.set()
             await cloud.control.settled()

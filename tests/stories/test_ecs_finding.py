@@ -34,6 +34,7 @@ def printing(image, script):
     """A container whose output can be read."""
     options = {
         "awslogs-group": "/finding",
+        "awslogs-create-group": "true",
         "awslogs-region": "us-east-1",
         "awslogs-stream-prefix": "f",
     }

@@ -224,6 +224,13 @@ class Hosts(Protocol):
         """All of them."""
         ...
 
+    async def embody(self, account: str, region: str, instance_id: str, cluster: str) -> Host | None:
+        """An agent on a running instance registers it in a cluster: it gets a body if it has none.
+
+        None when EC2 shows no such running instance, or this machine has no room for it.
+        """
+        ...
+
     def room_for(self, kind: str) -> int:
         """How many more instances of a type this machine has room for; 0 for a type that is not known."""
         ...

@@ -99,12 +99,24 @@ class EventBus(Protocol):
         """
         ...
 
+    async def listens(self, account: str, region: str) -> bool:
+        """Whether any rule there could take an event now; who has many events asks once.  AwsError as above."""
+        ...
+
 
 class Networks(Protocol):
     """Knows which network subnets belong to, wherever the companion for EC2 lives."""
 
     async def network_of(self, caller: Caller, subnets: Sequence[str]) -> str:
         """The id of the subnets' network.  AwsError as EC2 says it when one of them is not there."""
+        ...
+
+
+class SecurityGroups(Protocol):
+    """Knows security groups, wherever the companion for EC2 lives."""
+
+    async def check_security_groups(self, caller: Caller, groups: Sequence[str]) -> None:
+        """AwsError as EC2 says it when one of them (ids) is not there."""
         ...
 
 
@@ -125,6 +137,29 @@ class SubnetFacts(Protocol):
 
     async def has_network(self, caller: Caller, network: str) -> bool:
         """Whether there is a network with this id."""
+        ...
+
+
+class InstanceFact(msgspec.Struct, frozen=True):
+    """What EC2 says of an instance: its state by name, and its network."""
+
+    state: str
+    network: str
+
+
+class NetworkFacts(SubnetFacts, Protocol):
+    """Knows security groups and instances too."""
+
+    async def check_security_groups(self, caller: Caller, groups: Sequence[str]) -> None:
+        """AwsError as EC2 says it when one of them is not there."""
+        ...
+
+    async def default_security_group(self, caller: Caller, network: str) -> str:
+        """The id of a network's default security group; empty when there is none."""
+        ...
+
+    async def instances(self, caller: Caller, ids: Sequence[str]) -> Mapping[str, InstanceFact]:
+        """Those of the instances that are there, by id."""
         ...
 
 

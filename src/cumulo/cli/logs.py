@@ -15,11 +15,11 @@ from cumulo.cli.cloud import (
     Failed,
     client,
     endpoint_option,
-    error_code,
     find_endpoint,
     on_terminal,
     talking,
 )
+from cumulo.cli.logs_finding import Where, find
 
 POLL_SECONDS = 0.5
 LATE_MS = 10_000  # how much later than its timestamp an event may arrive and still be shown
@@ -63,26 +63,11 @@ def parse_since(text: str, now: float) -> int:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
-def find_group(name: str, cloud: str) -> str:
-    """The log group of a function (by name or ARN), or the group of that name."""
-    if name.startswith("/"):
-        return name
-    functions = client("lambda", cloud)
-    try:
-        found = functions.get_function_configuration(FunctionName=name)
-    except functions.exceptions.ClientError as exc:
-        if name.startswith("arn:") or error_code(exc) not in (
-            "ResourceNotFoundException",
-            "ValidationException",
-        ):
-            raise
-        return name
-    return str(found.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{found['FunctionName']}")
-
-
-def read_pages(logs: Any, group: str, start_ms: int, pattern: str | None) -> Iterator[list[Event]]:
-    """Every event of a group from a moment on, page by page."""
-    asked: dict[str, Any] = {"logGroupName": group, "startTime": max(0, start_ms)}
+def read_pages(logs: Any, where: Where, start_ms: int, pattern: str | None) -> Iterator[list[Event]]:
+    """Every event from a moment on, page by page."""
+    asked: dict[str, Any] = {"logGroupName": where.group, "startTime": max(0, start_ms)}
+    if where.prefix:
+        asked["logStreamNamePrefix"] = where.prefix
     if pattern:
         asked["filterPattern"] = pattern
     while True:
@@ -94,7 +79,7 @@ def read_pages(logs: Any, group: str, start_ms: int, pattern: str | None) -> Ite
 
 
 @click.command("logs")
-@click.argument("name", metavar="FUNCTION_OR_GROUP")
+@click.argument("name", metavar="NAME")
 @click.option("-f", "--follow", is_flag=True, help="Go on as more is printed, until Ctrl-C.")
 @click.option("--since", default="10m", show_default=True, help="An age (30s, 10m, 2h, 1d) or a moment.")
 @click.option("--filter", "pattern", metavar="PATTERN", help="A CloudWatch Logs filter pattern.")
@@ -103,35 +88,55 @@ def read_pages(logs: Any, group: str, start_ms: int, pattern: str | None) -> Ite
 def command(
     name: str, follow: bool, since: str, pattern: str | None, as_json: bool, endpoint: str | None
 ) -> None:
-    """Show what functions and containers printed."""
+    """Show what functions and containers printed.
+
+    NAME is a function, a log group, or something of ECS whose containers have the log driver awslogs: a service
+    (`web`, `service/web`, `service/CLUSTER/web`), a task (its id, `task/ID`) or a task definition's family.
+    """
     cloud = find_endpoint(endpoint)
-    follower = Follower(parse_since(since, SystemClock().now()))
+    since_ms = parse_since(since, SystemClock().now())
     with talking(cloud), contextlib.suppress(KeyboardInterrupt):
-        group = find_group(name, cloud)
         logs = client("logs", cloud)
-        found = _poll(logs, group, follower, pattern, missing_ok=follow, as_json=as_json)
+        readers = [
+            _Reader(logs, where, Follower(since_ms), pattern, as_json=as_json) for where in find(name, cloud)
+        ]
+        found = sum([reader.poll(missing_ok=follow) for reader in readers])
         while follow:
             time.sleep(POLL_SECONDS)
-            _poll(logs, group, follower, pattern, missing_ok=True, as_json=as_json)
+            for reader in readers:
+                reader.poll(missing_ok=True)
         if not found:
-            click.echo(f"{group} has nothing since {since}; --since looks further back.", err=True)
+            places = ", ".join(dict.fromkeys(reader.where.group for reader in readers))
+            click.echo(f"{places} has nothing since {since}; --since looks further back.", err=True)
 
 
-def _poll(
-    logs: Any, group: str, follower: Follower, pattern: str | None, *, missing_ok: bool, as_json: bool
-) -> int:
-    colour = on_terminal()
-    count = 0
-    try:
-        for page in read_pages(logs, group, follower.start_ms, pattern):
-            for event in follower.fresh(page):
-                count += 1
-                # Never stripped: what was printed is shown as it was printed.
-                click.echo(_json(event) if as_json else render(event, colour=colour), color=True)
-    except logs.exceptions.ResourceNotFoundException as exc:
-        if not missing_ok:  # with --follow, the function may not have been called yet
-            raise Failed(f"There is no log group {group}: nothing has been printed there yet.") from exc
-    return count
+class _Reader:
+    """Shows what comes to one place."""
+
+    def __init__(
+        self, logs: Any, where: Where, follower: Follower, pattern: str | None, *, as_json: bool
+    ) -> None:
+        self.where = where
+        self._logs = logs
+        self._follower = follower
+        self._pattern = pattern
+        self._as_json = as_json
+
+    def poll(self, *, missing_ok: bool) -> int:
+        """Print what is new; how many lines."""
+        colour = on_terminal()
+        count = 0
+        try:
+            for page in read_pages(self._logs, self.where, self._follower.start_ms, self._pattern):
+                for event in self._follower.fresh(page):
+                    count += 1
+                    # Never stripped: what was printed is shown as it was printed.
+                    click.echo(_json(event) if self._as_json else render(event, colour=colour), color=True)
+        except self._logs.exceptions.ResourceNotFoundException as exc:
+            if not missing_ok:  # with --follow, nothing may have run yet
+                group = self.where.group
+                raise Failed(f"There is no log group {group}: nothing has been printed there yet.") from exc
+        return count
 
 
 def render(event: Event, *, colour: bool) -> str:

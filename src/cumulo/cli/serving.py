@@ -46,4 +46,4 @@ async def _serve(settings: Settings, on_ready: Callable[[Cloud], None], report: 
     except (StoreError, OSError) as error:
         _log.error("not everything could be kept; what was acknowledged is in the journal", error=str(error))
         return 1
-    return 1 if cloud.died else 0
+    return 1 if cloud.loops.died else 0

@@ -1,11 +1,13 @@
 """`cumulo status`: which clouds run, and what is in them."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
+from cumulo.cli.cloud import TOKEN_HEADER
 from cumulo.cli.running import Running, runtime_folder
 
 
@@ -24,18 +26,23 @@ def command(*, as_json: bool) -> None:
             click.echo(f"{row['endpoint']}  {state}  pid {row['pid']}  data {row['data']}")
             for name, value in row["gauges"].items():
                 click.echo(f"  {name:<28} {value:g}")
+            for note in row["notes"]:
+                click.echo(f"  note: {note}")
     sys.exit(0 if rows else 1)
 
 
 def _describe(running: Running) -> dict[str, Any]:
     gauges: dict[str, float] = {}
+    notes: list[str] = []
     ready = False
+    token = _token(running)
     try:
-        ready = "true" in _get(running.endpoint + "/_cumulo/ready")
-        for line in _get(running.endpoint + "/metrics").splitlines():
+        ready = "true" in _get(running.endpoint + "/_cumulo/ready", token)
+        for line in _get(running.endpoint + "/metrics", token).splitlines():
             name, _, value = line.rpartition(" ")
             if name.startswith("cumulo_") and "{" not in name and not name.endswith("_created"):
                 gauges[name.removeprefix("cumulo_")] = float(value)
+        notes = msgspec.json.decode(_get(running.endpoint + "/_cumulo/notes", token))["notes"]
     except OSError:
         ready = False
     return {
@@ -44,12 +51,22 @@ def _describe(running: Running) -> dict[str, Any]:
         "data": str(running.data),
         "ready": ready,
         "gauges": gauges,
+        "notes": notes,
     }
 
 
-def _get(url: str) -> str:
-    from urllib.request import urlopen
+def _token(running: Running) -> str:
+    """What the pages of a shared cloud ask for; empty when we may not read it."""
+    try:
+        return (Path(running.data) / "admin-token").read_text().strip()
+    except OSError:
+        return ""
 
-    with urlopen(url, timeout=5) as answer:  # noqa: S310 - our own endpoint
+
+def _get(url: str, token: str) -> str:
+    from urllib.request import Request, urlopen
+
+    asked = Request(url, headers={TOKEN_HEADER: token} if token else {})  # noqa: S310 - our own endpoint
+    with urlopen(asked, timeout=5) as answer:  # noqa: S310
         text: str = answer.read().decode()
         return text

@@ -37,10 +37,7 @@ class EventBridge:
         Where EventBridge was never told anything there is no rule that could take the event: it is not started.
         Where it has no rules it is not told either, for moto would remember every event that it was told.
         """
-        if not self._companions.knows("events"):
-            return
-        rules = await self._call("ListRules", account, region, {"Limit": 1})
-        if not rules.get("Rules"):
+        if not await self.listens(account, region):
             return
         entry: dict[str, Any] = {
             "Source": source,
@@ -56,6 +53,13 @@ class EventBridge:
             if code:
                 status = 503 if code in _AGAIN else 400
                 raise AwsError(code, str(result.get("ErrorMessage", "")), status=status)
+
+    async def listens(self, account: str, region: str) -> bool:
+        """Whether any rule there could take an event now; AwsError as above."""
+        if not self._companions.knows("events"):
+            return False
+        rules = await self._call("ListRules", account, region, {"Limit": 1})
+        return bool(rules.get("Rules"))
 
     async def _call(
         self, operation: str, account: str, region: str, values: Mapping[str, Any]

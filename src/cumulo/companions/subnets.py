@@ -1,11 +1,11 @@
-"""Asks EC2, wherever it lives, about subnets and networks."""
+"""Asks EC2, wherever it lives, about subnets, networks, security groups and instances."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError
-from cumulo.base.ports import Subnet
+from cumulo.base.ports import InstanceFact, Subnet
 from cumulo.companions.companions import Companions
 from cumulo.companions.forms import Node, call_form
 
@@ -13,7 +13,7 @@ _VERSION: Final = "2016-11-15"
 
 
 class SubnetBook:
-    """The SubnetFacts and the Networks of the house."""
+    """The NetworkFacts, the Networks and the SecurityGroups of the house."""
 
     def __init__(self, companions: Companions) -> None:
         self._companions = companions
@@ -46,6 +46,42 @@ class SubnetBook:
                 return False
             raise
         return True
+
+    async def check_security_groups(self, caller: Caller, groups: Sequence[str]) -> None:
+        """AwsError as EC2 says it when one of them is not there."""
+        if not groups:
+            return
+        asked = {"Filter.1.Name": "group-id"}
+        asked |= {f"Filter.1.Value.{number}": group for number, group in enumerate(groups, start=1)}
+        answer = await self._ask(caller, "DescribeSecurityGroups", asked)
+        found = {one.text("groupId") for one in answer.all("securityGroupInfo")}
+        missing = next((one for one in groups if one not in found), "")
+        if missing:
+            raise AwsError("InvalidGroup.NotFound", f"The security group '{missing}' does not exist")
+
+    async def default_security_group(self, caller: Caller, network: str) -> str:
+        """The id of a network's default security group; empty when there is none."""
+        asked = {
+            "Filter.1.Name": "vpc-id",
+            "Filter.1.Value.1": network,
+            "Filter.2.Name": "group-name",
+            "Filter.2.Value.1": "default",
+        }
+        answer = await self._ask(caller, "DescribeSecurityGroups", asked)
+        return next((one.text("groupId") for one in answer.all("securityGroupInfo")), "")
+
+    async def instances(self, caller: Caller, ids: Sequence[str]) -> Mapping[str, InstanceFact]:
+        """Those of the instances that are there, by id."""
+        if not ids:
+            return {}
+        asked = {"Filter.1.Name": "instance-id"}
+        asked |= {f"Filter.1.Value.{number}": one for number, one in enumerate(ids, start=1)}
+        answer = await self._ask(caller, "DescribeInstances", asked)
+        return {
+            one.text("instanceId"): InstanceFact(one.text("instanceState", "name"), one.text("vpcId"))
+            for reservation in answer.all("reservationSet")
+            for one in reservation.all("instancesSet")
+        }
 
     async def _ask(self, caller: Caller, action: str, values: Mapping[str, str]) -> Node:
         return await call_form(

@@ -160,7 +160,13 @@ class LateLauncher:
         self._folder = folder
         self._cloud_port = cloud_port
         self._made: ContainerLauncher | None = None
+        self._begun: ContainerLauncher | None = None  # it may not have got far before it was interrupted
         self._lock = asyncio.Lock()
+
+    @property
+    def left_something(self) -> bool:
+        """Whether an earlier control plane did not come to close it."""
+        return self._folder.exists()
 
     async def open(self) -> ContainerLauncher:
         """Make it now, and remove what an earlier control plane left.  EngineError."""
@@ -168,6 +174,7 @@ class LateLauncher:
             if self._made is None:
                 engine = await self._slot.get()
                 made = ContainerLauncher(engine, folder=self._folder, cloud_port=self._cloud_port)
+                self._begun = made
                 await made.open()
                 self._made = made
             return self._made
@@ -193,5 +200,5 @@ class LateLauncher:
     async def close(self) -> None:
         """End all sandboxes."""
         async with self._lock:
-            if self._made is not None:
-                await self._made.close()
+            if self._begun is not None:
+                await self._begun.close()

@@ -1,1 +1,1 @@
-"""Carries traffic: a reverse proxy for HTTP and WebSocket, and one for TCP.  Knows nothing of AWS."""
+"""Carries traffic: a reverse proxy for HTTP and WebSocket, and fronts for TCP and UDP.  Knows nothing of AWS."""

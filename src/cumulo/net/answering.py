@@ -32,7 +32,6 @@ class Answering(asyncio.Protocol):
     """What is known of the request that is being answered, and how its answer is written."""
 
     __slots__ = (
-        "_again",
         "_collect_max",
         "_counted",
         "_pending",
@@ -88,7 +87,6 @@ class Answering(asyncio.Protocol):
         self._collect_max = 0
         self._ready: asyncio.Future[None] | None = None
         self._tried: tuple[Backend, ...] = ()
-        self._again = False
         self._until_close = False
 
     # What the client's half provides
@@ -274,7 +272,7 @@ class Answering(asyncio.Protocol):
             except Exception:  # noqa: BLE001 - the caller's code
                 _log.exception("a request could not be counted")
         self.status = 0
-        self.from_backend = self._again = self._until_close = False
+        self.from_backend = self._until_close = False
         if self._pending_bytes or self._sent_bytes or self._sent is None:
             self._pending, self._pending_bytes = [], 0
             self._sent, self._sent_bytes = [], 0

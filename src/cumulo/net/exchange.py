@@ -189,14 +189,17 @@ class Exchange(Answering):
                 self._sent += pieces
 
     def backend_lost(self, upstream: Upstream) -> None:
-        """The backend's connection ended before its answer did."""
+        """The backend's connection ended before its answer did.
+
+        One that was used before, and says nothing, was closed because it waited: the request goes out once more,
+        on a new connection, where a second failure is one.  Not what might have been done already.
+        """
         self.upstream = None
         head, forward = self.head, self.decision
         assert head is not None
         assert isinstance(forward, Forward)
         stale = upstream.reused and not upstream.heard and not self.status
-        if stale and not self._again and self._sent is not None and head.method in IDEMPOTENT:
-            self._again = True
+        if stale and self._sent is not None and head.method in IDEMPOTENT:
             self._pending = self._sent + self._pending
             self._pending_bytes += self._sent_bytes
             self._sent, self._sent_bytes = [], 0

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from cryptography import x509
 
 ALPN: Final = ["http/1.1"]
 
@@ -110,6 +109,8 @@ def load(context: ssl.SSLContext, certificate: Certificate) -> None:
 
 def names_of(chain: str) -> tuple[str, ...]:
     """The host names of the first certificate of a PEM text, lower case.  ValueError when it is none."""
+    from cryptography import x509  # heavy, and most clouds never serve TLS
+
     certificate = x509.load_pem_x509_certificate(chain.encode())
     try:
         alternatives = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value

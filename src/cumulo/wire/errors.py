@@ -2,13 +2,14 @@
 
 import errno
 import logging
+import re
 from collections.abc import Mapping
 
 import msgspec
 
 from cumulo.base.errors import AwsError
 from cumulo.state.store import StoreError
-from cumulo.wire import ecr_words
+from cumulo.wire import ecr_words, ecs_words
 from cumulo.wire.http import BodyCutShort, Response
 from cumulo.wire.models import Metadata, ServiceModel, Shape
 from cumulo.wire.protocols import rest
@@ -34,8 +35,11 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     one: str = (
         ""  # how it tells of the first fault alone, with {path} and {rule}; empty: all, as Java's services do
     )
+    by_alphabet: bool = False  # whether it lists choices so
+    choice: str = ""  # how it tells of a value that is none of its {choices}, where that has its own words
 
 
+_CHOICES = re.compile(r"(Member must satisfy enum value set: \[)([^\]]*)\]")
 _BY_PROTOCOL: Mapping[str, Words] = {
     "query": Words(validation="ValidationError", malformed="MalformedQueryString"),
     "ec2": Words(
@@ -47,11 +51,12 @@ _BY_PROTOCOL: Mapping[str, Words] = {
     "rest-xml": Words(validation="InvalidRequest", malformed="MalformedXML", internal="InternalError"),
 }
 _BY_SERVICE: Mapping[str, Words] = {
+    "application-autoscaling": Words(by_alphabet=True),
     "apigateway": Words(validation="BadRequestException"),
     "apigatewayv2": Words(validation="BadRequestException", malformed="BadRequestException"),
     "batch": Words(validation="ClientException", malformed="ClientException"),
     "ecr": Words(validation="InvalidParameterException", own=ecr_words.OWN, one=ecr_words.SENTENCE),
-    "ecs": Words(validation="InvalidParameterException"),
+    "ecs": Words(validation="InvalidParameterException", own=ecs_words.OWN, choice=ecs_words.CHOICES),
     "lambda": Words(unparsable="InvalidRequestContentException"),
     "lightsail": Words(validation="InvalidInputException"),
     "logs": Words(
@@ -134,12 +139,22 @@ class Errors:
         for (member, constraint), own in self._words.own.items():
             if any(fault.path == member and fault.sentence.endswith(constraint) for fault in faults):
                 return AwsError(self._words.validation, own)
+        if self._words.choice:
+            first = faults[0]
+            listed = ecs_words.choices(first.sentence)
+            if listed:
+                return AwsError(
+                    self._words.validation, self._words.choice.format(path=first.path, choices=listed)
+                )
         if self._words.one:
             first = faults[0]
             rule = first.sentence.rpartition(f" at '{first.path}' failed to satisfy constraint: ")[2]
             rule = rule.replace(", Member must not be null]", "]")
             return AwsError(self._words.validation, self._words.one.format(path=first.path, rule=rule))
-        return AwsError(self._words.validation, message(faults))
+        text = message(faults)
+        if self._words.by_alphabet:
+            text = _CHOICES.sub(lambda found: f"{found[1]}{', '.join(sorted(found[2].split(', ')))}]", text)
+        return AwsError(self._words.validation, text)
 
     def malformed(self, fault: Malformed) -> AwsError:
         """The error for a request that is no sentence of its protocol."""

@@ -131,10 +131,14 @@ class Server:
         origin = Adopted(peer, self.limits.adopted_connections_max)
         loop = asyncio.get_running_loop()
         sock.setblocking(False)
-        if sock.family == socket.AF_UNIX:
-            origin.listener = await loop.create_unix_server(lambda: Connection(self, origin), sock=sock)
-        else:
-            origin.listener = await loop.create_server(lambda: Connection(self, origin), sock=sock)
+        create = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
+        listener = await create(lambda: Connection(self, origin), sock=sock, start_serving=False)
+        try:
+            await listener.start_serving()
+        except BaseException:  # who wanted it was cancelled
+            listener.close()
+            raise
+        origin.listener = listener
         self._adopted = {other for other in self._adopted if other.listener is not None}
         self._adopted.add(origin)
         return origin

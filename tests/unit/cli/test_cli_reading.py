@@ -238,6 +238,7 @@ class LogCloud:
     def __init__(self, *pages: list[dict[str, Any]], config: dict[str, Any] | None = None) -> None:
         self.asks: list[Any] = []
         self._pages = list(pages)
+        self._groups = ["my-group", "my-group-2"]
         self._config = config or {"FunctionName": "hello", "LoggingConfig": {"LogGroup": "/aws/lambda/hello"}}
 
     def __call__(self, asked: Asked) -> Answer:
@@ -245,6 +246,15 @@ class LogCloud:
             if "/hello/" in asked.path:
                 return answer(self._config)
             return error("ResourceNotFoundException", "Function not found", 404)
+        if asked.target == "DescribeLogGroups":
+            named = asked.values["logGroupNamePrefix"]
+            return answer(
+                {"logGroups": [{"logGroupName": one} for one in self._groups if one.startswith(named)]}
+            )
+        if asked.target == "ListClusters":
+            return answer({"clusterArns": []})
+        if asked.target == "DescribeTaskDefinition":
+            return error("ClientException", "Unable to describe task definition.")
         assert asked.target == "FilterLogEvents"
         self.asks.append(asked.values)
         if not self._pages:
@@ -278,7 +288,7 @@ def test_logs_finds_the_group_a_function_was_told_to_use():
     assert result.stderr == "elsewhere has nothing since 10m; --since looks further back.\n"
 
 
-@pytest.mark.parametrize("name", ["/ecs/web", "my-group"])
+@pytest.mark.parametrize("name", ["/ecs/web", "my-group", "not-there-yet"])
 def test_logs_of_what_is_no_function_are_those_of_the_group_of_that_name(name: str):
     cloud = LogCloud([event(1, 1000)])
     with fake_cloud(cloud) as endpoint:

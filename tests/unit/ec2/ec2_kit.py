@@ -173,14 +173,17 @@ class Heard:
 
 
 class Used(list):
-    """A UsageSink."""
+    """A UsageLedger."""
 
-    def record(self, *records):
+    def keep(self, *records):
         self.extend(records)
 
 
 class Told(list):
     """An EventBus."""
+
+    async def listens(self, account, region):
+        return True
 
     async def put(self, account, region, source, detail_type, detail, resources=(), *, at=None):
         self.append((source, detail_type, dict(detail), list(resources)))

@@ -537,3 +537,42 @@ def test_reset_takes_every_body(run):
         assert world.house.hosts() == []
 
     run(test)
+
+
+def test_a_plain_instance_that_is_registered_by_hand_gets_a_body(run):
+    async def test(world):
+        (id_,) = await world.run(kind="t3.small", image=PLAIN_IMAGE, data="")
+        asked = asyncio.ensure_future(world.house.embody(ACCOUNT, REGION, id_, "other"))
+        await asyncio.sleep(0)
+        await world.house.step()
+        host = await asked
+        assert (host.id, host.memory_mib, host.agent.cluster) == (id_, 2048, "other")
+        assert world.slices() == [id_]
+        assert world.heard.here[id_].slice == id_
+        assert world.carriage.room() == pytest.approx((8 - 0.4, 16384 - 2048))
+
+    run(test)
+
+
+@pytest.mark.parametrize("kind", ["m5.4xlarge", "x9.nothing"])
+def test_what_does_not_fit_or_is_no_type_gets_none_and_lives_on(run, kind):
+    async def test(world):
+        (id_,) = await world.run(kind=kind, image=PLAIN_IMAGE, data="")
+        asked = asyncio.ensure_future(world.house.embody(ACCOUNT, REGION, id_, "web"))
+        await asyncio.sleep(0)
+        await world.house.step()
+        assert await asked is None
+        assert world.carriage.room() == (8.0, 16384)
+        assert world.ec2.all[id_].state == "running"
+
+    run(test)
+
+
+def test_an_instance_that_nobody_knows_gets_none(run):
+    async def test(world):
+        asked = asyncio.ensure_future(world.house.embody(ACCOUNT, REGION, "i-0", "web"))
+        await asyncio.sleep(0)
+        await world.house.step()
+        assert await asked is None
+
+    run(test)

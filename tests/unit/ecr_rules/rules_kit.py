@@ -69,6 +69,9 @@ class Bus:
         self.events, self.errors = [], []
         self.came = asyncio.Event()
 
+    async def listens(self, account, region):
+        return True
+
     async def put(self, account, region, source, detail_type, detail, resources=(), *, at=None):
         if self.errors:
             raise self.errors.pop(0)

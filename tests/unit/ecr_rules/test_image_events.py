@@ -7,7 +7,7 @@ from tests.unit.ecr_rules.rules_kit import HOME, REGION, play
 
 from cumulo.base.errors import AwsError
 from cumulo.services.ecr.model import DOCKER_MANIFEST
-from cumulo.services.ecr.rules import events
+from cumulo.state import outbox
 
 
 def test_pushes_and_deletions_are_told(tmp_path):
@@ -89,11 +89,11 @@ def test_what_is_refused_is_dropped_and_the_rest_goes_on(tmp_path):
 
 
 def test_the_outbox_is_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr(events, "WAITING_MAX", 3)
+    monkeypatch.setattr(outbox, "WAITING_MAX", 3)
 
     async def story(it):
         for number in range(5):
-            it.rules.outbox.send((HOME, REGION), "ECR Image Action", {"n": str(number)})
+            it.rules.outbox.send((HOME, REGION), "ECR Image Action", {"n": str(number)}, lane="r")
         await it.store.commit()
         await it.reopen()
         await it.rules.outbox.deliver()

@@ -56,6 +56,7 @@ class FakeHosts:
 
     def __init__(self):
         self.all = {}
+        self.could_be = {}
         self.woken = 0
         self.room = 1000
 
@@ -70,6 +71,9 @@ class FakeHosts:
 
     def room_for(self, kind):
         return self.room
+
+    async def embody(self, account, region, instance_id, cluster):
+        return self.could_be.get(instance_id)
 
 
 class FakeGroups:

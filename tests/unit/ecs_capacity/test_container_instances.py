@@ -156,7 +156,7 @@ def test_describing_what_is_not_there_is_a_failure(run):
 @pytest.mark.parametrize(
     ("operation", "more", "message"),
     [
-        ("DescribeContainerInstances", {"containerInstances": []}, "Container instances cannot be empty."),
+        ("DescribeContainerInstances", {"containerInstances": []}, "Container instance cannot be empty."),
         (
             "DescribeContainerInstances",
             {"containerInstances": ["a"] * 101},
@@ -170,7 +170,7 @@ def test_describing_what_is_not_there_is_a_failure(run):
         (
             "UpdateContainerInstancesState",
             {"containerInstances": ["a"], "status": "REGISTERING"},
-            "Container instances status should be one of [ACTIVE, DRAINING]",
+            "Container instances status should be one of [ACTIVE,DRAINING]",
         ),
         (
             "DeregisterContainerInstance",

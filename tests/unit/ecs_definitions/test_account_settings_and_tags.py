@@ -13,6 +13,7 @@ from definitions_kit import (
 
 from cumulo.services.ecs.account_settings import VALUES
 from cumulo.services.ecs.model import TaskStatus
+from cumulo.services.ecs.tags import tags_of
 
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
 DEV = f"arn:aws:iam::{ACCOUNT}:user/dev"
@@ -130,7 +131,7 @@ def test_everything_can_be_tagged(it, ecs):
             {"key": "b", "value": ""},
         ]
         ecs.untag_resource(resourceArn=arn, tagKeys=["b", "c"])
-        assert it.tags.tags_of(ACCOUNT, REGION, "ecs", arn) == {"a": "2"}
+        assert ecs.list_tags_for_resource(resourceArn=arn)["tags"] == [{"key": "a", "value": "2"}]
     it.reopen()
     for arn in (PREFIX + "cluster/default", a_task().arn, a_provider().arn):
         assert it.client.list_tags_for_resource(resourceArn=arn)["tags"] == [{"key": "a", "value": "2"}]
@@ -170,7 +171,15 @@ def test_everything_can_be_tagged(it, ecs):
 def test_what_is_not_there_cannot_be_tagged(it, ecs, arn, code, sentence):
     refused(ecs.tag_resource, code, sentence, resourceArn=arn, tags=[{"key": "a", "value": "b"}])
     refused(ecs.list_tags_for_resource, code, sentence, resourceArn=arn)
-    assert it.tags.tags_of(ACCOUNT, REGION, "ecs", arn) == {}
+    assert tags_of(it.records, arn) == {}
+
+
+def test_what_was_metered_has_its_tags_also_when_it_has_ended(it):
+    _everything(it)
+    it.records.tasks.put(a_task(last_status=TaskStatus.STOPPED, tags={"team": "shop"}))
+    it.records.services.put(a_service(status="INACTIVE", tags={"team": "web"}))
+    assert tags_of(it.records, a_task().arn) == {"team": "shop"}
+    assert tags_of(it.records, a_service().arn) == {"team": "web"}
 
 
 def test_what_has_ended_cannot_be_tagged(it, ecs):

@@ -482,7 +482,11 @@ def test_fargate_may_trace_and_mount_memory():
         "tmpfs": [{"containerPath": "/scratch", "size": 16}],
         "initProcessEnabled": True,
     }
-    assert document(with_(linuxParameters=linux), **FARGATE)["compatibilities"] == ["EC2", "FARGATE"]
+    assert document(with_(linuxParameters=linux), **FARGATE)["compatibilities"] == [
+        "EC2",
+        "MANAGED_INSTANCES",
+        "FARGATE",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,10 @@ def test_a_definition_is_shown_with_aws_defaults(it, ecs):
     assert made["status"] == "ACTIVE"
     assert made["registeredAt"].timestamp() == it.clock.now()
     assert made["registeredBy"] == f"arn:aws:iam::{ACCOUNT}:user/dev"
-    assert made["networkMode"] == "bridge"
+    assert "networkMode" not in made  # it was not chosen: bridge
     assert made["compatibilities"] == ["EXTERNAL", "EC2"]
-    assert made["volumes"] == made["placementConstraints"] == made["requiresAttributes"] == []
+    assert made["volumes"] == made["placementConstraints"] == []
+    assert "requiresAttributes" not in made
     assert "requiresCompatibilities" not in made
     assert made["containerDefinitions"] == [
         {
@@ -40,7 +41,7 @@ def test_a_definition_is_shown_with_aws_defaults(it, ecs):
 def test_a_fargate_definition_has_its_sizes_in_units(it):
     made = it.register(**FARGATE | {"cpu": "1 vCPU", "memory": "2 GB"})
     assert (made["cpu"], made["memory"]) == ("1024", "2048")
-    assert made["compatibilities"] == ["EC2", "FARGATE"]
+    assert made["compatibilities"] == ["EC2", "MANAGED_INSTANCES", "FARGATE"]
     assert made["requiresCompatibilities"] == ["FARGATE"]
     assert {"name": "ecs.capability.task-eni"} in made["requiresAttributes"]
 
@@ -133,10 +134,15 @@ def test_a_revision_is_a_number(it, ecs):
         refused(
             operation,
             "InvalidParameterException",
-            "Invalid revision number. Number: x",
+            "Invalid task definition: Invalid revision number.",
             taskDefinition="app:x",
         )
-    refused(ecs.deregister_task_definition, "ClientException", "Revision is missing.", taskDefinition="app")
+    refused(
+        ecs.deregister_task_definition,
+        "InvalidParameterException",
+        "Revision is missing",
+        taskDefinition="app",
+    )
 
 
 def test_tags_are_shown_to_those_who_ask(it, ecs):

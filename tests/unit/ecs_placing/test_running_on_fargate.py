@@ -51,6 +51,9 @@ def test_a_task_has_every_field_that_aws_derives(tmp_path):
         first, second = task.pop("containers")
         for one in (first, second):
             assert one["containerArn"].startswith(f"{prefix}:container/main/{id_}/")
+            assert one["managedAgents"] == [{"name": "ExecuteCommandAgent", "lastStatus": "PENDING"}]
+            assert one["networkInterfaces"] == []
+            assert not {"networkBindings", "healthStatus"} & set(one)  # nobody has said anything of them yet
         assert (first["name"], first["cpu"], first["memory"]) == ("app", "128", "256")
         assert (second["cpu"], second["memoryReservation"], "memory" in second) == ("0", "64", False)
         assert task == {
@@ -65,7 +68,6 @@ def test_a_task_has_every_field_that_aws_derives(tmp_path):
             "ephemeralStorage": {"sizeInGiB": 30},
             "fargateEphemeralStorage": {"sizeInGiB": 30},
             "group": "family:web",
-            "healthStatus": "UNKNOWN",
             "lastStatus": "PROVISIONING",
             "launchType": "FARGATE",
             "memory": "512",

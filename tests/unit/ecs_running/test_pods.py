@@ -171,7 +171,7 @@ def test_bindings_show_the_ports_that_there_really_are() -> None:
     told = container(portMappings=[{"containerPort": 80, "hostPort": 80}])
     port = Port(container=80, host=41_000, address="10.1.2.3")
     assert bindings(told, "bridge", [port]) == (
-        {"bindIP": "10.1.2.3", "containerPort": 80, "hostPort": 41_000, "protocol": "tcp"},
+        {"bindIP": "0.0.0.0", "containerPort": 80, "hostPort": 41_000, "protocol": "tcp"},
     )
     assert bindings(told, "host", []) == (
         {"bindIP": "0.0.0.0", "containerPort": 80, "hostPort": 80, "protocol": "tcp"},
@@ -190,6 +190,18 @@ def test_in_bridge_mode_each_container_is_alone_and_comes_after_those_it_links_t
     assert first.spec.hosts == {"db.local": "10.0.0.9", "x": "1.2.3.4"}
     assert second.links == (("database", "db"), ("db", "db"))
     assert first.spec.name != second.spec.name
+
+
+def test_in_bridge_mode_a_container_can_do_without_a_network() -> None:
+    mapped = [{"containerPort": 80, "hostPort": 8080, "protocol": "tcp"}]
+    of = definition(
+        container("alone", disableNetworking=True, portMappings=mapped),
+        container("web", portMappings=mapped),
+        mode="bridge",
+    )
+    alone, web = (one.spec for one in plans(of, launch_type="EC2"))
+    assert (alone.network, alone.ports) == (NetworkMode.NONE, ())
+    assert (web.network, len(web.ports)) == (NetworkMode.BRIDGE, 1)
 
 
 def test_a_ring_of_links_is_refused() -> None:

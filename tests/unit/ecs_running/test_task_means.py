@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
 from tests.unit.ecs_running.running_kit import a_house, container, definition
 
 from cumulo.engines.fake_programs import FakeProcess
-from cumulo.services.ecs.model import Health, StopCode, Task, TaskContainer
+from cumulo.services.ecs.model import ContainerInstance, Health, StopCode, Task, TaskContainer, TaskStatus
 from cumulo.services.ecs.running import checks
 from cumulo.services.ecs.running.facts import Checked
 
@@ -116,8 +117,57 @@ def test_nobody_waits_for_a_task_whose_machine_is_gone(tmp_path: Path) -> None:
             await house.runner.stop(task.arn, StopCode.TERMINATION_NOTICE, reason)
             done = await house.stopped(task)
             assert (done.stop_code, done.stopped_reason) == ("TerminationNotice", reason)
-            assert done.containers[0].exit_code == 137
+            assert done.containers[0].exit_code is None  # no agent was left to tell
             assert "detach" not in attached.asked
+
+    asyncio.run(story())
+
+
+def test_a_task_that_is_ending_does_not_outlive_its_machine(tmp_path: Path) -> None:
+    """It drains, or has a minute after its stop signal, when the machine goes: what stopped it first is still said."""
+
+    async def story() -> None:
+        attached = Attached()
+        attached.may_attach.set()
+        deaf = asyncio.Event()
+        asked = asyncio.Event()
+
+        async def stubborn(process: FakeProcess) -> int:
+            process.on("SIGTERM", asked.set)
+            deaf.set()
+            await process.sleep(1000)
+            return 0
+
+        async with a_house(tmp_path, {"stubborn": stubborn}) as house:
+            house.runner.add(attached)
+            instance = house.records.instances.put(
+                ContainerInstance(
+                    account="0", region="us-east-1", id="i", arn="arn:instance", cluster_arn="arn:cluster"
+                )
+            )
+            told = container("main", "stubborn", stopTimeout=60)
+            tasks = []
+            for number in (1, 2):
+                deaf.clear()
+                task = await house.begin(
+                    definition(told), number=number, launch_type="EC2", instance_arn=instance.arn
+                )
+                await house.running(task)
+                await deaf.wait()
+                await house.runner.stop(task.arn, StopCode.SERVICE_SCHEDULER_INITIATED, "replaced")
+                await house.until(task, lambda it: it.last_status is TaskStatus.DEACTIVATING)
+                tasks.append(task)
+                if number == 1:
+                    attached.may_detach.set()
+                    await asked.wait()
+                    attached.may_detach.clear()
+            house.records.instances.put(replace(instance, agent_connected=False))
+            for task in tasks:
+                await house.runner.stop(task.arn, StopCode.TERMINATION_NOTICE, "Host EC2 (instance i) gone.")
+            for task in tasks:
+                done = await house.stopped(task)
+                assert (done.stop_code, done.stopped_reason) == ("ServiceSchedulerInitiated", "replaced")
+                assert done.containers[0].exit_code is None
 
     asyncio.run(story())
 

@@ -1,6 +1,8 @@
 """Tasks that do not come up, and those whose world goes away for a while; on the engine in memory."""
 
 import asyncio
+import contextlib
+import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from cumulo.base.ports import ResolvedImage
 from cumulo.engines.engine import EngineError
 from cumulo.engines.fake_programs import FakeProcess
 from cumulo.engines.images import Source
-from cumulo.services.ecs.model import StopCode, Task
+from cumulo.services.ecs.model import StopCode, Task, TaskStatus
 from cumulo.services.ecs.running.world import PULLS_AT_ONCE
 
 MISSING = AwsError("ImageNotFoundException", "it is not there")
@@ -59,7 +61,7 @@ def test_a_command_that_is_not_there(tmp_path: Path) -> None:
         async with a_house(tmp_path) as house:
             done = await refused(house, definition(container("main", "nonsense")))
             [one] = done.containers
-            assert one.exit_code == 127
+            assert one.exit_code is None, "it has never run"
             assert one.reason.startswith("CannotStartContainerError: ")
             assert done.stopped_reason == "Task failed to start"
 
@@ -130,8 +132,10 @@ def test_a_log_group_that_is_not_there(tmp_path: Path) -> None:
         async with a_house(tmp_path, group_exists=lambda *_: False) as house:
             of = definition(container("main", "true", logConfiguration=logging))
             done = await refused(house, of)
-            assert done.stopped_reason.endswith(
-                "ResourceNotFoundException: The specified log group does not exist."
+            assert done.stopped_reason == (
+                "ResourceInitializationError: failed to validate logger args: create stream has been retried 1 times: "
+                "failed to create Cloudwatch log stream: ResourceNotFoundException: The specified log group does not "
+                "exist. : exit status 1"
             )
             options = logging["options"] | {"awslogs-create-group": "true"}  # type: ignore[operator]
             of = definition(container("main", "true", logConfiguration=logging | {"options": options}))
@@ -221,6 +225,54 @@ def test_a_restart_at_any_commit_changes_nothing(tmp_path: Path) -> None:
 
     for at in range(1, 14):
         asyncio.run(story(at, tmp_path / str(at)))
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_kill_before_any_progress_is_on_disk_loses_nothing_and_starts_nothing_twice(
+    tmp_path: Path, ends: bool
+) -> None:
+    """What is on disk is the task as it was accepted; the engine has come further."""
+    starts: list[str] = []
+
+    async def counted(process: FakeProcess) -> int:
+        starts.append(process.argv[1])
+        if not ends:
+            await process.sleep(100)
+        return 7
+
+    async def story() -> None:
+        (tmp_path / "later").mkdir()
+        async with a_house(tmp_path, {"counted": counted}) as house:
+            of = definition(container("main", "counted", "main"))
+            task = a_task(of)
+            house.put(of, task)
+            await house.store.commit()
+            with (
+                contextlib.closing(sqlite3.connect(tmp_path / "cumulo.db")) as now,
+                contextlib.closing(sqlite3.connect(tmp_path / "later" / "cumulo.db")) as kept,
+            ):
+                now.backup(kept)
+            house.runner.take_up(task)
+            wanted = "STOPPED" if ends else "RUNNING"
+            before = await house.until(task, lambda it: it.containers[0].status == wanted)
+            assert [pod.name for pod in await house.engine.pods()]
+            await house.runner.close()  # the verbs go no further: the pod is there still
+
+            later = House(tmp_path / "later", house.engine)
+            assert later.task(task).last_status is TaskStatus.PROVISIONING
+            later.runner.start()
+            done = await (later.stopped(task) if ends else later.running(task))
+            assert done.containers[
+                0
+            ].image_digest  # of the image that the pod has, not of what the tag leads to now
+            for field in ("pod", "runtime_id", "started_at", "exit_code"):
+                assert getattr(done.containers[0], field) == getattr(before.containers[0], field), field
+            assert done.private_ip == before.private_ip
+            assert done.connectivity == "CONNECTED"
+            assert starts == ["main"]
+            await later.close()
+
+    asyncio.run(story())
 
 
 def test_pods_of_nobody_are_removed(tmp_path: Path) -> None:
@@ -323,6 +375,7 @@ def test_a_reset_leaves_nothing(tmp_path: Path) -> None:
             await house.runner.reset()
             assert await house.engine.pods() == []
             house.records.tasks.clear()
+            house.runner.release()
             other = await house.begin(definition(told))
             await house.running(other)
 

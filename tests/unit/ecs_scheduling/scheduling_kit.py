@@ -274,7 +274,7 @@ class World:
             announce=lambda arn, one: self.told.append(one),
             pace=self.pace,
         )
-        views = ServiceViews(self.records, self.book)
+        views = ServiceViews(self.records, self.book, self.connected)
         beginnings = Beginnings(self.records, self.book, self.clock, ids, self.scheduler.telling)
         self.services = Services(
             self.records,
@@ -285,6 +285,7 @@ class World:
             networks=self.networks,
             namespaces=Namespaces(self.kept, CloudMap()),
             clock=self.clock,
+            principal_of=lambda key: f"arn:aws:iam::{ACCOUNT}:user/anna" if key == "ANNA" else "",
         )
         self.deployments = ServiceDeployments(self.records, self.book, views, self.scheduler, self.clock)
         self.attachment = TargetAttachment(
@@ -295,6 +296,10 @@ class World:
             clock=self.clock,
             look_seconds=0.0,
         )
+
+    def connected(self, service, configuration):
+        """What Service Connect says of a service: the names of its ports."""
+        return [{"discoveryName": one["portName"]} for one in configuration.get("services", ())]
 
     async def reopen(self):
         """As after a kill: what was committed is there."""

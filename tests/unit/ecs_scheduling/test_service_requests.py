@@ -7,6 +7,7 @@ from scheduling_kit import (
     BALANCER,
     CALLER,
     GROUP,
+    NAMESPACE,
     NETWORK,
     REGION,
     a_definition,
@@ -18,6 +19,7 @@ from cumulo.base.caller import Caller
 from cumulo.base.ports import TargetGroup
 from cumulo.services.ecs.discovery.model import KnownNamespace
 from cumulo.services.ecs.model import TaskStatus
+from cumulo.services.ecs.scheduling.pins import DeploymentPins
 
 ARN = f"arn:aws:ecs:{REGION}:{ACCOUNT}:service/main/shop"
 EC2 = {"launchType": "EC2", "networkConfiguration": None, "taskDefinition": "job:1"}
@@ -35,9 +37,9 @@ def bridge(**document):
         ({"taskDefinition": "no:1"}, "ClientException", "TaskDefinition not found."),
         ({"taskDefinition": "old:1"}, "ClientException", "TaskDefinition is inactive"),
         ({"cluster": "no"}, "ClusterNotFoundException", "Cluster not found."),
-        ({"desiredCount": None}, "InvalidParameterException", "desiredCount is required"),
+        ({"desiredCount": None}, "InvalidParameterException", "DesiredCount is missing"),
         ({"desiredCount": 5001}, "InvalidParameterException", "Invalid desired count"),
-        ({"desiredCount": -1}, "InvalidParameterException", "Invalid desired count"),
+        ({"desiredCount": -1}, "InvalidParameterException", "DesiredCount can not be lesser than 0"),
         (
             {"capacityProviderStrategy": [{"capacityProvider": "FARGATE", "weight": 1}]},
             "InvalidParameterException",
@@ -89,7 +91,7 @@ def bridge(**document):
         (
             {"deploymentConfiguration": {"minimumHealthyPercent": 101}},
             "InvalidParameterException",
-            "minimumHealthyPercent must be less than or equal to 100.",
+            "minimumHealthyPercent must be at most 100",
         ),
         (
             {
@@ -224,13 +226,15 @@ def test_what_can_not_be_is_refused(tmp_path, values, code, sentence):
 def test_the_same_request_again_gives_the_same_service_and_another_is_refused(tmp_path):
     async def body(it):
         first = await it.create(desiredCount=1, clientToken="one")
-        second = await it.create(desiredCount=1, clientToken="two")
+        tags = [{"key": "a", "value": "b"}]
+        second = await it.create(desiredCount=1, clientToken="one", tags=tags)
         assert second["deployments"][0]["id"] == first["deployments"][0]["id"]
-        error = await refused(it.create(desiredCount=2, clientToken="one"))
-        assert (error.code, error.message) == (
-            "InvalidParameterException",
-            "Creation of service was not idempotent.",
-        )
+        for another in ({"desiredCount": 2, "clientToken": "one"}, {"desiredCount": 1, "clientToken": "two"}):
+            error = await refused(it.create(**another))
+            assert (error.code, error.message) == (
+                "InvalidParameterException",
+                "Creation of service was not idempotent.",
+            )
 
     run(tmp_path, body)
 
@@ -262,9 +266,10 @@ def test_only_a_service_scaled_to_zero_is_deleted_without_force(tmp_path):
 
 def test_services_that_are_not_there(tmp_path):
     async def body(it):
-        for awaitable in (it.update("no", desiredCount=1), it.delete("no")):
-            error = await refused(awaitable)
-            assert (error.code, error.message) == ("ServiceNotFoundException", "Service not found.")
+        error = await refused(it.update("no", desiredCount=1))
+        assert (error.code, error.message) == ("ServiceNotFoundException", "Service not found.")
+        error = await refused(it.delete("no"))
+        assert (error.code, error.message) == ("ServiceNotFoundException", "")  # AWS says no more
         error = await refused(it.deployments.list_(CALLER, {"cluster": "main", "service": "no"}))
         assert error.code == "ServiceNotFoundException"
         await it.create()
@@ -300,7 +305,13 @@ def test_a_service_is_shown_as_aws_shows_it(tmp_path):
             "maximumPercent": 200,
             "minimumHealthyPercent": 100,
             "strategy": "ROLLING",
-            "deploymentCircuitBreaker": {"enable": False, "rollback": False},
+            "bakeTimeInMinutes": 0,
+            "deploymentCircuitBreaker": {
+                "enable": False,
+                "rollback": False,
+                "resetOnHealthyTask": True,
+                "thresholdConfiguration": {"type": "BOUNDED_PERCENT", "value": 50},
+            },
         }
         assert view["deploymentController"] == {"type": "ECS"}
         assert view["availabilityZoneRebalancing"] == "ENABLED"
@@ -428,9 +439,7 @@ def test_revisions_and_deployments_are_described_and_belong_to_their_account(tmp
         assert revision["containerImages"] == [{"containerName": "app", "image": "nginx"}]
         assert answer["failures"] == [{"arn": summary["arn"] + "1", "reason": "MISSING"}]
         await it.work()
-        task = it.coming()[0]
-        (container,) = task.containers
-        it.begin(it.change(task, containers=(replace(container, image_digest="sha256:1"),)))
+        DeploymentPins(it.records, it.book).pin(it.coming()[0], "app", "sha256:1")
         answer = await it.deployments.describe_revisions(CALLER, {"serviceRevisionArns": [summary["arn"]]})
         assert answer["serviceRevisions"][0]["containerImages"] == [
             {"containerName": "app", "image": "nginx", "imageDigest": "sha256:1"}
@@ -494,5 +503,64 @@ def test_a_definition_that_became_inactive_still_serves_its_service(tmp_path):
         assert len(it.running()) == 2
         assert {one.last_status for one in it.live()} == {TaskStatus.RUNNING}
         assert GROUP not in str(await it.story())
+
+    run(tmp_path, body)
+
+
+def test_a_service_says_who_made_it(tmp_path):
+    async def body(it):
+        anna = Caller(account=ACCOUNT, region=REGION, access_key="ANNA")
+        values = {"cluster": "main", "serviceName": "hers", "taskDefinition": "web:1", "desiredCount": 0}
+        values |= {"networkConfiguration": NETWORK, "launchType": "FARGATE"}
+        answer = await it.services.create(anna, values)
+        assert answer["service"]["createdBy"] == f"arn:aws:iam::{ACCOUNT}:user/anna"
+
+    run(tmp_path, body)
+
+
+def test_what_an_update_does_not_say_of_the_circuit_breaker_stays(tmp_path):
+    async def body(it):
+        threshold = {"type": "COUNT", "value": 1}
+        breaker = {"enable": True, "rollback": True, "thresholdConfiguration": threshold}
+        await it.create(deploymentConfiguration={"deploymentCircuitBreaker": breaker})
+        changes = {"enable": False, "rollback": False, "resetOnHealthyTask": False}
+        view = await it.update(deploymentConfiguration={"deploymentCircuitBreaker": changes})
+        configuration = view["deploymentConfiguration"]
+        assert configuration["deploymentCircuitBreaker"] == changes | {"thresholdConfiguration": threshold}
+        assert (configuration["minimumHealthyPercent"], configuration["maximumPercent"]) == (100, 200)
+
+    run(tmp_path, body)
+
+
+def test_a_deployment_shows_what_service_connect_knows_of_it(tmp_path):
+    async def body(it):
+        configuration = {"enabled": True, "namespace": NAMESPACE, "services": [{"portName": "http"}]}
+        view = await it.create(serviceConnectConfiguration=configuration)
+        assert view["deployments"][0]["serviceConnectResources"] == [{"discoveryName": "http"}]
+        view = await it.create("plain")
+        assert view["deployments"][0].get("serviceConnectResources") is None
+
+    run(tmp_path, body)
+
+
+def test_a_new_service_is_answered_before_the_scheduler_has_looked_at_it(tmp_path):
+    async def body(it):
+        made = await it.create()
+        assert (made["events"], made["pendingCount"], made["runningCount"]) == ([], 0, 0)
+        (deployment,) = made["deployments"]
+        assert (deployment["rolloutState"], deployment["platformVersion"]) == ("IN_PROGRESS", "1.4.0")
+        assert made["platformVersion"] == "LATEST"
+        assert "taskSets" not in made
+
+    run(tmp_path, body)
+
+
+def test_the_network_is_looked_at_before_a_daemon_s_count(tmp_path):
+    async def body(it):
+        asked = {"schedulingStrategy": "DAEMON", "desiredCount": 0}
+        error = await refused(it.create(networkConfiguration=None, **asked))
+        assert error.message.startswith("Network Configuration must be provided")
+        error = await refused(it.create(**asked))
+        assert error.message.startswith("The daemon scheduling strategy does not support a desired count")
 
     run(tmp_path, body)

@@ -1,6 +1,7 @@
 """The operations on load balancers, their attributes and tags."""
 
 import pytest
+from tests.elb_kit import NETWORK
 from tests.unit.elbv2.elb_api import REGION, Cloud, refused
 
 
@@ -49,13 +50,14 @@ def test_the_same_request_again_gives_the_same_load_balancer_and_another_is_refu
             "SubnetNotFound",
             "The subnet ID 'subnet-no' does not exist",
         ),
-        ({"Subnets": ["subnet-a", "subnet-x"]}, "InvalidSubnet", "not in the same VPC"),
+        ({"Subnets": ["subnet-a", "subnet-x"]}, "InvalidConfigurationRequest", "to the same VPC"),
         (
             {"Subnets": ["subnet-b", "subnet-b2"]},
             "InvalidConfigurationRequest",
             "A load balancer cannot be attached to multiple subnets in the same Availability Zone",
         ),
-        ({"SecurityGroups": ["x"]}, "InvalidSecurityGroup", "'x'"),
+        ({"SecurityGroups": ["x"]}, "ValidationError", "Security group 'x' is not valid"),
+        ({"SecurityGroups": ["sg-missing"]}, "InvalidSecurityGroup", "'sg-missing' does not exist"),
         ({"Type": "gateway"}, "NotImplemented", "gateway"),
         ({"IpAddressType": "dualstack"}, "NotImplemented", "dualstack"),
         ({"Type": "bus"}, "ValidationError", "Member must satisfy enum value set"),
@@ -258,3 +260,8 @@ def test_a_reset_forgets_everything(tmp_path):
         assert made.client.describe_target_groups()["TargetGroups"] == []
     finally:
         made.close()
+
+
+def test_a_load_balancer_without_security_groups_has_its_networks_default(it):
+    assert it.balancer()["SecurityGroups"] == [f"sg-default-{NETWORK}"]
+    assert "SecurityGroups" not in it.balancer("nlb", Type="network")

@@ -151,7 +151,15 @@ def test_conditions_are_refused_with_aws_sentences():
     assert (
         sentence(path | {"Values": ["x" * 129]}) == "The 'path-pattern' value is too long; the limit is '128'"
     )
-    assert sentence(path | {"Values": list("abcdef")}) == "A rule can only have '5' condition values"
+    assert sentence(path | {"Values": ["a", "b"]}) == (
+        "The 'path-pattern' field contains too many values; the limit is '1'"
+    )
+    assert sentence(path | {"PathPatternConfig": {"Values": list("abcdef")}}) == (
+        "A rule can only have '5' condition values"
+    )
+    assert sentence({"Field": "source-ip", "SourceIpConfig": {"Values": []}}) == (
+        "A 'source-ip' value must be specified"
+    )
     assert sentence(path | {"Values": ["*" * 7]}) == "A rule can only have '6' condition wildcards"
     assert sentence(path | {"Values": ["a"], "PathPatternConfig": {"Values": ["a"]}}) == (
         "You cannot provide both Values and 'PathPatternConfig' for a condition of type 'path-pattern'"

@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
-from tests.elb_kit import FUNCTION
+from tests.elb_kit import FUNCTION, NETWORK
 from tests.unit.elbv2.elb_api import Cloud, refused
 
-from cumulo.base.ports import Target
+from cumulo.base.ports import InstanceFact, Target
 
 
 def states(elb, group, **more):
@@ -171,14 +171,66 @@ def test_loopback_addresses_are_targets_only_where_that_is_allowed(tmp_path):
         made.close()
 
 
-def test_instances_that_do_not_run_here_are_unused(it, elb):
+def test_instances_that_do_not_run_here_are_as_ec2_says(it, elb):
     group = it.group(TargetType="instance")
+    arn = group["TargetGroupArn"]
+    for name in ("i-runs", "i-stops", "i-ends"):
+        it.ec2.states[name] = InstanceFact("running", NETWORK)
+    targets = [{"Id": name} for name in ("i-here", "i-runs", "i-stops", "i-ends")]
+    elb.register_targets(TargetGroupArn=arn, Targets=targets)
+    assert states(elb, group)["i-runs", 80] == ("unused", "Target.NotInUse")
     it.listener(it.balancer(), group)
-    elb.register_targets(TargetGroupArn=group["TargetGroupArn"], Targets=[{"Id": "i-here"}, {"Id": "i-gone"}])
+    it.ec2.states["i-stops"] = InstanceFact("stopped", NETWORK)
+    it.ec2.states["i-ends"] = InstanceFact("terminated", NETWORK)
     assert states(elb, group) == {
         ("i-here", 80): ("initial", "Elb.RegistrationInProgress"),
-        ("i-gone", 80): ("unused", "Target.InvalidState"),
+        ("i-runs", 80): ("unhealthy", "Target.Timeout"),
+        ("i-stops", 80): ("unused", "Target.InvalidState"),
     }
+    asked = elb.describe_target_health(TargetGroupArn=arn, Targets=[{"Id": "i-ends"}])
+    assert asked["TargetHealthDescriptions"][0]["TargetHealth"]["State"] == "draining"
+
+
+def test_instances_that_cannot_serve_are_not_registered(it, elb):
+    group = it.group(TargetType="instance")
+    arn = group["TargetGroupArn"]
+    it.ec2.states["i-stopped"] = InstanceFact("stopped", NETWORK)
+    it.ec2.states["i-elsewhere"] = InstanceFact("running", "vpc-2")
+    for name, why in (
+        ("i-gone", "The following instances do not exist: 'i-gone'"),
+        (
+            "i-stopped",
+            "The following targets are not in a running state and cannot be registered: 'i-stopped'",
+        ),
+        ("i-elsewhere", f"The following targets are not in the target group VPC '{NETWORK}': 'i-elsewhere'"),
+    ):
+        assert refused(
+            elb.register_targets, TargetGroupArn=arn, Targets=[{"Id": "i-here"}, {"Id": name}]
+        ) == (
+            "InvalidTarget",
+            why,
+        )
+    assert refused(elb.register_targets, TargetGroupArn=arn, Targets=[{"Id": "10.0.0.1"}]) == (
+        "ValidationError",
+        "Instance ID '10.0.0.1' is not valid",
+    )
+    assert states(elb, group) == {}
+
+
+def test_a_target_that_is_not_registered_is_unused(it, elb):
+    group = it.group()
+    asked = elb.describe_target_health(TargetGroupArn=group["TargetGroupArn"], Targets=[{"Id": "10.1.2.3"}])
+    assert asked["TargetHealthDescriptions"] == [
+        {
+            "Target": {"Id": "10.1.2.3", "Port": 80},
+            "HealthCheckPort": "80",
+            "TargetHealth": {
+                "State": "unused",
+                "Reason": "Target.NotRegistered",
+                "Description": "Target is not registered to the target group",
+            },
+        }
+    ]
 
 
 def test_a_group_takes_one_function(it, elb):

@@ -295,6 +295,22 @@ def test_a_client_that_dawdles_is_told_408(sent: bytes, limits: Any, seconds: fl
     play(scene())
 
 
+def test_time_between_requests_does_not_count_for_a_body() -> None:
+    async def scene() -> None:
+        script = Script()
+        front = WiredFront(wired=script, body_stall_seconds_max=5, idle_seconds_max=100)
+        client = front.come()
+        front.pass_time(50)
+        client.protocol.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
+        front.pass_time(4)
+        client.protocol.data_received(b"123456789")
+        await settle()
+        assert script.wires[0].sent.endswith(b"123456789")
+        assert not client.sent
+
+    play(scene())
+
+
 def test_a_head_that_trickles_in_has_one_time_limit_for_all_of_it() -> None:
     async def scene() -> None:
         front = WiredFront(head_seconds_max=5)

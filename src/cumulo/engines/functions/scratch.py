@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import threading
 from pathlib import Path
 
 from cumulo.base.log import Log
@@ -30,11 +31,11 @@ class Scratch:
         )
         self._mounted: dict[str, bool] = {}  # by name: whether something is mounted there
         self._lock = asyncio.Lock()  # one at a time: each takes milliseconds
+        self._whole = threading.Lock()  # who is told to stop while it opens has opened before it closes
 
     async def open(self) -> None:
         """Clear away what a killed server left, and begin."""
-        await asyncio.to_thread(self._clear)
-        await asyncio.to_thread(self._prepare)
+        await asyncio.to_thread(self._begin)
 
     def place(self, name: str) -> Path:
         """Where the folder of a volume is, once it was taken."""
@@ -62,7 +63,7 @@ class Scratch:
         """Forget them all."""
         async with self._lock:
             self._mounted.clear()
-            await asyncio.to_thread(self._clear)
+            await asyncio.to_thread(self._end)
 
     # -- in threads --------------------------------------------------------------------------------------
 
@@ -102,6 +103,15 @@ class Scratch:
             _unmount(spot)
         self._image(name).unlink(missing_ok=True)
         shutil.rmtree(spot, ignore_errors=True)
+
+    def _begin(self) -> None:
+        with self._whole:
+            self._clear()
+            self._prepare()
+
+    def _end(self) -> None:
+        with self._whole:
+            self._clear()
 
     def _clear(self) -> None:
         for point in reversed(self._points()):

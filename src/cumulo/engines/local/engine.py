@@ -101,6 +101,8 @@ class LocalEngine:
                 await self._hands.do(self._connect, live, connection)
             for container, run in live.runs.items():
                 if run.exit is None:
+                    if self._groups.frozen(f"{name}/{container}"):
+                        live.paused.add(container)
                     self._keeper.watch_run(live, container, run)
 
     def _connect(self, live: Live, connection: Connection) -> None:
@@ -118,7 +120,7 @@ class LocalEngine:
 
     async def _create(self, spec: PodSpec) -> PodStatus:
         if spec.name in self._keeper.pods:
-            return self._keeper.pods[spec.name].status(self._groups.frozen)
+            return self._keeper.pods[spec.name].status()
         images: dict[str, Image] = {}
         for one in spec.containers:
             image = await self.images.get(one.image)
@@ -143,7 +145,7 @@ class LocalEngine:
             raise
         finally:
             del self._making[spec.name]
-        return live.status(self._groups.frozen)
+        return live.status()
 
     async def _open_network(self, spec: PodSpec) -> Connection:
         name = hostfiles.hostname(spec)
@@ -186,7 +188,7 @@ class LocalEngine:
         spec = live.spec(container)
         last = live.runs.get(container)
         if last is not None and last.exit is None:
-            return live.container_status(container, self._groups.frozen)
+            return live.container_status(container)
         if live.cut_off:
             await self._hands.do(self._connect, live, await self._open_network(live.record.spec))
         number = last.number + 1 if last is not None else 1
@@ -202,18 +204,23 @@ class LocalEngine:
             for fd in binds.values():
                 os.close(fd)
         live.runs[container] = run
+        live.paused.discard(container)
         self._keeper.watch_run(live, container, run)
-        return live.container_status(container, self._groups.frozen)
+        return live.container_status(container)
 
     async def pause(self, pod: str, container: str) -> None:
         """Stop its processes from running.  Harmless when paused; Busy when it does not run."""
-        self._keeper.live(pod).running(container)
+        live = self._keeper.live(pod)
+        live.running(container)
         await self._hands.do(lambda: self._groups.freeze(f"{pod}/{container}"))
+        live.paused.add(container)
 
     async def resume(self, pod: str, container: str) -> None:
         """Let them run on.  Harmless when running."""
-        self._keeper.live(pod).running(container)
+        live = self._keeper.live(pod)
+        live.running(container)
         await self._hands.do(lambda: self._groups.thaw(f"{pod}/{container}"))
+        live.paused.discard(container)
 
     async def signal(self, pod: str, container: str, signal: str) -> None:
         """Send a signal to its main process; SIGKILL ends every process.  Harmless when it has ended."""
@@ -273,7 +280,7 @@ class LocalEngine:
         """Start a further process.  Busy when the container does not run, StartFailed for no such command."""
         live = self._keeper.live(pod)
         run = live.running(container)
-        if self._groups.frozen(f"{pod}/{container}"):
+        if container in live.paused:
             raise Busy(f"{pod}/{container} is paused")
         process = await self._hands.do(lambda: self._exec_process(live, container, run, spec))
         folder = self._places.execs(pod, container)
@@ -320,12 +327,12 @@ class LocalEngine:
 
     async def inspect(self, pod: str) -> PodStatus:
         """What is known of a pod.  NoSuchPod."""
-        return self._keeper.live(pod).status(self._groups.frozen)
+        return self._keeper.live(pod).status()
 
     async def pods(self, owner: str = "") -> list[PodStatus]:
         """All pods, or one owner's."""
         chosen = [live for live in self._keeper.pods.values() if owner in {"", live.record.spec.owner}]
-        return [live.status(self._groups.frozen) for live in chosen]
+        return [live.status() for live in chosen]
 
     def images_in_use(self) -> set[str]:
         """Ids of the images that pods have."""

@@ -1,7 +1,6 @@
 """A pod as the engine has it in memory, and what that shows."""
 
 import asyncio
-from collections.abc import Callable
 
 from cumulo.engines.engine import (
     Busy,
@@ -19,12 +18,14 @@ class Live:
 
     watchers  end when the run that they watch has been settled
     cut_off   its network could not be had again after a restart
+    paused    containers that are held: remembered, for asking the kernel takes the event loop's time
     """
 
     def __init__(self, record: PodRecord, runs: dict[str, RunRecord] | None = None) -> None:
         self.record = record
         self.runs: dict[str, RunRecord] = dict(runs or {})
         self.cut_off = False
+        self.paused: set[str] = set()
         self.watchers: dict[str, asyncio.Task[None]] = {}
 
     @property
@@ -47,7 +48,7 @@ class Live:
             raise Busy(f"{self.name}/{container} does not run")
         return run
 
-    def container_status(self, container: str, frozen: Callable[[str], bool]) -> ContainerStatus:
+    def container_status(self, container: str) -> ContainerStatus:
         """What is known of a container."""
         spec = self.spec(container)
         run = self.runs.get(container)
@@ -56,7 +57,7 @@ class Live:
         elif run.exit is not None:
             state = ContainerState.EXITED
         else:
-            state = ContainerState.PAUSED if frozen(f"{self.name}/{container}") else ContainerState.RUNNING
+            state = ContainerState.PAUSED if container in self.paused else ContainerState.RUNNING
         return ContainerStatus(
             name=container,
             id=self.record.ids[container],
@@ -68,7 +69,7 @@ class Live:
             exit=run.exit if run is not None else None,
         )
 
-    def status(self, frozen: Callable[[str], bool]) -> PodStatus:
+    def status(self) -> PodStatus:
         """What is known of the pod."""
         spec = self.record.spec
         return PodStatus(
@@ -77,5 +78,5 @@ class Live:
             labels=spec.labels,
             address=self.record.connection.address,
             ports=self.record.connection.ports,
-            containers={one.name: self.container_status(one.name, frozen) for one in spec.containers},
+            containers={one.name: self.container_status(one.name) for one in spec.containers},
         )

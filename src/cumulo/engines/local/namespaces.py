@@ -4,6 +4,7 @@ A thread may be in another network namespace than its process.  Whatever happens
 its own that ends right after, so that no thread is ever left in the wrong place.
 """
 
+import _thread
 import asyncio
 import contextlib
 import errno
@@ -34,10 +35,9 @@ _SETTINGS = (
 class _Thread(threading.Thread):
     """Does one thing, and keeps what came of it."""
 
-    def __init__(self, work: Callable[[], Any], done: Callable[[], object] | None = None) -> None:
+    def __init__(self, work: Callable[[], Any]) -> None:
         super().__init__(name="namespace", daemon=True)
         self._work = work
-        self._done = done
         self.result: Any = None
         self.error: BaseException | None = None
 
@@ -46,9 +46,6 @@ class _Thread(threading.Thread):
             self.result = self._work()
         except BaseException as error:  # noqa: BLE001 - raised where it is waited for
             self.error = error
-        if self._done is not None:
-            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
-                self._done()
 
 
 def in_thread(work: Callable[[], _Result]) -> _Result:
@@ -65,15 +62,29 @@ def in_thread(work: Callable[[], _Result]) -> _Result:
 async def in_thread_async(work: Callable[[], _Result]) -> _Result:
     """Do something in a thread of its own, and let others run meanwhile."""
     loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    thread = _Thread(work, lambda: loop.call_soon_threadsafe(ended.set))
-    thread.start()
-    await ended.wait()
-    thread.join()  # it has nothing left to do
-    if thread.error is not None:
-        raise thread.error
-    result: _Result = thread.result
-    return result
+    ended: asyncio.Future[_Result] = loop.create_future()
+
+    def finish(result: Any, error: BaseException | None) -> None:
+        if ended.done():
+            return  # who waited was cancelled
+        if error is None:
+            ended.set_result(result)
+        else:
+            ended.set_exception(error)
+
+    def run() -> None:
+        result: Any = None
+        failed: BaseException | None = None
+        try:
+            result = work()
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            failed = error
+        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+            loop.call_soon_threadsafe(finish, result, failed)
+
+    # Not Thread.start(), which holds up the whole loop until the new thread has had its turn.
+    _thread.start_new_thread(run, ())
+    return await ended
 
 
 def make(path: Path) -> None:

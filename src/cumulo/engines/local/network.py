@@ -40,6 +40,7 @@ from cumulo.engines.local.upstream import HostServers, Upstream
 
 _Result = TypeVar("_Result")
 _AT_ONCE_MAX = 8  # threads that make or remove networks: the kernel does one after another anyway
+_STOP_SECONDS = 10.0  # for what is under way when the process lets go
 
 
 class LocalNetwork:
@@ -79,6 +80,7 @@ class LocalNetwork:
             lambda subnet: tuple(self._hosts.at(subnet).values()),
         )
         self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
+        self._under_way: set[asyncio.Task[Any]] = set()
         self._departures = Departures(instance, self._addresses)
         self._room = asyncio.Semaphore(_AT_ONCE_MAX)
         self._log = Log("pods")
@@ -106,6 +108,8 @@ class LocalNetwork:
 
     async def stop(self) -> None:
         """Let go in this process; networks of pods live on.  Without pods nothing stays."""
+        if self._under_way:  # whether anything stays is known when what was begun is done
+            await asyncio.wait(set(self._under_way), timeout=_STOP_SECONDS)
         self._reservations.close()
         await self._departures.close()
         if self._known or self._locks or self._hosts.any():
@@ -396,6 +400,8 @@ class LocalNetwork:
     async def _finished(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Let it come to an end even when nobody waits any more: half of it would be of no use to anybody."""
         task = asyncio.get_running_loop().create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
         task.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may be left to ask
         return await asyncio.shield(task)
 

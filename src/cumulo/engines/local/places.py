@@ -120,6 +120,10 @@ class Places:
         """What is known of the last run."""
         write_whole(self.container(pod, container) / "run.json", msgspec.json.encode(run))
 
+    def forget_run(self, pod: str, container: str) -> None:
+        """It was never started."""
+        (self.container(pod, container) / "run.json").unlink(missing_ok=True)
+
     def load_run(self, pod: str, container: str) -> RunRecord | None:
         """The last run."""
         return _load(self.container(pod, container) / "run.json", RunRecord)

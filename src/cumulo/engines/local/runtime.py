@@ -128,6 +128,20 @@ class Runtime:
         if done.returncode != 0:
             raise failure(done.stderr)
 
+    def waits(self, run: str) -> bool:
+        """Whether a container was made and never started, by nobody who may still be at it."""
+        gate = self.root / run / "exec.fifo"  # it is removed when the container is let go
+        deadline = time.monotonic() + self._seconds_max
+        while gate.exists():
+            starting = [pid for pid in processes.mentioning(run) if self._is_starting(pid)]
+            if not starting:
+                return gate.exists()
+            if time.monotonic() > deadline:
+                for pid in starting:
+                    processes.kill(pid)
+            time.sleep(0.002)
+        return False
+
     def clear(self, run: str) -> None:
         """End monitor and runtime of a run and forget its state.  The container's processes are its group's matter."""
         for _ in range(_ROUNDS_MAX):  # a runtime may have been born while we looked
@@ -196,6 +210,9 @@ class Runtime:
 
     def _is_ours(self, pid: int) -> bool:
         return str(self.root) in processes.command_line(pid)
+
+    def _is_starting(self, pid: int) -> bool:
+        return "start" in processes.command_line(pid) and self._is_ours(pid)
 
     def _call(self, *words: str) -> "subprocess.CompletedProcess[str]":
         argv = [*self._argv(), *words]

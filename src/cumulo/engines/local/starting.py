@@ -103,7 +103,6 @@ class Starter:
             if binds:
                 unmount_below(self._places.container(pod, spec.name) / "binds")
         self._preparer.learn(record, spec, self._runtime.root / run)
-        self._runtime.start(run)
         record_of_run = RunRecord(
             number=number,
             boot=self._boot,
@@ -113,9 +112,20 @@ class Starter:
             monitor_born=launched.monitor_born,
             started_at=self._clock.now(),
         )
+        # Before it runs: nobody may find later that it ran unknown, and start it a second time.
         self._places.save_run(pod, spec.name, record_of_run)
+        self._runtime.start(run)
         self._groups.take_monitor(launched.monitor)
         return record_of_run
+
+    def never_ran(self, pod: str, container: str, run: RunRecord) -> bool:
+        """Whether a server was killed before it let this run begin; then nothing is left of it.  EngineError."""
+        if not self._runtime.waits(run_id(pod, container, run.number)):
+            return False
+        self.clear(pod, container, run.number)
+        self._places.exit(pod, container, run.number).unlink(missing_ok=True)
+        self._places.forget_run(pod, container)
+        return True
 
     def is_over(self, run: RunRecord) -> bool:
         """Whether neither the process of a run nor its monitor is there any more."""

@@ -38,6 +38,8 @@ def sweep(places: Places, runtime: Runtime, groups: Groups, starter: Starter, bo
             run = places.load_run(folder.name, spec.name)
             if run is not None and run.exit is None and starter.is_over(run):
                 run = starter.settle(folder.name, spec.name, run)
+            elif run is not None and run.exit is None and starter.never_ran(folder.name, spec.name, run):
+                run = None
             if run is not None:
                 runs[spec.name] = run
         found.append(Found(record, runs))

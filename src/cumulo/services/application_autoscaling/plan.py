@@ -19,12 +19,30 @@ PERCENT = "PercentChangeInCapacity"
 EXACT = "ExactCapacity"
 
 
+FURTHER_PERIODS = 3  # that are looked at beyond those that an alarm needs, for what is late or missing
+
+
 class Patience(msgspec.Struct, frozen=True):
-    """How many periods of how many seconds a metric must be high or low: AWS's alarms of target tracking."""
+    """How many periods of how many seconds a metric must be high or low: AWS's alarms of target tracking.
+
+    pace   how many times quicker than AWS's all waiting is: of alarms that clients made, and cool-downs
+    """
 
     period: int = 60
     high: int = 3
     low: int = 15
+    pace: float = 1.0
+
+    def cooldown(self, said: Mapping[str, Any], name: str) -> float:
+        """Seconds of a cool-down that a policy names, or leaves to the default."""
+        return float(said.get(name, COOLDOWN_SECONDS)) / self.pace
+
+    def alarm_period(self, seconds: int) -> int:
+        """Seconds of a period of a client's alarm."""
+        return max(1, round(seconds / self.pace))
+
+
+AS_AWS = Patience()
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -33,6 +51,15 @@ class Wanted(msgspec.Struct, frozen=True):
     capacity: int
     cause: str
     out: bool
+
+
+def evaluated(values: Sequence[float | None], periods: int) -> list[float | None]:
+    """The values that an alarm over so many periods looks at: the newest that there are, as CloudWatch takes them.
+
+    When there are too few in all that was retrieved, those of the last periods, with their gaps.
+    """
+    there = [value for value in values if value is not None]
+    return list((there if len(there) >= periods else values)[-periods:])
 
 
 def bounded(target: ScalableTarget, capacity: int) -> int:
@@ -57,24 +84,28 @@ def track(
     goal = float(said["TargetValue"])
     recent = list(values)[-patience.high :]
     if len(recent) == patience.high and all(value is not None and value > goal for value in recent):
-        return _track_out(target, policy, current, _last(recent) / goal, now)
+        return _track_out(target, policy, current, _last(recent) / goal, now, patience)
     long = list(values)[-patience.low :]
     low = len(long) == patience.low and all(
         value is not None and value < goal * SCALE_IN_SHARE for value in long
     )
     if low and not said.get("DisableScaleIn"):
-        return _track_in(target, policy, current, _last(long) / goal, now)
+        return _track_in(target, policy, current, _last(long) / goal, now, patience)
     return None
 
 
 def _track_out(
-    target: ScalableTarget, policy: ScalingPolicy, current: int, ratio: float, now: float
+    target: ScalableTarget,
+    policy: ScalingPolicy,
+    current: int,
+    ratio: float,
+    now: float,
+    patience: Patience,
 ) -> Wanted | None:
     if target.suspended.dynamic_out:
         return None
     wanted = bounded(target, max(math.ceil(current * ratio), current + 1))
-    cooldown = float(policy.configuration.get("ScaleOutCooldown", COOLDOWN_SECONDS))
-    if now < policy.last_out + cooldown:
+    if now < policy.last_out + patience.cooldown(policy.configuration, "ScaleOutCooldown"):
         # What the last one added counts: its effect is still to come.
         wanted = bounded(target, max(math.ceil((current - policy.out_added) * ratio), 0))
     if wanted <= current:
@@ -83,12 +114,17 @@ def _track_out(
 
 
 def _track_in(
-    target: ScalableTarget, policy: ScalingPolicy, current: int, ratio: float, now: float
+    target: ScalableTarget,
+    policy: ScalingPolicy,
+    current: int,
+    ratio: float,
+    now: float,
+    patience: Patience,
 ) -> Wanted | None:
     if target.suspended.dynamic_in:
         return None
     since = max(policy.last_in, policy.last_out)
-    if now < since + float(policy.configuration.get("ScaleInCooldown", COOLDOWN_SECONDS)):
+    if now < since + patience.cooldown(policy.configuration, "ScaleInCooldown"):
         return None
     wanted = bounded(target, math.ceil(current * ratio))
     if wanted >= current:
@@ -117,7 +153,13 @@ def _last(values: Sequence[float | None]) -> float:
 
 
 def step(
-    target: ScalableTarget, policy: ScalingPolicy, current: int, breach: float, alarm: str, now: float
+    target: ScalableTarget,
+    policy: ScalingPolicy,
+    current: int,
+    breach: float,
+    alarm: str,
+    now: float,
+    patience: Patience = AS_AWS,
 ) -> Wanted | None:
     """What a step policy wants when its alarm's metric differs from the threshold by `breach`."""
     said = policy.configuration
@@ -128,7 +170,7 @@ def step(
     out = capacity > current
     if (out and target.suspended.dynamic_out) or (not out and target.suspended.dynamic_in):
         return None
-    cooldown = float(said.get("Cooldown", COOLDOWN_SECONDS))
+    cooldown = patience.cooldown(said, "Cooldown")
     if out and now < policy.last_out + cooldown:
         capacity = min(capacity, current - policy.out_added + (capacity - current))
     if not out and now < max(policy.last_in, policy.last_out) + cooldown:

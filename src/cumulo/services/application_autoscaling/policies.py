@@ -103,7 +103,16 @@ class Policies:
             for one in self._records.policies.scan(prefix_of(caller, values))
             if fits(one.subject, values) and (not names or one.name in names)
         ]
-        return paged("ScalingPolicies", found, lambda one: one.key, _view, values)
+        answer = paged("ScalingPolicies", found, lambda one: one.key, _view, values)
+        for view in answer["ScalingPolicies"]:
+            if view["PolicyType"] == STEP:
+                view["Alarms"] = await self._clients_alarms(caller, view["PolicyARN"])
+        return answer
+
+    async def _clients_alarms(self, caller: Caller, policy_arn: str) -> list[dict[str, str]]:
+        """Those that clients have made for a step policy."""
+        made = await self._alarms.alarms_with(caller.account, caller.region, policy_arn)
+        return [_alarm_view(caller.account, caller.region, one.name) for one in made]
 
     async def forecast(self, caller: Caller, values: Values) -> Values | None:
         """GetPredictiveScalingForecast: refused."""
@@ -169,14 +178,12 @@ def _check_steps(said: Mapping[str, Any]) -> None:
 def _alarm_views(policy: ScalingPolicy) -> list[dict[str, str]]:
     shown = policy.alarms[:1] if policy.configuration.get("DisableScaleIn") else policy.alarms
     account, region = policy.subject.account, policy.subject.region
-    return [
-        {
-            "AlarmName": name,
-            "AlarmARN": str(Arn("cloudwatch", region, account, f"alarm:{name}", partition_of(region))),
-        }
-        for name in shown
-        if policy.subject.namespace == ECS
-    ]
+    return [_alarm_view(account, region, name) for name in shown if policy.subject.namespace == ECS]
+
+
+def _alarm_view(account: str, region: str, name: str) -> dict[str, str]:
+    arn = Arn("cloudwatch", region, account, f"alarm:{name}", partition_of(region))
+    return {"AlarmName": name, "AlarmARN": str(arn)}
 
 
 def _view(policy: ScalingPolicy) -> dict[str, Any]:

@@ -21,12 +21,14 @@ from cumulo.services.application_autoscaling.model import (
     ScheduledAction,
 )
 from cumulo.services.application_autoscaling.plan import (
+    FURTHER_PERIODS,
     AlarmFacts,
     Patience,
     Wanted,
     bounded,
     breaching,
     combine,
+    evaluated,
     step,
     track,
 )
@@ -153,9 +155,10 @@ class Scaler:
 
     async def _step(self, target: ScalableTarget, policy: ScalingPolicy, current: int, now: float) -> bool:
         subject = target.subject
-        for alarm in await self._alarms.alarms_with(subject.account, subject.region, policy.arn):
-            if not alarm.enabled:
+        for made in await self._alarms.alarms_with(subject.account, subject.region, policy.arn):
+            if not made.enabled:
                 continue
+            alarm = msgspec.structs.replace(made, period=self._patience.alarm_period(made.period))
             values = await self._values(target, alarm, min(alarm.periods, PERIODS_MAX), now)
             breach = breaching(_facts(alarm), values)
             await self._tell_state(target, alarm, values)
@@ -165,7 +168,7 @@ class Scaler:
                 breach -= alarm.threshold
             if breach is None:
                 continue
-            wish = step(target, policy, current, breach, alarm.name, now)
+            wish = step(target, policy, current, breach, alarm.name, now, self._patience)
             if wish is not None:
                 policy = msgspec.structs.replace(policy, triggered_at=now)
                 await self._act(target, [policy], wish, current, now)
@@ -175,9 +178,9 @@ class Scaler:
     async def _values(
         self, target: ScalableTarget, alarm: Alarm, periods: int, now: float
     ) -> list[float | None]:
-        """The metric in the last whole periods, oldest first; None where there is nothing."""
+        """The metric in the last whole periods, oldest first; None where there is nothing: see `evaluated`."""
         end = now // alarm.period * alarm.period
-        start = end - periods * alarm.period
+        start = end - (periods + FURTHER_PERIODS) * alarm.period
         points = dict(
             await self._metrics.statistic(
                 target.subject.account,
@@ -192,7 +195,7 @@ class Scaler:
             )
         )
         by_period = {int((at - start) // alarm.period): value for at, value in points.items()}
-        return [by_period.get(number) for number in range(periods)]
+        return evaluated([by_period.get(number) for number in range(periods + FURTHER_PERIODS)], periods)
 
     async def _tell_state(self, target: ScalableTarget, alarm: Alarm, values: Sequence[float | None]) -> None:
         """Let CloudWatch show what the alarm's state is; the companion does not evaluate alarms by itself."""

@@ -1,5 +1,6 @@
 """Scalable targets: what may be scaled, and between which bounds; and their tags."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ import msgspec
 from cumulo.base.arn import Arn, partition_of
 from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
+from cumulo.base.errors import AwsError
 from cumulo.base.ids import Ids
 from cumulo.base.ports import Alarms, ScalableServices
 from cumulo.services.application_autoscaling.model import (
@@ -23,6 +25,22 @@ from cumulo.state.store import join_key
 from cumulo.wire.service import Coverage, Operation, Values
 
 TAGS_MAX = 50
+_SERVICE = re.compile(r"service/[^/]+/[^/]+")
+_ROLES = {
+    "appstream": "AppStreamFleet",
+    "cassandra": "CassandraTable",
+    "comprehend": "ComprehendEndpoint",
+    "dynamodb": "DynamoDBTable",
+    "ec2": "EC2SpotFleetRequest",
+    "ecs": "ECSService",
+    "elasticache": "ElastiCacheRG",
+    "kafka": "KafkaCluster",
+    "lambda": "LambdaConcurrency",
+    "neptune": "NeptuneCluster",
+    "rds": "RDSCluster",
+    "sagemaker": "SageMakerEndpoint",
+    "workspaces": "WorkSpacesPool",
+}
 _ONLY_ECS = "services of ECS are scaled; targets of other services are kept"
 
 
@@ -84,12 +102,11 @@ class Targets:
 
     def _check_subject(self, subject: Subject) -> None:
         if subject.namespace != ECS:
+            if not subject.dimension.startswith(f"{subject.namespace}:"):
+                raise _unsupported(subject)
             return
-        if subject.dimension != ECS_DIMENSION:
-            raise invalid(
-                f"Unsupported service namespace, resource type or scalable dimension: {subject.namespace},"
-                f" {subject.resource}, {subject.dimension}"
-            )
+        if subject.dimension != ECS_DIMENSION or not _SERVICE.fullmatch(subject.resource):
+            raise _unsupported(subject)
         found = self._services.desired_count(subject.account, subject.region, subject.resource)
         if found is None:
             raise invalid(f"ECS service doesn't exist: {subject.resource}")
@@ -151,6 +168,13 @@ class Targets:
         return str(Arn("application-autoscaling", caller.region, caller.account, name, partition))
 
 
+def _unsupported(subject: Subject) -> AwsError:
+    return invalid(
+        "Unsupported service namespace, resource type or scalable dimension: "
+        f"{subject.namespace}, {subject.resource}, {subject.dimension}"
+    )
+
+
 def _check_tags(tags: Mapping[str, str]) -> None:
     if len(tags) > TAGS_MAX:
         raise invalid(f"The number of tags must not be more than {TAGS_MAX}")
@@ -172,7 +196,7 @@ def _suspended(values: Values, before: ScalableTarget | None) -> Suspended:
 
 def _service_role(subject: Subject) -> str:
     """The role that AWS makes for itself."""
-    role = "ECSService" if subject.namespace == ECS else subject.namespace.title().replace("-", "")
+    role = _ROLES.get(subject.namespace, "CustomResource")
     resource = (
         f"role/aws-service-role/{subject.namespace}.application-autoscaling.amazonaws.com/"
         f"AWSServiceRoleForApplicationAutoScaling_{role}"

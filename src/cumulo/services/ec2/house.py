@@ -13,18 +13,20 @@ from cumulo.base.carriage import Carriage
 from cumulo.base.clock import Clock
 from cumulo.base.instances import Groups, Host, HostEvents, Machines
 from cumulo.base.log import Log
-from cumulo.base.ports import EventBus, UsageSink
+from cumulo.base.ports import EventBus, UsageLedger
 from cumulo.companions.guards import Guard
 from cumulo.engines.engine import EngineError
 from cumulo.services.ec2.asking import Asking
 from cumulo.services.ec2.bodies import Bodies, Slicing
+from cumulo.services.ec2.embodying import Parts
 from cumulo.services.ec2.guard import InstanceGuard, StackGuard, Unchanged
 from cumulo.services.ec2.kinds import Kinds
 from cumulo.services.ec2.metering import InstanceMeter
+from cumulo.services.ec2.model import Place
 from cumulo.services.ec2.plan import fitting
 from cumulo.services.ec2.records import Promises, Records
 from cumulo.services.ec2.spot import WARNING_SECONDS, SpotInterruptions
-from cumulo.services.ec2.watch import Parts, Watch
+from cumulo.services.ec2.watch import Watch
 from cumulo.state.store import Store
 
 MANY: Final = 100_000  # more instances than any machine carries
@@ -48,7 +50,7 @@ class Ec2House:
         carriage: Carriage,
         machines: Machines,
         groups: Groups,
-        usages: UsageSink,
+        usages: UsageLedger,
         bus: EventBus,
         knows: Callable[[], bool],
         engine: Callable[[], Awaitable[Slicing]],
@@ -123,6 +125,11 @@ class Ec2House:
         known = self._asking.known(kind)
         return 0 if known is None else fitting(self._carriage.room(), known.load, MANY)
 
+    async def embody(self, account: str, region: str, instance_id: str, cluster: str) -> Host | None:
+        """See Hosts."""
+        await self._watch.embody(Place(account, region), instance_id, cluster)
+        return self.host(instance_id)
+
     def wake(self) -> None:
         """Look again soon: something changed that decides who has a body."""
         self._watch.wake()
@@ -131,6 +138,11 @@ class Ec2House:
         """Under which address this machine reaches an instance's host ports; empty when it is none of ours."""
         host = self.host(instance_id)
         return host.address if host is not None else ""
+
+    def tags_of(self, _account: str, _region: str, resource: str) -> Mapping[str, str]:
+        """The tags that an instance had when it was first seen, for the bill; none for those without a body."""
+        found = self._records.get(resource)
+        return found.host.tags if found is not None and found.host is not None else {}
 
     async def interrupt(self, instance_id: str, seconds: float = WARNING_SECONDS) -> float:
         """Take a spot instance away after a warning; when that will be.  AwsError for others."""

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from cumulo.base.clock import Clock
-from cumulo.base.ports import Usage, UsageSink
+from cumulo.base.ports import Usage, UsageLedger
 from cumulo.services.ec2.kinds import Kinds
 from cumulo.services.ec2.model import Instance
 from cumulo.services.ec2.plan import billed_seconds
@@ -12,9 +12,13 @@ SERVICE = "ec2"
 
 
 class InstanceMeter:
-    """Records what was used since the last time.  Types that the price book does not know are not metered."""
+    """Records what was used since the last time.  Types that the price book does not know are not metered.
 
-    def __init__(self, usages: UsageSink, clock: Clock, kinds: Kinds) -> None:
+    The record goes into the store's transaction of this moment: it must be the one that the instance is put in, so that
+    after a kill nothing counts twice, and nothing is lost.
+    """
+
+    def __init__(self, usages: UsageLedger, clock: Clock, kinds: Kinds) -> None:
         self._usages = usages
         self._clock = clock
         self._kinds = kinds
@@ -28,7 +32,7 @@ class InstanceMeter:
         if seconds <= 0:
             return instance
         until = instance.metered_at + seconds
-        self._usages.record(
+        self._usages.keep(
             Usage(
                 account=instance.account,
                 region=instance.region,

@@ -12,29 +12,25 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import msgspec
 from msgspec.structs import replace
 
 from cumulo.base.arn import partition_of
-from cumulo.base.carriage import Carriage
-from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
-from cumulo.base.instances import Groups, Host, HostEvents, Machines, SeenInstance
+from cumulo.base.instances import Host, HostEvents, SeenInstance
 from cumulo.base.log import Log
-from cumulo.base.ports import EventBus
 from cumulo.engines.engine import EngineError
-from cumulo.services.ec2.asking import Asking, Wanted
-from cumulo.services.ec2.bodies import Bodies
+from cumulo.services.ec2.asking import Wanted
+from cumulo.services.ec2.by_hand import ByHand
+from cumulo.services.ec2.embodying import Parts, embodied
 from cumulo.services.ec2.market import Market
-from cumulo.services.ec2.metering import InstanceMeter
 from cumulo.services.ec2.model import Instance, Place
 from cumulo.services.ec2.plan import Change, Event, changes, fitting
-from cumulo.services.ec2.records import Promises, Records
 from cumulo.state.store import StoreError
 
 AGAIN_SECONDS: Final = 5.0  # after something failed
 ENDING_SECONDS: Final = 0.5  # while tasks end in a slice
 METER_SECONDS: Final = 3600.0
+EMBODY_SECONDS_MAX: Final = 30.0
 DEFAULT_CLUSTER: Final = "default"
 _STATES: Final = {
     Change.APPEARED: "running",
@@ -46,21 +42,6 @@ _STATES: Final = {
 _log = Log("ec2")
 
 
-class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a watch works with."""
-
-    records: Records
-    promises: Promises
-    carriage: Carriage
-    machines: Machines
-    groups: Groups
-    asking: Asking
-    bodies: Bodies
-    meter: InstanceMeter
-    bus: EventBus
-    clock: Clock
-
-
 class Watch:
     """Run `run` beside the server; `wake` says that something may have changed."""
 
@@ -70,6 +51,7 @@ class Watch:
         self._events = events
         self._due: set[Place] = set()
         self._late: set[Place] = set()  # where something waits for room that will be free
+        self._by_hand = ByHand(parts, self._fits)
         self._market = Market(parts.records, parts.machines, parts.groups)
         self._settled: dict[str, Instance] = {}
         self._woken = asyncio.Event()
@@ -114,10 +96,24 @@ class Watch:
                 raise
         self._ending = well
         await self._join_default()
+        waiting = await self._by_hand.join()
         settled = await self.settle()
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
         if self._parts.clock.monotonic() >= self._metered_at + METER_SECONDS:
             await self.meter()
         return well and settled and not self._late and not self._due
+
+    async def embody(self, place: Place, instance_id: str, cluster: str) -> None:
+        """Give a running instance that has no body one, as far as there is room; its agent joins this cluster.
+
+        Returns when it was tried: `hosts` shows what came of it.
+        """
+        future = self._by_hand.ask(instance_id, cluster)
+        self.wake(place)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(future), EMBODY_SECONDS_MAX)
 
     def lost(self, place: Place) -> None:
         """EC2 has forgotten everything of a place: its instances are gone."""
@@ -206,7 +202,7 @@ class Watch:
             metered_at=begun,
         )
         if wanted is not None:
-            instance = _embodied(instance, seen, wanted)
+            instance = embodied(instance, seen, wanted)
             if not self._wants_now(instance):
                 instance = replace(instance, joins=True)
             elif not self._fits(instance):
@@ -355,32 +351,3 @@ class Watch:
         self._due.clear()
         self._late.clear()
         self._settled.clear()
-
-
-def _embodied(instance: Instance, seen: SeenInstance, wanted: Wanted) -> Instance:
-    load = wanted.kind.load
-    host = Host(
-        account=seen.account,
-        region=seen.region,
-        id=seen.id,
-        kind=seen.kind,
-        vcpus=wanted.kind.vcpus,
-        memory_mib=wanted.kind.memory_mib,
-        running=instance.state == "running",
-        image=seen.image,
-        zone=seen.zone,
-        subnet=seen.subnet,
-        network=seen.network,
-        architecture=wanted.kind.architecture,
-        spot=seen.spot,
-        group=seen.group,
-        tags=seen.tags,
-        agent=wanted.agent,
-    )
-    return replace(
-        instance,
-        host=host,
-        rested=instance.state == "stopped",
-        load_vcpus=load.vcpus,
-        load_memory_mib=load.memory_mib,
-    )

@@ -6,7 +6,7 @@ Content ◀─ StoredLayers ◀─ StoredCatalog ──tells──▶ Rules (rep
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -134,6 +134,11 @@ class EcrHouse:
             return uri
         rest = uri[len(repository) :] or ":latest"
         return f"{registry_host(caller.account, caller.region, '')}/{repository}{rest}"
+
+    def tags_of(self, account: str, region: str, resource: str) -> Mapping[str, str]:
+        """The tags of a repository, for the bill."""
+        found = self._catalog.find(account, region, resource)
+        return found.tags if found is not None else {}
 
     def count(self) -> int:
         """How many repositories there are, in all registries."""

@@ -17,7 +17,10 @@ from cumulo.services.ecs.strategies import is_fargate
 from cumulo.wire.service import Values
 
 _PENDING = (TaskStatus.PROVISIONING, TaskStatus.PENDING, TaskStatus.ACTIVATING)
-_KINDS = ("EC2", "Fargate", "External")
+_FIRST, _LATER = ("EC2", "Fargate"), ("External", "ManagedInstances")
+_TASKS = ("running{}TasksCount", "pending{}TasksCount")
+_SERVICES = ("active{}ServiceCount", "draining{}ServiceCount")
+_STATISTICS = ((_TASKS, _FIRST), (_TASKS, _LATER), (_SERVICES, _FIRST), (_SERVICES, _LATER))  # in AWS's order
 REGISTERED = ("ACTIVE", "DRAINING", "REGISTERING", "DEREGISTERING")  # statuses of instances that are there
 
 
@@ -78,15 +81,24 @@ def cluster_view(
 
 
 def _statistics(contents: Contents) -> list[Values]:
-    counted = [
-        ("running{}TasksCount", contents.running),
-        ("pending{}TasksCount", contents.pending),
-        ("active{}ServiceCount", contents.active),
-        ("draining{}ServiceCount", contents.draining),
-    ]
+    counted = {
+        "running{}TasksCount": contents.running,
+        "pending{}TasksCount": contents.pending,
+        "active{}ServiceCount": contents.active,
+        "draining{}ServiceCount": contents.draining,
+    }
     return [
-        {"name": name.format(kind), "value": str(counts[kind])} for name, counts in counted for kind in _KINDS
+        {"name": name.format(kind), "value": str(counted[name][kind])}
+        for names, kinds in _STATISTICS
+        for name, kind in _pairs(names, kinds)
     ]
+
+
+def _pairs(names: Collection[str], kinds: Collection[str]) -> Iterable[tuple[str, str]]:
+    """One kind after another for new kinds; for the first ones of old, all kinds under one name."""
+    if kinds == _FIRST:
+        return [(name, kind) for name in names for kind in kinds]
+    return [(name, kind) for kind in kinds for name in names]
 
 
 def _attachments(cluster: Cluster, provider: CapacityProvider) -> Iterable[Values]:

@@ -26,7 +26,9 @@ SHOWN_SECONDS = 3600.0  # a deleted cluster, as INACTIVE
 DESCRIBED_AT_ONCE_MAX = 100
 INSIGHTS = ("enabled", "disabled", "enhanced")
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,255}")
-_ALL = ("ATTACHMENTS", "CONFIGURATIONS", "SETTINGS", "STATISTICS", "TAGS")
+_WHEN_MADE = ("CONFIGURATIONS", "SETTINGS", "TAGS")  # what answers show beside the cluster itself
+_WHEN_CHANGED = ("ATTACHMENTS", "CONFIGURATIONS", "SETTINGS")
+_WHEN_DELETED = ("CONFIGURATIONS", "SETTINGS")
 Namespaces = Callable[[Caller, str], Awaitable[str]]
 _INCONSISTENT = (
     "Arguments on this idempotent request are inconsistent with arguments used in previous request(s)."
@@ -114,7 +116,7 @@ class Clusters:
         if have is not None and have.status != "INACTIVE":
             if any(getattr(have, member) != value for member, value in asked.items()):
                 raise invalid(_INCONSISTENT)
-            return self._answer(have)
+            return self._answer(have, _WHEN_MADE)
         cluster = Cluster(
             account=caller.account,
             region=caller.region,
@@ -123,7 +125,7 @@ class Clusters:
             created_at=self._clock.now(),
             **({"settings": (self._insight(caller),)} | asked),
         )
-        return await self._kept(cluster)
+        return await self._kept(cluster, _WHEN_MADE)
 
     async def describe(self, caller: Caller, values: Values) -> Values | None:
         """DescribeClusters."""
@@ -161,9 +163,9 @@ class Clusters:
         if any(one.is_live for one in records.tasks.by("cluster", cluster.arn)):
             raise _contains("Tasks", "Tasks are active")
         if cluster.status == "INACTIVE":
-            return self._answer(cluster)
+            return self._answer(cluster, _WHEN_DELETED)
         return await self._kept(
-            msgspec.structs.replace(cluster, status="INACTIVE", deleted_at=self._clock.now())
+            msgspec.structs.replace(cluster, status="INACTIVE", deleted_at=self._clock.now()), _WHEN_DELETED
         )
 
     async def update(self, caller: Caller, values: Values) -> Values | None:
@@ -233,13 +235,15 @@ class Clusters:
         tasks = self._records.tasks.by("cluster", cluster.arn)
         return any(one.is_live and one.capacity_provider in providers for one in tasks)
 
-    async def _kept(self, cluster: Cluster) -> Values:
+    async def _kept(self, cluster: Cluster, shown: tuple[str, ...] = _WHEN_CHANGED) -> Values:
         self._records.clusters.put(cluster)
         await self._records.store.commit()
-        return self._answer(cluster)
+        return self._answer(cluster, shown)
 
-    def _answer(self, cluster: Cluster) -> Values:
-        return {"cluster": self._view(cluster, _ALL)}
+    def _answer(self, cluster: Cluster, shown: tuple[str, ...]) -> Values:
+        if cluster.capacity_providers and cluster.status != "INACTIVE":
+            shown = (*shown, "ATTACHMENTS")
+        return {"cluster": self._view(cluster, shown)}
 
     def _view(self, cluster: Cluster, include: Iterable[str]) -> Values:
         records = self._records

@@ -7,6 +7,7 @@ EC2 ──HostEvents──▶ Capacity ─┘
 
 import asyncio
 import random
+import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -29,10 +30,12 @@ from cumulo.base.ports import (
     Parameters,
     RoleSessions,
     Secrets,
+    SecurityGroups,
     SubnetFacts,
     TargetGroups,
     UsageLedger,
 )
+from cumulo.base.task_runner import TaskRunner
 from cumulo.engines.engine import Engine, EngineError
 from cumulo.engines.images import Source
 from cumulo.services.ecs.account_settings import AccountSettings
@@ -64,8 +67,9 @@ from cumulo.services.ecs.running.names import inner_name
 from cumulo.services.ecs.scheduling.facts import Pace
 from cumulo.services.ecs.service_house import ServiceHouse
 from cumulo.services.ecs.subnets import SubnetZones
-from cumulo.services.ecs.tags import TagOperations
+from cumulo.services.ecs.tags import TagOperations, tags_of
 from cumulo.services.ecs.task_protection import OwnProtection, TaskProtection
+from cumulo.services.ecs.task_runner import TasksForOthers
 from cumulo.services.ecs.task_sweep import TaskSweep
 from cumulo.services.ecs.task_views import task_view
 from cumulo.services.ecs.tasks import Tasks
@@ -85,9 +89,11 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     serve       begins to answer AWS calls on a socket that listens inside a pod
     cloud_port  where the cloud listens on the machine
     trusted     False in a cloud that many share
+    has_log_group   whether a log group (account, region, name) is there
     groups      Auto Scaling groups, which managed scaling grows and shrinks
     settle_seconds   a service's task without health checks counts as healthy after so long
     shrink_seconds   instances of a capacity provider that are of no use for so long are ended
+    metrics_seconds  so often CloudWatch is told what tasks use
     """
 
     data: Path
@@ -97,9 +103,11 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     secrets: Secrets
     parameters: Parameters
     sink: LogSink
+    has_log_group: Callable[[str, str, str], bool]
     roles: RoleSessions
     subnets: SubnetFacts
     networks: Networks
+    security_groups: SecurityGroups
     bus: EventBus
     metrics: Metrics
     ledger: UsageLedger
@@ -115,6 +123,7 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     trusted: bool
     settle_seconds: float
     shrink_seconds: float
+    metrics_seconds: float
     publish: Callable[[Mapping[str, Sequence[str]]], Awaitable[None]]
 
 
@@ -138,15 +147,17 @@ class EcsHouse:
             ids=ids,
             efs=around.data / "efs",
             trusted=around.trusted,
+            group_exists=around.has_log_group,
             cloud=around.serve,
             cloud_port=around.cloud_port,
         )
+        zones = SubnetZones(around.subnets, clock, around.security_groups)
         self._launching = Launching(
             records,
             self._ledger,
             runner=self._runner,
             carriage=around.carriage,
-            zones=SubnetZones(around.subnets, clock),
+            zones=zones,
             clock=clock,
             ids=ids,
             chance=random.Random(),
@@ -168,13 +179,17 @@ class EcsHouse:
             shrink_seconds=around.shrink_seconds,
         )
         self._find_cluster = partial(find_cluster, records)
-        self._protection = TaskProtection(records, clock, find_cluster=self._find_cluster)
+        self._protection = TaskProtection(
+            records, clock, find_cluster=self._find_cluster, replaced=self._is_replaced
+        )
         self._runner.protect(OwnProtection(self._protection))
         self._meter = FargateMeter(records, clock, around.ledger)
         self._happenings = Happenings(
             records, clock, around.bus, task_view=task_view, instance_view=self._capacity.view
         )
-        self._metrics = TaskMetrics(records, self._runner.usage, around.metrics, clock)
+        self._metrics = TaskMetrics(
+            records, self._runner.usage, around.metrics, clock, period_seconds=around.metrics_seconds
+        )
         self._sweep = TaskSweep(records, clock)
         self._settings = AccountSettings(store, around.principal_of)
         self._definitions = Definitions(records, clock, around.principal_of)
@@ -185,6 +200,7 @@ class EcsHouse:
             runner=self._runner,
             targets=around.targets,
             networks=around.networks,
+            check_groups=zones.check_groups,
             cloud_map=around.cloud_map,
             publish=around.publish,
             engine=around.engine,
@@ -192,17 +208,27 @@ class EcsHouse:
             happenings=self._happenings,
             clock=clock,
             ids=ids,
+            principal_of=around.principal_of,
             pace=Pace(settle_seconds=around.settle_seconds),
             apart=not around.trusted,
         )
         for attachment in self._services.attachments:
             self._runner.add(attachment)
+        self._runner.pin(self._services.pins)
         self._definitions.users.append(self._services.uses)
+        self._clusters = Clusters(records, clock, self._insights, self._services.namespaces.for_cluster)
+        self._tasks_for_others = TasksForOthers(
+            records,
+            self._ledger,
+            launches=self._launching,
+            runner=self._runner,
+            clusters=self._clusters,
+            definitions=self._definitions,
+        )
         self._exec = ExecuteCommand(
             records, sessions, around.engine, find_cluster=self._find_cluster, locate=self._locate
         )
         self.exec_page = ExecPage(self._exec, sessions)
-        self._clock = clock
 
     # -- the door's side -------------------------------------------------------------------------------------
 
@@ -217,7 +243,7 @@ class EcsHouse:
             find_definition=partial(runnable_definition, records),
         )
         operations: dict[str, Operation] = {
-            **Clusters(records, self._clock, self._insights).operations(),
+            **self._clusters.operations(),
             **self._definitions.operations(),
             **self._settings.operations(),
             **TagOperations(records).operations(),
@@ -229,6 +255,11 @@ class EcsHouse:
             **self._services.operations(),
         }
         return Service("ecs", operations)
+
+    @property
+    def task_runner(self) -> TaskRunner:
+        """Runs tasks for other services of the cloud; who wants to hear of its tasks listens before `start`."""
+        return self._tasks_for_others
 
     @property
     def host_events(self) -> HostEvents:
@@ -258,6 +289,10 @@ class EcsHouse:
             "services": float(len(self.records.services)),
             "clusters": float(len(self.records.clusters)),
         }
+
+    def tags_of(self, _account: str, _region: str, resource: str) -> Mapping[str, str]:
+        """The tags of what was metered (an ARN), for the bill."""
+        return tags_of(self.records, resource)
 
     async def interrupt_task(self, text: str) -> str:
         """Interrupt the task on FARGATE_SPOT with this ARN or id; its ARN.  AwsError for others."""
@@ -294,19 +329,23 @@ class EcsHouse:
         await self._services.close()
 
     async def reset(self) -> None:
-        """End every task and forget everything."""
-        await self._runner.reset()
-        records = self.records
-        for shelf in (records.tasks, records.services, records.instances, records.providers):
-            shelf.clear()
-        records.definitions.clear()
-        records.clusters.clear()
-        self._services.clear()
-        self._definitions.clear()
-        self._settings.clear()
-        self._meter.clear()
-        self._happenings.clear()
-        await self._store.commit()
+        """End every task and forget everything, the file systems of EFS too."""
+        try:
+            await self._runner.reset()
+            await asyncio.to_thread(shutil.rmtree, self._around.data / "efs", ignore_errors=True)
+            records = self.records
+            for shelf in (records.tasks, records.services, records.instances, records.providers):
+                shelf.clear()
+            records.definitions.clear()
+            records.clusters.clear()
+            self._services.clear()
+            self._definitions.clear()
+            self._settings.clear()
+            self._meter.clear()
+            self._happenings.clear()
+            await self._store.commit()
+        finally:
+            self._runner.release()
 
     async def _reap(self) -> None:
         """Remove the pods of tasks that nobody knows, once, when the engine can be asked."""
@@ -340,6 +379,9 @@ class EcsHouse:
         own = definition.document.get("placementConstraints", ())
         constraints = constraints_of(service.document.get("placementConstraints", ()), own)
         return daemon_instances(hosts, daemon_demand(definition, group, constraints)).suited
+
+    def _is_replaced(self, task: Task) -> bool:
+        return self._services.is_replaced(task)
 
     def _locate(self, task: Task, container: TaskContainer) -> tuple[str, str]:
         definition = self.records.definition(task.definition_arn)

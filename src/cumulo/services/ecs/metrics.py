@@ -92,8 +92,11 @@ class TaskMetrics:
         usage: Callable[[str], Awaitable[Mapping[str, Usage]]],
         metrics: Metrics,
         clock: Clock,
+        *,
+        period_seconds: float = PERIOD_SECONDS,
     ) -> None:
         """`usage` gives a task's containers' figures, by the task's ARN."""
+        self._period = period_seconds
         self._records = records
         self._usage = usage
         self._metrics = metrics
@@ -102,9 +105,9 @@ class TaskMetrics:
         self._log = Log("ecs")
 
     async def run(self) -> None:
-        """For ever."""
+        """For ever, at the end of every period."""
         while True:
-            await asyncio.sleep(PERIOD_SECONDS)
+            await asyncio.sleep(self._period - self._clock.now() % self._period)
             await self.publish()
 
     async def publish(self) -> None:
@@ -146,7 +149,9 @@ class TaskMetrics:
             )
 
     def _data(self, tasks: list[Task], used: Mapping[str, tuple[float | None, float | None]]) -> list[Datum]:
-        at = self._clock.now() // PERIOD_SECONDS * PERIOD_SECONDS
+        at = (
+            round(self._clock.now() / self._period) * self._period - self._period
+        )  # the one that is just over
         data: list[Datum] = []
         for (cluster_arn, service), some in _grouped(tasks, lambda one: (one.cluster_arn, one.service)):
             if service:

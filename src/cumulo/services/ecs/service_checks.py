@@ -17,6 +17,12 @@ BALANCERS_MAX = 5
 GRACE_MAX = 2_147_483_647
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,255}")
 _LAUNCH_TYPES_LACKING = frozenset({"EXTERNAL", "MANAGED_INSTANCES"})
+_BREAKER: Document = {
+    "enable": False,
+    "rollback": False,
+    "resetOnHealthyTask": True,
+    "thresholdConfiguration": {"type": "BOUNDED_PERCENT", "value": 50},
+}
 _DAEMON = "The daemon scheduling strategy does not support"
 
 
@@ -93,7 +99,7 @@ def is_on_fargate(service: Service) -> bool:
 
 
 def _check_count(service: Service) -> None:
-    if not 0 <= service.desired_count <= DESIRED_MAX:
+    if service.desired_count > DESIRED_MAX:
         raise invalid(f"Invalid desired count: it must be between 0 and {DESIRED_MAX}.")
 
 
@@ -101,16 +107,16 @@ def _check_percents(service: Service) -> None:
     configuration: Document = service.document.get("deploymentConfiguration", {})
     least = configuration["minimumHealthyPercent"]
     most = configuration["maximumPercent"]
-    if least < 0 or most < 0:
-        raise invalid("minimumHealthyPercent and maximumPercent must not be negative.")
+    if most < 100:
+        raise invalid("maximumPercent must be at least 100")
+    if least < 0:
+        raise invalid("minimumHealthyPercent must be at least 0")
     if least > 100:
-        raise invalid("minimumHealthyPercent must be less than or equal to 100.")
+        raise invalid("minimumHealthyPercent must be at most 100")
     if least == most == 100:
         raise invalid(
             "Both maximumPercent and minimumHealthyPercent cannot be 100 as this will block deployments."
         )
-    if most < 100:
-        raise invalid("maximumPercent must be greater than or equal to 100.")
     threshold = configuration.get("deploymentCircuitBreaker", {}).get("thresholdConfiguration", {})
     if threshold and threshold["value"] < 1:
         raise invalid("The value of thresholdConfiguration must be at least 1.")
@@ -236,8 +242,13 @@ def _check_connect(document: Document, definition: TaskDefinition) -> None:
 def default_percents(configuration: Document, *, daemon: bool) -> Document:
     """A deploymentConfiguration with AWS's defaults in it."""
     least, most = (0, 100) if daemon else (100, 200)
-    filled = {"maximumPercent": most, "minimumHealthyPercent": least, "strategy": "ROLLING"}
-    breaker = configuration.get("deploymentCircuitBreaker") or {"enable": False, "rollback": False}
+    filled = {
+        "maximumPercent": most,
+        "minimumHealthyPercent": least,
+        "strategy": "ROLLING",
+        "bakeTimeInMinutes": 0,
+    }
+    breaker = {**_BREAKER, **configuration.get("deploymentCircuitBreaker", {})}
     early = configuration.get("earlySuccessCriteria", {})
     if early.get("enable") and not 0 <= early.get("healthyPercent", 0) <= 100:
         raise invalid("healthyPercent must be between 0 and 100.")

@@ -18,19 +18,20 @@ from cumulo.services.ecs.discovery.namespaces import Namespaces
 from cumulo.services.ecs.discovery.registrar import Registrar
 from cumulo.services.ecs.discovery.registries import Registries
 from cumulo.services.ecs.happenings.happenings import DEPLOYMENT, Happenings
-from cumulo.services.ecs.model import Service, TaskDefinition
+from cumulo.services.ecs.model import Service, Task, TaskDefinition
 from cumulo.services.ecs.records import Records, service_key
 from cumulo.services.ecs.refusals import invalid
 from cumulo.services.ecs.scheduling.beginnings import Beginnings
 from cumulo.services.ecs.scheduling.facts import Eligible, Pace
 from cumulo.services.ecs.scheduling.model import Announcement
+from cumulo.services.ecs.scheduling.pins import DeploymentPins
 from cumulo.services.ecs.scheduling.run import Scheduler
 from cumulo.services.ecs.scheduling.shelves import Book
 from cumulo.services.ecs.scheduling.targets import TargetAttachment
 from cumulo.services.ecs.seams import Attachment, Launches, Runner
 from cumulo.services.ecs.service_deployments import ServiceDeployments
 from cumulo.services.ecs.service_views import ServiceViews
-from cumulo.services.ecs.services import Services
+from cumulo.services.ecs.services import CheckGroups, Services
 from cumulo.wire.service import Operation
 
 Publish = Callable[[Mapping[str, Sequence[str]]], Awaitable[None]]
@@ -50,6 +51,7 @@ class ServiceHouse:
         runner: Runner,
         targets: TargetGroups,
         networks: Networks,
+        check_groups: CheckGroups,
         cloud_map: CloudMap,
         publish: Publish,
         engine: Callable[[], Awaitable[Engine]],
@@ -57,12 +59,14 @@ class ServiceHouse:
         happenings: Happenings,
         clock: Clock,
         ids: Ids,
+        principal_of: Callable[[str], str],
         pace: Pace | None = None,
         apart: bool = False,
     ) -> None:
         self._records = records
         self._happenings = happenings
         self.book = Book(records.store, ids)
+        self.pins = DeploymentPins(records, self.book)
         self.scheduler = Scheduler(
             records,
             self.book,
@@ -92,7 +96,7 @@ class ServiceHouse:
             records, self.book, targets=targets, telling=self.scheduler.telling, clock=clock
         )
         self.attachments: tuple[Attachment, ...] = (self._registries, self._connect, target_attachment)
-        views = ServiceViews(records, self.book)
+        views = ServiceViews(records, self.book, self._connect.resources)
         self._services = Services(
             records,
             self.book,
@@ -100,8 +104,10 @@ class ServiceHouse:
             Beginnings(records, self.book, clock, ids, self.scheduler.telling),
             targets=targets,
             networks=networks,
+            check_groups=check_groups,
             clock=clock,
             connections=self._check_connections,
+            principal_of=principal_of,
             namespaces=self.namespaces,
         )
         self._deployments = ServiceDeployments(records, self.book, views, self.scheduler, clock)
@@ -114,6 +120,15 @@ class ServiceHouse:
         """Whether a deployment still starts tasks of a definition."""
         return any(
             one.is_live and one.definition_arn == definition_arn for one in self.book.deployments.all()
+        )
+
+    def is_replaced(self, task: Task) -> bool:
+        """Whether a task belongs to a deployment that another one takes the place of."""
+        return any(
+            one.status == "PRIMARY" and one.id != task.deployment
+            for found in (self._records.services.get(service_key(task.cluster_arn, task.service)),)
+            if found is not None
+            for one in self.book.live(found.arn)
         )
 
     def find(self, account: str, region: str, resource: str) -> Service | None:

@@ -11,7 +11,7 @@ from cumulo.services.ecs import service_checks
 from cumulo.services.ecs.model import Cluster, Document, Service
 from cumulo.services.ecs.refusals import invalid
 from cumulo.services.ecs.scheduling.rollout import OF_REVISION
-from cumulo.services.ecs.strategies import checked_strategy
+from cumulo.services.ecs.strategies import checked_strategy, is_fargate
 from cumulo.wire.service import Values
 
 KEPT = (
@@ -26,8 +26,8 @@ KEPT = (
 
 
 def fingerprint(values: Values) -> str:
-    """Of a CreateService request: the same for the same request, whatever token it came with."""
-    asked = {name: value for name, value in values.items() if name != "clientToken"}
+    """Of a CreateService request: the same for the same request with the same token, whatever its tags."""
+    asked = {name: value for name, value in values.items() if name != "tags"}
     text = msgspec.json.encode(asked, order="deterministic")
     return hashlib.sha256(text).hexdigest()
 
@@ -46,6 +46,20 @@ def capacity(cluster: Cluster, values: Values) -> tuple[str, tuple[Document, ...
     return ("", cluster.default_strategy) if cluster.default_strategy else ("EC2", ())
 
 
+def runs_on(cluster: Cluster, values: Values) -> str:
+    """FARGATE or EC2: where the tasks of a new service run.  AwsError for a strategy that is none."""
+    launch_type, strategy = capacity(cluster, values)
+    on_fargate = is_fargate(str(strategy[0]["capacityProvider"])) if strategy else launch_type == "FARGATE"
+    return "FARGATE" if on_fargate else "EC2"
+
+
+def merged(before: Document, changes: Document) -> Document:
+    """A deploymentConfiguration after a change: what is not said stays, also within the circuit breaker."""
+    breaker = before.get("deploymentCircuitBreaker", {})
+    changed = changes.get("deploymentCircuitBreaker", {})
+    return {**before, **changes, "deploymentCircuitBreaker": {**breaker, **changed}}
+
+
 def type_of(service: Service) -> str:
     """The launch type of a service that gives up its strategy."""
     return "FARGATE" if service_checks.is_on_fargate(service) else "EC2"
@@ -60,8 +74,8 @@ def platform(launch_type: str, strategy: tuple[Document, ...], values: Values) -
     return asked or ("LATEST" if fargate else "")
 
 
-def desired(values: Values, *, daemon: bool) -> int:
-    """The count that was asked for.  AwsError for a daemon's, which nobody chooses."""
+def desired(values: Values, *, daemon: bool, new: bool = False) -> int:
+    """The count that was asked for.  AwsError for a daemon's, which nobody chooses, and for less than none."""
     count = values.get("desiredCount")
     if daemon:
         if count is not None:
@@ -71,7 +85,9 @@ def desired(values: Values, *, daemon: bool) -> int:
             )
         return 0
     if count is None:
-        raise invalid("desiredCount is required for the REPLICA scheduling strategy.")
+        raise invalid("DesiredCount is missing")
+    if count < 0:
+        raise invalid(f"{'DesiredCount' if new else 'Task count'} can not be lesser than 0")
     return int(count)
 
 
@@ -84,8 +100,7 @@ def document_of(values: Values, cluster: Cluster, *, daemon: bool) -> Document:
     even = values.get("availabilityZoneRebalancing")
     if even is None:
         even = "DISABLED" if daemon or configuration["maximumPercent"] <= 100 else "ENABLED"
-    if document.get("loadBalancers"):
-        document.setdefault("healthCheckGracePeriodSeconds", 0)
+    document.setdefault("healthCheckGracePeriodSeconds", 0)
     return document | {
         "deploymentConfiguration": configuration,
         "deploymentController": {"type": "ECS"},

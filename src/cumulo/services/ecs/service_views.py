@@ -1,9 +1,10 @@
 """Services, deployments and revisions as clients are shown them."""
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 
 from cumulo.base.arn import Arn, partition_of
-from cumulo.services.ecs.model import Document, Service
+from cumulo.services.ecs.model import FARGATE_PLATFORM, Document, Service
 from cumulo.services.ecs.records import Records, service_key
 from cumulo.services.ecs.scheduling.beginnings import counts_of
 from cumulo.services.ecs.scheduling.breaker import threshold
@@ -11,6 +12,7 @@ from cumulo.services.ecs.scheduling.model import Deployment, Progress
 from cumulo.services.ecs.scheduling.shelves import Book
 from cumulo.wire.service import Values
 
+Connected = Callable[[Service, Document], Sequence[Document]]
 Counts = Counter[tuple[str, str]]
 _OF_SERVICE = (
     "loadBalancers",
@@ -31,9 +33,13 @@ _UNDER_WAY = frozenset({Progress.PENDING, Progress.IN_PROGRESS, Progress.ROLLBAC
 
 
 class ServiceViews:
-    """Makes the views; counts are of this moment."""
+    """Makes the views; counts are of this moment.
 
-    def __init__(self, records: Records, book: Book) -> None:
+    connected   `serviceConnectResources` of a service with this serviceConnectConfiguration
+    """
+
+    def __init__(self, records: Records, book: Book, connected: Connected | None = None) -> None:
+        self._connected = connected
         self._records = records
         self._book = book
 
@@ -78,14 +84,13 @@ class ServiceViews:
             "serviceRegistries": [],
             "placementConstraints": [],
             "placementStrategy": [],
-            "taskSets": [],
         }
         view |= {name: service.document[name] for name in _OF_SERVICE if name in service.document}
         if service.status == "ACTIVE" and primary is not None:
             current = [one.arn for one in live if one.progress in _UNDER_WAY]
             view["currentServiceDeployment"] = current[0] if current else None
             view["currentServiceRevisions"] = [self._summary(service, one, counts) for one in live]
-        if tags and service.tags:
+        if tags:
             view["tags"] = [{"key": key, "value": value} for key, value in service.tags.items()]
         return view
 
@@ -102,11 +107,14 @@ class ServiceViews:
             "updatedAt": one.updated_at,
             "launchType": one.launch_type or None,
             "capacityProviderStrategy": list(one.strategy) or None,
-            "platformVersion": one.platform_version or None,
+            "platformVersion": _platform(one),
             "platformFamily": one.platform_family or None,
             "rolloutState": one.rollout,
             "rolloutStateReason": one.reason,
         }
+        configuration = one.document.get("serviceConnectConfiguration")
+        if configuration is not None and self._connected is not None:
+            view["serviceConnectResources"] = list(self._connected(service, configuration)) or None
         return view | {name: one.document[name] for name in _OF_DEPLOYMENT if name in one.document}
 
     def _summary(self, service: Service, one: Deployment, counts: Counts) -> Values:
@@ -156,7 +164,7 @@ class ServiceViews:
             "taskDefinition": one.definition_arn,
             "capacityProviderStrategy": list(one.strategy) or None,
             "launchType": one.launch_type or None,
-            "platformVersion": one.platform_version or None,
+            "platformVersion": _platform(one),
             "platformFamily": one.platform_family or None,
             "containerImages": list(one.images),
             "guardDutyEnabled": False,
@@ -177,6 +185,11 @@ def _brief(service: Service, one: Deployment) -> Values:
         "status": one.progress,
         "statusReason": one.progress_reason or None,
     }
+
+
+def _platform(one: Deployment) -> str | None:
+    """The version that LATEST stands for; nothing on EC2."""
+    return FARGATE_PLATFORM if one.platform_version == "LATEST" else one.platform_version or None
 
 
 def _monitor(one: Deployment, breaker: Document) -> str:

@@ -1,6 +1,6 @@
 """Services: create, update, delete, describe, list.  What they want is brought about by `scheduling`."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -24,12 +24,23 @@ from cumulo.services.ecs.scheduling.shelves import Book
 from cumulo.services.ecs.service_views import ServiceViews
 from cumulo.services.ecs.strategies import checked_strategy
 from cumulo.services.ecs.tagging import checked_tags
+from cumulo.services.ecs.terms import network_of
 from cumulo.wire.service import Operation, Values
 
 DESCRIBED_MAX = 10
 LISTED_DEFAULT, LISTED_MAX = 10, 100
+_ROLLING_ONLY = (
+    "rolling deployments by ECS; other controllers and strategies, alarms, hooks, EBS volumes, VPC Lattice and"
+    " Classic Load Balancers are refused by name"
+)
 
 
+def _nobody(_access_key: str) -> str:
+    """Nobody is known by a name."""
+    return ""
+
+
+CheckGroups = Callable[[str, str, Sequence[str]], Awaitable[None]]
 Connections = Callable[[Service, TaskDefinition, str], Awaitable[None]]
 
 
@@ -46,10 +57,19 @@ class Services:
         targets: TargetGroups,
         networks: Networks | None,
         clock: Clock,
+        check_groups: CheckGroups | None = None,
         connections: Connections | None = None,
         namespaces: Namespaces | None = None,
+        principal_of: Callable[[str], str] = _nobody,
     ) -> None:
-        """`connections` looks at what a service says of discovery and Service Connect, before it is accepted."""
+        """Who looks at a service before it is accepted.
+
+        check_groups   at its security groups, by account, region and ids
+        connections    at what it says of discovery and Service Connect
+        principal_of   the ARN of who holds an access key; empty when it is not known
+        """
+        self._check_groups = check_groups
+        self._principal_of = principal_of
         self._records = records
         self._book = book
         self._views = views
@@ -63,8 +83,8 @@ class Services:
     def operations(self) -> Mapping[str, Operation]:
         """By AWS's names."""
         return {
-            "CreateService": Operation(self.create),
-            "UpdateService": Operation(self.update),
+            "CreateService": Operation(self.create, note=_ROLLING_ONLY),
+            "UpdateService": Operation(self.update, note=_ROLLING_ONLY),
             "DeleteService": Operation(self.delete),
             "DescribeServices": Operation(self.describe),
             "ListServices": Operation(self.list_),
@@ -85,18 +105,23 @@ class Services:
         if not values.get("taskDefinition"):
             raise service_checks.no_definition()
         definition = runnable_definition(self._records, caller, values["taskDefinition"])
+        launch_type = service_making.runs_on(cluster, values)
+        network_of(definition, values.get("networkConfiguration", {}), launch_type)
         service = replace(self._new(caller, cluster, definition, values), fingerprint=fingerprint)
         service_checks.check(service, definition, self._targets)
         await self._check_network(caller, service)
         await self._check_connections(service, definition, "CreateService")
         await self._records.store.ready()
+        cluster = find_cluster(self._records, caller, values.get("cluster"))  # it may have gone meanwhile
         existing = self._existing(cluster, service.name, fingerprint)  # another one may have come meanwhile
-        if existing is None:
-            self._book.forget(service.arn)
-            self._records.services.put(service)
-            self._beginnings.begin(service)
-            await self._records.store.commit()
-        return {"service": self._views.service(existing or service, tags=True)}
+        if existing is not None:
+            return {"service": self._views.service(existing, tags=True)}
+        self._book.forget(service.arn)
+        self._records.services.put(service)
+        self._beginnings.begin(service)
+        shown = self._views.service(service, tags=True)  # before the scheduler looks at it
+        await self._records.store.commit()
+        return {"service": shown}
 
     def _existing(self, cluster: Cluster, name: str, fingerprint: str) -> Service | None:
         """The service when the same request made it before.  AwsError when its name is taken."""
@@ -120,7 +145,7 @@ class Services:
             arn=arn(caller.region, caller.account, "service", cluster.name, name),
             cluster_arn=cluster.arn,
             definition_arn=definition.arn,
-            desired_count=service_making.desired(values, daemon=daemon),
+            desired_count=service_making.desired(values, daemon=daemon, new=True),
             launch_type=launch_type,
             strategy=strategy,
             platform_version=service_making.platform(launch_type, strategy, values),
@@ -131,7 +156,8 @@ class Services:
             managed_tags=values.get("enableECSManagedTags", False),
             tags=checked_tags(values.get("tags", ()), {}),
             created_at=self._clock.now(),
-            created_by=str(Arn("iam", "", caller.account, "root", partition_of(caller.region))),
+            created_by=self._principal_of(caller.access_key)
+            or str(Arn("iam", "", caller.account, "root", partition_of(caller.region))),
             role_arn=service_making.role_arn(caller, values.get("role", "")),
             client_token=values.get("clientToken", ""),
         )
@@ -149,6 +175,8 @@ class Services:
                 f"Error retrieving subnet information for [{', '.join(network['subnets'])}]: {error.message}"
                 f" (ErrorCode: {error.code})"
             ) from error
+        if self._check_groups is not None:
+            await self._check_groups(caller.account, caller.region, network.get("securityGroups", ()))
 
     async def _check_connections(self, service: Service, definition: TaskDefinition, operation: str) -> None:
         if self._connections is not None:
@@ -173,8 +201,9 @@ class Services:
         self._records.services.put(changed)
         if values.get("forceNewDeployment") or service_making.is_another(service, changed):
             self._beginnings.begin(changed)
+        shown = self._views.service(changed)
         await self._records.store.commit()
-        return {"service": self._views.service(changed)}
+        return {"service": shown}
 
     def _changed(self, caller: Caller, service: Service, values: Values) -> tuple[Service, TaskDefinition]:
         daemon = service.scheduling == "DAEMON"
@@ -185,7 +214,9 @@ class Services:
         if "availabilityZoneRebalancing" in values:
             document["availabilityZoneRebalancing"] = values["availabilityZoneRebalancing"]
         if "deploymentConfiguration" in values:
-            merged = {**service.document["deploymentConfiguration"], **values["deploymentConfiguration"]}
+            merged = service_making.merged(
+                service.document["deploymentConfiguration"], values["deploymentConfiguration"]
+            )
             document["deploymentConfiguration"] = service_checks.default_percents(merged, daemon=daemon)
         if "serviceConnectConfiguration" in values:
             document["serviceConnectConfiguration"] = service_making.connect(values, cluster)
@@ -235,15 +266,16 @@ class Services:
         changed = self._records.services.put(
             replace(service, status="DRAINING", desired_count=0, fingerprint="")
         )
+        shown = self._views.service(changed)
         await self._records.store.commit()
-        return {"service": self._views.service(changed)}
+        return {"service": shown}
 
     def _of(self, caller: Caller, values: Values, *, active: bool = True) -> Service:
         """The service that a request means.  AwsError when there is none, or (`active`) none to be changed."""
         cluster = find_cluster(self._records, caller, values.get("cluster"))
         found = self._find(cluster, values["service"])
         if found is None or (not active and found.status == "INACTIVE"):
-            raise AwsError("ServiceNotFoundException", "Service not found.")
+            raise AwsError("ServiceNotFoundException", "Service not found." if active else "")
         if active and found.status != "ACTIVE":
             raise AwsError("ServiceNotActiveException", "Service was not ACTIVE.")
         return found

@@ -70,15 +70,6 @@ class TagOperations:
         """ListTagsForResource."""
         return {"tags": tag_list(self._by_arn(caller, values["resourceArn"]).tags)}
 
-    def tags_of(self, account: str, region: str, service: str, resource: str) -> Mapping[str, str]:
-        """The tags of a resource that usage was recorded for; none when it is not there any more."""
-        if service != "ecs":
-            return {}
-        try:
-            return self._by_arn(Caller(account=account, region=region), resource).tags
-        except AwsError:
-            return {}
-
     def _by_arn(self, caller: Caller, text: str) -> Tagged:
         arn = parse_arn(text)
         kind, *names = arn.resource.split("/") if arn is not None else ("",)
@@ -145,6 +136,14 @@ class TagOperations:
         if found is None or found.status == "INACTIVE":
             raise _missing("container instance")
         return Tagged(found.tags, lambda tags: shelf.put(msgspec.structs.replace(found, tags=tags)))
+
+
+def tags_of(records: Records, resource: str) -> Mapping[str, str]:
+    """The tags of a task or service (by ARN) that was metered, also when it has stopped; none when it is forgotten."""
+    task = records.tasks.get(resource)
+    if task is not None:
+        return task.tags
+    return next((one.tags for one in records.services.by("arn", resource)), {})
 
 
 def _missing(what: str) -> AwsError:

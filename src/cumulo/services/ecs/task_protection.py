@@ -1,6 +1,6 @@
 """Protection of service tasks against scale-in and deployments, for a time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -9,7 +9,7 @@ from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.services.ecs.model import Cluster, Task
-from cumulo.services.ecs.records import Records
+from cumulo.services.ecs.records import Records, service_key
 from cumulo.services.ecs.refusals import invalid
 from cumulo.services.ecs.seams import Failure
 from cumulo.services.ecs.task_views import failure_view
@@ -22,11 +22,26 @@ UPDATED_MAX: Final = 10
 ASKED_MAX: Final = 100
 
 
-class TaskProtection:
-    """The operations on protection."""
+def _never(_task: Task) -> bool:
+    return False
 
-    def __init__(self, records: Records, clock: Clock, *, find_cluster: FindCluster) -> None:
+
+class TaskProtection:
+    """The operations on protection.
+
+    replaced   whether a task belongs to a deployment that another one takes the place of
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        clock: Clock,
+        *,
+        find_cluster: FindCluster,
+        replaced: Callable[[Task], bool] = _never,
+    ) -> None:
         self._records = records
+        self._replaced = replaced
         self._clock = clock
         self._find_cluster = find_cluster
 
@@ -45,6 +60,9 @@ class TaskProtection:
         if not 1 <= minutes <= MINUTES_MAX:
             raise invalid(f"expiresInMinutes must be between 1 and {MINUTES_MAX}.")
         tasks, failures = self._asked(cluster, values["tasks"], UPDATED_MAX)
+        if enabled:
+            failures += [Failure("DEPLOYMENT_BLOCKED", task.arn) for task in tasks if self._blocks(task)]
+            tasks = [task for task in tasks if not self._blocks(task)]
         until = self._clock.now() + minutes * 60 if enabled else 0.0
         changed = [
             self._records.tasks.put(replace(task, protected_until=until, version=task.version + 1))
@@ -68,6 +86,14 @@ class TaskProtection:
         if minutes is not None:
             values["expiresInMinutes"] = minutes
         return self._own(await self.update(_system(task), values))
+
+    def _blocks(self, task: Task) -> bool:
+        """Whether a deployment waits already for protected tasks, of which this one would be one more."""
+        if not self._replaced(task):
+            return False
+        now = self._clock.now()
+        tasks = self._records.tasks.by("live_service", service_key(task.cluster_arn, task.service))
+        return any(one.protected_until > now and self._replaced(one) for one in tasks)
 
     def _own(self, answer: Values | None) -> Values:
         assert answer is not None

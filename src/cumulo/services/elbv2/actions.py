@@ -25,7 +25,7 @@ _SAME: Final = {
     "Path": "/#{path}",
     "Query": "#{query}",
 }
-_PLAIN: Final = re.compile(r"[!-~]*")
+_VISIBLE: Final = re.compile(r"[\x21-\x7e]*")  # what may stand in a Location as it is
 _PLACEHOLDER: Final = re.compile(r"#\{(protocol|host|port|path|query)\}")
 
 
@@ -137,8 +137,8 @@ def _redirect(action: Document, protocol: str) -> dict[str, Any]:
         raise _bad_action("A redirect configuration must be specified for an action of type 'redirect'")
     config = {**_SAME, **given}
     for name in ("Host", "Path", "Query"):
-        if not _PLAIN.fullmatch(config[name]):
-            raise _bad_action(f"The {name} parameter contains characters that are not valid in a URI")
+        if not _VISIBLE.fullmatch(config[name]):
+            raise _bad_action(f"The {name} parameter has characters that are not allowed")
     if not config["Path"].startswith("/"):
         raise _bad_action(
             "The Path parameter must be a valid path, should start with a '/', and may contain up to one of each of "

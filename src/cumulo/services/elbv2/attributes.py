@@ -12,6 +12,8 @@ from cumulo.services.elbv2.model import Document, Group, Listener, LoadBalancer
 from cumulo.services.elbv2.refusals import invalid, misconfigured
 
 Test = Callable[[str], bool]
+_HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9_-]*")
 
 
 def _one_of(*words: str) -> Test:
@@ -22,16 +24,18 @@ def _number(low: int, high: int) -> Test:
     return lambda text: text.isascii() and text.isdigit() and low <= int(text) <= high
 
 
-def _header_value(text: str) -> bool:
-    return re.fullmatch(r"[ -~]*", text) is not None
-
-
-def _header_name(text: str) -> bool:
-    return re.fullmatch(r"[-A-Za-z0-9_]*", text) is not None
-
-
 def _anything(text: str) -> bool:
     return len(text) <= 1024
+
+
+def _line(text: str) -> bool:
+    """What may be the value of a header."""
+    return len(text) <= 1024 and _HEADER_VALUE.fullmatch(text) is not None
+
+
+def _name(text: str) -> bool:
+    """What may be the name of a header, or nothing."""
+    return len(text) <= 128 and _HEADER_NAME.fullmatch(text) is not None
 
 
 def _or(*tests: Test) -> Test:
@@ -164,11 +168,11 @@ _REQUEST_HEADERS: Final = (
 )
 _LISTENER_HTTP: Final[_Table] = {
     "routing.http.response.server.enabled": ("true", _BOOL),
-    **{f"routing.http.response.{name}.header_value": ("", _header_value) for name in _RESPONSE_HEADERS},
+    **{f"routing.http.response.{name}.header_value": ("", _line) for name in _RESPONSE_HEADERS},
 }
 _LISTENER_HTTPS: Final[_Table] = {
     **_LISTENER_HTTP,
-    **{f"routing.http.request.{name}.header_name": ("", _header_name) for name in _REQUEST_HEADERS},
+    **{f"routing.http.request.{name}.header_name": ("", _name) for name in _REQUEST_HEADERS},
 }
 _LISTENER_TCP: Final[_Table] = {"tcp.idle_timeout.seconds": ("350", _number(60, 6000))}
 

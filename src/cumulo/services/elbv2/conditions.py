@@ -69,14 +69,23 @@ def _condition(given: Document) -> dict[str, Any]:
     if config is None and field not in _OLD_FORM:
         article = "An" if name.startswith("H") and name[1].isupper() else "A"
         raise invalid(f"{article} '{name}' must be specified with '{field}'")
-    values = list(bare or (config or {}).get("Values", ()))
-    if not values:
-        raise invalid("A condition value must be specified")
+    values = _listed(field, bare, config)
     checked: dict[str, Any] = {"Field": field, name: {**(config or {}), "Values": values}}
     if field in _OLD_FORM:
         checked["Values"] = values
     _check_values(field, checked[name])
     return checked
+
+
+def _listed(field: str, bare: Sequence[str] | None, config: Document | None) -> list[Any]:
+    """The values in either form; the old one has room for one."""
+    if bare and len(bare) > 1:
+        raise invalid(f"The '{field}' field contains too many values; the limit is '1'")
+    values = list(bare or (config or {}).get("Values", ()))
+    if not values:
+        what = "condition" if field in _OLD_FORM else f"'{field}'"
+        raise invalid(f"A {what} value must be specified")
+    return values
 
 
 def _check_values(field: str, config: Document) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -10,6 +11,10 @@ import msgspec
 BODY_BYTES_MAX: Final = 1024 * 1024  # of a request and of an answer: AWS's
 _TEXT: Final = ("text/", "application/json", "application/javascript", "application/xml")
 _NOT_PASSED: Final = frozenset({"connection", "keep-alive", "transfer-encoding", "upgrade", "content-length"})
+
+_STATUS: Final = re.compile(r"[0-9]{3}")
+_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -69,12 +74,12 @@ def answer_of(payload: bytes, *, multi: bool) -> Told:
     """What a function answered.  BadAnswer."""
     try:
         said = msgspec.json.decode(payload)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         raise BadAnswer("the function's answer is not JSON") from None
     if not isinstance(said, dict):
         raise BadAnswer("the function's answer is no object")
     status = said.get("statusCode")
-    if isinstance(status, str) and status.isascii() and status.isdigit():
+    if isinstance(status, str) and _STATUS.fullmatch(status):
         status = int(status)
     if not isinstance(status, int) or isinstance(status, bool) or not 200 <= status <= 599:
         raise BadAnswer("statusCode is missing, or no status")
@@ -111,7 +116,7 @@ def _line(name: str, value: Any) -> tuple[bytes, bytes]:
         line = name.encode("ascii"), text.encode("latin-1")
     except UnicodeEncodeError:
         raise BadAnswer(f"the header {name!r} has characters that headers do not have") from None
-    if not name or any(char in b"\r\n\0 :" for char in line[0]) or any(char in b"\r\n\0" for char in line[1]):
+    if not _NAME.fullmatch(line[0]) or not _VALUE.fullmatch(line[1]):
         raise BadAnswer(f"the header {name!r} has characters that headers do not have")
     return line
 
@@ -123,7 +128,7 @@ def _body(said: Mapping[str, Any]) -> bytes:
     if not isinstance(body, str):
         raise BadAnswer("the body is no text")
     if not said.get("isBase64Encoded", False):
-        raw = body.encode()
+        raw = body.encode("utf-8", "replace")
     else:
         try:
             raw = base64.b64decode(body, validate=True)

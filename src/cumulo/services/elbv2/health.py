@@ -25,6 +25,8 @@ class Told(msgspec.Struct, frozen=True):
     description: str = ""
 
 
+DRAINING: Final = Told("draining", "Target.DeregistrationInProgress", "Target deregistration is in progress")
+UNUSED: Final = Told("unused", "Target.NotInUse", NOT_IN_USE)
 PASSED: Final = Outcome(True)
 TIMED_OUT: Final = Outcome(False, "Target.Timeout", "Request timed out")
 FAILED: Final = Outcome(False, "Target.FailedHealthChecks", "Health checks failed")
@@ -80,9 +82,9 @@ def judged(standing: Standing, outcome: Outcome, check: HealthCheck) -> Standing
 def told(one: Registration, group: Group, *, in_use: bool) -> Told:
     """A target's state for clients."""
     if one.is_draining:
-        return Told("draining", "Target.DeregistrationInProgress", "Target deregistration is in progress")
+        return DRAINING
     if not in_use:
-        return Told("unused", "Target.NotInUse", NOT_IN_USE)
+        return UNUSED
     if not group.check.enabled:
         return Told("unavailable", "Target.HealthCheckDisabled", "Health checks are disabled")
     standing = one.standing

@@ -13,7 +13,7 @@ import msgspec
 
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
-from cumulo.base.ports import Certificates, InstanceAddresses, Invoker, SubnetFacts, TargetGroups
+from cumulo.base.ports import Certificates, InstanceAddresses, Invoker, Metrics, NetworkFacts, TargetGroups
 from cumulo.services.elbv2.checker import Checker
 from cumulo.services.elbv2.counts import Counts, Figures
 from cumulo.services.elbv2.door import Door
@@ -21,6 +21,7 @@ from cumulo.services.elbv2.draining import Draining
 from cumulo.services.elbv2.function_calls import FunctionCalls
 from cumulo.services.elbv2.listeners import Listeners
 from cumulo.services.elbv2.load_balancers import LoadBalancers
+from cumulo.services.elbv2.metrics import PERIOD_SECONDS, LoadMetrics
 from cumulo.services.elbv2.plane import Machine, Plane
 from cumulo.services.elbv2.pools import Owns, Pools
 from cumulo.services.elbv2.probing import Probe, Probing
@@ -41,7 +42,7 @@ from cumulo.wire.service import Service
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """Those whom load balancing asks."""
 
-    subnets: SubnetFacts
+    subnets: NetworkFacts
     certificates: Certificates
     instances: InstanceAddresses
     invoker: Invoker
@@ -54,6 +55,8 @@ class ElbHouse:
     shared_address    where listeners answer once more, told apart by the Host header; empty: nowhere
     owns              whether an address or an instance is an account's, in a cloud that many share; None: all may be targets
     loopback_targets  whether addresses of 127.0.0.0/8 may be targets; not where others than the owner come in
+    metrics           who is told the figures; None: nobody
+    metrics_seconds   how often
     """
 
     def __init__(
@@ -65,6 +68,8 @@ class ElbHouse:
         ids: Ids,
         shared_address: str = "127.0.0.1",
         loopback_targets: bool = True,
+        metrics: Metrics | None = None,
+        metrics_seconds: float = PERIOD_SECONDS,
         owns: Owns | None = None,
         probe: Probe | None = None,
         source: Random | None = None,
@@ -85,9 +90,16 @@ class ElbHouse:
             SharedPorts(shared_address, clock),
         )
         self._checker = Checker(self._records, pools, probe or Probing(), functions, clock)
+        self._metrics = (
+            LoadMetrics(self._records, self._counts, metrics, clock, period_seconds=metrics_seconds)
+            if metrics is not None
+            else None
+        )
         self._draining = Draining(self._records, pools, clock, self._plane.cut)
         self._door = Door(self._records)
-        self._targets = Targets(self._records, clock, around.instances, loopback=loopback_targets, owns=owns)
+        self._targets = Targets(
+            self._records, clock, around.instances, around.subnets, loopback=loopback_targets, owns=owns
+        )
         self._service = service_of(
             balancers=LoadBalancers(self._records, around.subnets, clock, ids),
             listeners=Listeners(self._records, around.certificates, clock, ids, self._plane.settled),
@@ -134,6 +146,8 @@ class ElbHouse:
         async with asyncio.TaskGroup() as group:
             for loop in (self._plane, self._checker, self._draining):
                 group.create_task(loop.run())
+            if self._metrics is not None:
+                group.create_task(self._metrics.run())
 
     async def close(self) -> None:
         """Close every front, when nothing runs any more."""

@@ -10,7 +10,7 @@ from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError, not_implemented
 from cumulo.base.ids import Ids
-from cumulo.base.ports import SubnetFacts
+from cumulo.base.ports import NetworkFacts
 from cumulo.services.elbv2 import arns, attributes, refusals
 from cumulo.services.elbv2.finding import balancer_of, one_page, place
 from cumulo.services.elbv2.model import Document, LoadBalancer, Zone
@@ -38,7 +38,7 @@ _COMPARED: Final[tuple[str, ...]] = (
 class LoadBalancers:
     """The operations on load balancers."""
 
-    def __init__(self, records: Records, subnets: SubnetFacts, clock: Clock, ids: Ids) -> None:
+    def __init__(self, records: Records, subnets: NetworkFacts, clock: Clock, ids: Ids) -> None:
         self._records = records
         self._subnets = subnets
         self._clock = clock
@@ -54,7 +54,10 @@ class LoadBalancers:
         asked = {key: values[key] for key in _COMPARED if key in values}
         scheme = values.get("Scheme", "internet-facing")
         zones, network = await self._zones(caller, kind, values)
-        groups = _checked_security_groups(values.get("SecurityGroups", ()))
+        groups = await self._security_groups(caller, values.get("SecurityGroups", ()))
+        if not groups and kind == "application":
+            default = await self._subnets.default_security_group(caller, network)
+            groups = (default,) if default else ()
         tags = checked_tags(values.get("Tags", ()), {})
         address_type = _address_type(kind, values.get("IpAddressType", "ipv4"), scheme)
         same = self._records.balancers.by("named", join_key(caller.account, caller.region, name))
@@ -145,7 +148,8 @@ class LoadBalancers:
     async def set_security_groups(self, caller: Caller, values: Values) -> Values | None:
         """SetSecurityGroups: kept and shown; nothing filters here."""
         found = balancer_of(self._records, caller, values["LoadBalancerArn"])
-        groups = _checked_security_groups(values["SecurityGroups"])
+        groups = await self._security_groups(caller, values["SecurityGroups"])
+        found = balancer_of(self._records, caller, values["LoadBalancerArn"])
         if not found.is_application and not found.security_groups:
             raise refusals.misconfigured(
                 "You cannot set security groups for a Network Load Balancer that was created without any"
@@ -168,7 +172,7 @@ class LoadBalancers:
         found = balancer_of(self._records, caller, values["LoadBalancerArn"])
         zones, network = await self._zones(caller, found.kind, values)
         if network != found.network:
-            raise AwsError("InvalidSubnet", "The specified subnets are not in the load balancer's VPC")
+            raise refusals.misconfigured("The subnets must belong to the VPC of the load balancer")
         found = balancer_of(self._records, caller, values["LoadBalancerArn"])
         kind = values.get("IpAddressType", found.ip_address_type)
         after = await self._put(
@@ -216,6 +220,16 @@ class LoadBalancers:
                 f"The maximum number of load balancers has been reached on the account; the limit is '{BALANCERS_MAX}'",
             )
 
+    async def _security_groups(self, caller: Caller, groups: Sequence[str]) -> tuple[str, ...]:
+        checked = _checked_security_groups(groups)
+        try:
+            await self._subnets.check_security_groups(caller, checked)
+        except AwsError as error:
+            if error.code.startswith("InvalidGroup"):
+                raise AwsError("InvalidSecurityGroup", error.message) from None
+            raise
+        return checked
+
     async def _zones(self, caller: Caller, kind: str, values: Values) -> tuple[tuple[Zone, ...], str]:
         """The zones that the subnets are in, and their network."""
         mappings = _mappings(values)
@@ -234,7 +248,7 @@ class LoadBalancers:
                 raise AwsError("SubnetNotFound", error.message) from None
             raise
         if len({one.network for one in found}) > 1:
-            raise AwsError("InvalidSubnet", "The specified subnets are not in the same VPC")
+            raise refusals.misconfigured("All subnets must belong to the same VPC")
         if len({one.zone for one in found}) < len(found):
             raise refusals.misconfigured(
                 "A load balancer cannot be attached to multiple subnets in the same Availability Zone"
@@ -289,7 +303,7 @@ def _checked_name(name: str) -> str:
 def _checked_security_groups(groups: Sequence[str]) -> tuple[str, ...]:
     for group in groups:
         if not group.startswith("sg-"):
-            raise AwsError("InvalidSecurityGroup", f"The security group ID '{group}' is not valid")
+            raise refusals.invalid(f"Security group '{group}' is not valid")
     if len(set(groups)) < len(groups):
         raise refusals.invalid("A security group cannot be specified more than once")
     if len(groups) > SECURITY_GROUPS_MAX:

@@ -16,6 +16,7 @@ from cumulo.wire.service import Values
 
 POLICY_DEFAULT: Final = "ELBSecurityPolicy-2016-08"
 _TLS13: Final = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
+_FIPS13: Final = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384")
 _GCM: Final = (
     "ECDHE-ECDSA-AES128-GCM-SHA256",
     "ECDHE-RSA-AES128-GCM-SHA256",
@@ -73,6 +74,28 @@ _POLICIES: Final[Mapping[str, Policy]] = {
         Policy(
             "ELBSecurityPolicy-TLS13-1-1-2021-06", ("TLSv1.3", "TLSv1.2", "TLSv1.1"), (*_TLS13, *_ALL_OLD)
         ),
+        Policy("ELBSecurityPolicy-TLS13-1-3-FIPS-2023-04", ("TLSv1.3",), _FIPS13),
+        Policy("ELBSecurityPolicy-TLS13-1-2-FIPS-2023-04", ("TLSv1.3", "TLSv1.2"), (*_FIPS13, *_GCM, *_CBC2)),
+        Policy("ELBSecurityPolicy-TLS13-1-2-Res-FIPS-2023-04", ("TLSv1.3", "TLSv1.2"), (*_FIPS13, *_GCM)),
+        Policy(
+            "ELBSecurityPolicy-TLS13-1-2-Ext0-FIPS-2023-04",
+            ("TLSv1.3", "TLSv1.2"),
+            (*_FIPS13, *_GCM, *_CBC2, *_CBC),
+        ),
+        Policy(
+            "ELBSecurityPolicy-TLS13-1-2-Ext1-FIPS-2023-04",
+            ("TLSv1.3", "TLSv1.2"),
+            (*_FIPS13, *_GCM, *_CBC2, *_RSA2),
+        ),
+        Policy(
+            "ELBSecurityPolicy-TLS13-1-2-Ext2-FIPS-2023-04", ("TLSv1.3", "TLSv1.2"), (*_FIPS13, *_ALL_OLD)
+        ),
+        Policy(
+            "ELBSecurityPolicy-TLS13-1-1-FIPS-2023-04",
+            ("TLSv1.3", "TLSv1.2", "TLSv1.1"),
+            (*_FIPS13, *_ALL_OLD),
+        ),
+        Policy("ELBSecurityPolicy-TLS13-1-0-FIPS-2023-04", ("TLSv1.3", *_FROM_10), (*_FIPS13, *_ALL_OLD)),
         Policy("ELBSecurityPolicy-TLS13-1-0-2021-06", ("TLSv1.3", *_FROM_10), (*_TLS13, *_ALL_OLD)),
     )
 }

@@ -21,7 +21,10 @@ from cumulo.services.elbv2.pools import GroupPool, Pools
 
 TRIES: Final = 3  # targets that are tried while none has been sent anything
 CONNECT_SECONDS: Final = 10.0
+ADDRESSES_MAX: Final = 30  # that X-Forwarded-For may name
+_FORWARDED_FOR: Final = b"x-forwarded-for"
 _TRACE: Final = b"x-amzn-trace-id"
+_USUAL_PORTS: Final = (80, 443)
 _PORT: Final = re.compile(r":\d*$")
 _VALID_NAME: Final = re.compile(rb"[-A-Za-z0-9]+")
 _RESPONSE_HEADER: Final = re.compile(r"routing\.http\.response\.([a-z_]+)\.header_value")
@@ -106,6 +109,8 @@ class Routing:
         found = self._pools.of(arn)
         if found is None:
             return manner.error(503)
+        if _FORWARDED_FOR in head.names and _addresses(head) > ADDRESSES_MAX:
+            return manner.error(463)
         add, remove = manner.request_headers(head)
         add = (*add, (b"X-Amzn-Trace-Id", self._trace(head)))
         if found.group.target_type == "lambda":
@@ -183,6 +188,8 @@ class Manner:
         self.answer_remove = frozenset(name.lower() for name, _ in self.answer_headers) | (
             frozenset() if shows_server else frozenset({b"server"})
         )
+        self._port = listener.port
+        self._keeps_host = have["routing.http.preserve_host_header.enabled"] == "true"
         self._mode = have["routing.http.xff_header_processing.mode"]
         self._with_port = have["routing.http.xff_client_port.enabled"] == "true"
         self._drops_invalid = have["routing.http.drop_invalid_header_fields.enabled"] == "true"
@@ -207,6 +214,10 @@ class Manner:
             if self._mode == "preserve":
                 remove -= {b"x-forwarded-for"}
         remove |= {_TRACE}
+        if not self._keeps_host and head.host:
+            host = self._host(head.host)
+            if host != head.host:
+                add, remove = (*add, (b"Host", host.encode())), remove | {b"host"}
         if self._tells_tls and head.link.tls is not None:
             told = (head.link.tls.version.encode(), head.link.tls.cipher.encode())
             add = (*add, *zip(self._tls_names, told, strict=True))
@@ -214,6 +225,13 @@ class Manner:
         if self._drops_invalid:
             remove |= {name for name in head.names if not _VALID_NAME.fullmatch(name)}
         return add, remove
+
+    def _host(self, host: str) -> str:
+        """The Host that targets see: the listener's port stands in it, unless it goes without saying."""
+        bare = host_of(host)
+        if self._port in _USUAL_PORTS:
+            return bare
+        return host if bare != host else f"{host}:{self._port}"
 
 
 def seen(head: RequestHead, *, with_headers: bool) -> Seen:
@@ -229,6 +247,10 @@ def seen(head: RequestHead, *, with_headers: bool) -> Seen:
 def host_of(host: str) -> str:
     """A Host header without its port."""
     return _PORT.sub("", host) if ":" in host else host
+
+
+def _addresses(head: RequestHead) -> int:
+    return sum(value.count(b",") + 1 for name, value in head.headers if name.lower() == _FORWARDED_FOR)
 
 
 def _fixed(config: Document, manner: Manner) -> Decide:

@@ -150,11 +150,11 @@ class Workshop:
         _link: Link,
         splice: Splice | None,
         _backend: Backend | None,
-        _received: int,
-        _sent: int,
+        received: int,
+        sent: int,
         _seconds: float,
     ) -> None:
-        self.counts.connection(balancer, splice.pool.name if splice is not None else "")
+        self.counts.connection(balancer, splice.pool.name if splice is not None else "", received + sent)
 
 
 def _limits(balancer: LoadBalancer) -> Limits:

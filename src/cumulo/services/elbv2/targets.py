@@ -13,7 +13,7 @@ from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.services.elbv2 import attributes, refusals
 from cumulo.services.elbv2.finding import group_of
-from cumulo.services.elbv2.health import Told, told
+from cumulo.services.elbv2.health import DRAINING, TIMED_OUT, UNUSED, Told, told
 from cumulo.services.elbv2.model import Document, Group, Registration, Standing
 from cumulo.services.elbv2.pools import Owns
 from cumulo.services.elbv2.records import Records, target_key
@@ -25,7 +25,9 @@ _PRIVATE: Final = tuple(
     for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
 )
 _LOOPBACK: Final = ipaddress.ip_network("127.0.0.0/8")
-_FOREIGN = ("unused", "Target.InvalidState", "Target is in the terminated or stopped state")
+_STOPPED = ("unused", "Target.InvalidState", "Target is in the stopped state")
+_ENDED: Final = frozenset({"shutting-down", "terminated", ""})
+_RUNS: Final = frozenset({"pending", "running"})
 
 
 class Targets:
@@ -40,6 +42,7 @@ class Targets:
         records: Records,
         clock: Clock,
         instances: ports.InstanceAddresses,
+        facts: ports.NetworkFacts,
         *,
         loopback: bool,
         owns: Owns | None = None,
@@ -47,6 +50,7 @@ class Targets:
         self._records = records
         self._clock = clock
         self._instances = instances
+        self._facts = facts
         self._loopback = loopback
         self._owns = owns
 
@@ -58,6 +62,9 @@ class Targets:
         wanted = [self._checked(group, one) for one in values["Targets"]]
         if not wanted:
             raise refusals.invalid("At least one target must be specified")
+        if group.target_type == "instance":
+            await self._check_instances(caller, group, [one.id for one in wanted])
+            group = group_of(self._records, caller, group.arn)  # it may be gone since
         self._add(group, wanted)
         await self._records.store.commit()
         return {}
@@ -74,10 +81,12 @@ class Targets:
         """DescribeTargetHealth."""
         group = group_of(self._records, caller, values["TargetGroupArn"])
         asked = values.get("Targets")
+        found = sorted(self._records.targets.by("group", group.arn), key=lambda one: (one.id, one.port))
+        strange = await self._strangers(caller, group, [one.id for one in found])
         if not asked:
-            found = sorted(self._records.targets.by("group", group.arn), key=lambda one: (one.id, one.port))
-            return {"TargetHealthDescriptions": [self._view(group, one) for one in found]}
-        return {"TargetHealthDescriptions": [self._asked_view(group, one) for one in asked]}
+            shown = [one for one in found if strange.get(one.id, "running") not in _ENDED]
+            return {"TargetHealthDescriptions": [self._view(group, one, strange) for one in shown]}
+        return {"TargetHealthDescriptions": [self._asked_view(group, one, strange) for one in asked]}
 
     # -- for other services ------------------------------------------------------------------------------
 
@@ -123,13 +132,52 @@ class Targets:
             for one in self._records.targets.by("group", arn)
         }
 
-    def state(self, group: Group, one: Registration) -> Told:
-        """A target's state, its reason and what to say of it."""
-        if group.target_type == "instance" and not one.is_draining and not self._instances.address_of(one.id):
-            return Told(*_FOREIGN)
-        return told(one, group, in_use=bool(self._records.balancers_of(group.arn)))
+    def state(self, group: Group, one: Registration, ec2_state: str = "running") -> Told:
+        """A target's state, its reason and what to say of it.
+
+        ec2_state   of an instance that does not run on this machine: nothing answers its health checks
+        """
+        in_use = bool(self._records.balancers_of(group.arn))
+        stranger = group.target_type == "instance" and not self._instances.address_of(one.id)
+        if not stranger or one.is_draining:
+            return told(one, group, in_use=in_use)
+        if ec2_state in _ENDED:
+            return DRAINING
+        if ec2_state not in _RUNS:
+            return Told(*_STOPPED)
+        return Told("unhealthy", TIMED_OUT.reason, TIMED_OUT.description) if in_use else UNUSED
 
     # -- parts -------------------------------------------------------------------------------------------
+
+    async def _check_instances(self, caller: Caller, group: Group, ids: Sequence[str]) -> None:
+        """AwsError unless EC2 has all of them running in the group's network; those that run here are known to."""
+        strange = [one for one in dict.fromkeys(ids) if not self._instances.address_of(one)]
+        facts = await self._facts.instances(caller, strange)
+        missing = [one for one in strange if one not in facts or facts[one].state == "terminated"]
+        if missing:
+            raise AwsError("InvalidTarget", f"The following instances do not exist: {_quoted(missing)}")
+        stopped = [one for one in strange if facts[one].state not in _RUNS]
+        if stopped:
+            raise AwsError(
+                "InvalidTarget",
+                "The following targets are not in a running state and cannot be registered: "
+                f"{_quoted(stopped)}",
+            )
+        elsewhere = [one for one in strange if facts[one].network not in ("", group.network)]
+        if elsewhere:
+            raise AwsError(
+                "InvalidTarget",
+                f"The following targets are not in the target group VPC '{group.network}': "
+                f"{_quoted(elsewhere)}",
+            )
+
+    async def _strangers(self, caller: Caller, group: Group, ids: Sequence[str]) -> Mapping[str, str]:
+        """What EC2 says of a group's instances that do not run on this machine: their states, empty for none."""
+        if group.target_type != "instance":
+            return {}
+        strange = [one for one in dict.fromkeys(ids) if not self._instances.address_of(one)]
+        facts = await self._facts.instances(caller, strange)
+        return {one: facts[one].state if one in facts else "" for one in strange}
 
     def _add(self, group: Group, wanted: Sequence[Registration]) -> None:
         have = {target_key(one.group, one.id, one.port): one for one in self._in(group)}
@@ -214,8 +262,8 @@ class Targets:
                 f"The Application Load Balancer '{arn}' must have a listener on port '{port}'",
             )
 
-    def _view(self, group: Group, one: Registration) -> Values:
-        state = self.state(group, one)
+    def _view(self, group: Group, one: Registration, strange: Mapping[str, str]) -> Values:
+        state = self.state(group, one, strange.get(one.id, "running"))
         target: Values = {"Id": one.id, "AvailabilityZone": one.zone or None}
         if group.target_type != "lambda":
             target["Port"] = one.port
@@ -232,16 +280,22 @@ class Targets:
             },
         }
 
-    def _asked_view(self, group: Group, asked: Document) -> Values:
+    def _asked_view(self, group: Group, asked: Document, strange: Mapping[str, str]) -> Values:
         port = asked.get("Port", group.port)
         found = self._records.targets.get(target_key(group.arn, asked["Id"], port))
         if found is not None:
-            return self._view(group, found)
+            return self._view(group, found, strange)
+        checked = str(port) if group.check.port == "traffic-port" else group.check.port
         return {
             "Target": {"Id": asked["Id"], "Port": port or None},
+            "HealthCheckPort": checked if group.target_type != "lambda" else None,
             "TargetHealth": {
                 "State": "unused",
                 "Reason": "Target.NotRegistered",
                 "Description": "Target is not registered to the target group",
             },
         }
+
+
+def _quoted(ids: Sequence[str]) -> str:
+    return ", ".join(f"'{one}'" for one in ids)

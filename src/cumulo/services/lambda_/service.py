@@ -21,6 +21,7 @@ from cumulo.services.lambda_.images import LOST_CODES, FunctionImages
 from cumulo.services.lambda_.intake import Intake
 from cumulo.services.lambda_.links import Links
 from cumulo.services.lambda_.model import Fleet, Ready, State, Version
+from cumulo.services.lambda_.names import Target
 from cumulo.services.lambda_.policies import Policies
 from cumulo.services.lambda_.preparation import NotPreparable, Preparation
 from cumulo.services.lambda_.refresh import Refresh
@@ -150,6 +151,13 @@ class Lambda:
             functions = self._registry.functions(Caller(account=account, region=region))
             found = self._reserved[key] = sum(function.reserved_concurrency or 0 for function in functions)
         return found
+
+    def tags_of(self, account: str, region: str, resource: str) -> Mapping[str, str]:
+        """The tags of a function (by its ARN), for the bill."""
+        found = self._registry.find(
+            Target(account, region, resource.rsplit(":function:", maxsplit=1)[-1].partition(":")[0])
+        )
+        return found.tags if found is not None else {}
 
     def count(self) -> int:
         """How many functions there are, in all accounts."""

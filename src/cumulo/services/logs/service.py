@@ -17,7 +17,7 @@ from cumulo.services.logs.storage import Storage
 from cumulo.services.logs.streams import Streams
 from cumulo.services.logs.tags import Tags
 from cumulo.state.journal import Journal
-from cumulo.state.store import SEPARATOR, Store, StoreError
+from cumulo.state.store import SEPARATOR, Store, StoreError, join_key
 from cumulo.wire.service import Coverage, Operation
 
 GIB = 1 << 30  # the GB of the price list
@@ -55,6 +55,10 @@ class Logs:
     def append(self, account: str, region: str, group: str, stream: str, events: Sequence[LogEvent]) -> None:
         """LogSink: add events to a stream; group and stream come into being.  Safe after `Journal.flush()`."""
         self.storage.append(account, region, group, stream, events)
+
+    def has_group(self, account: str, region: str, name: str) -> bool:
+        """Whether there is a log group of this name."""
+        return self.storage.groups.get(join_key(account, region, name)) is not None
 
     def operations(self) -> Mapping[str, Operation]:
         """Every operation that is built, by AWS's name."""

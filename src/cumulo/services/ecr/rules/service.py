@@ -20,7 +20,7 @@ from cumulo.services.ecr.model import Repository
 from cumulo.services.ecr.rules.arrivals import Arrivals
 from cumulo.services.ecr.rules.cache import OpenSource, PullCache
 from cumulo.services.ecr.rules.copying import Copier
-from cumulo.services.ecr.rules.events import ImageEvents, Outbox
+from cumulo.services.ecr.rules.events import SOURCE, ImageEvents
 from cumulo.services.ecr.rules.fetching import Fetcher
 from cumulo.services.ecr.rules.pull_through import PullThroughRules
 from cumulo.services.ecr.rules.pull_times import PullTimes
@@ -32,6 +32,7 @@ from cumulo.services.ecr.rules.scanning import Scanning
 from cumulo.services.ecr.rules.settings import AccountSettings
 from cumulo.services.ecr.rules.signing import Signing
 from cumulo.services.ecr.rules.templates import CREATE_ON_PUSH, Templates
+from cumulo.state.outbox import Outbox
 from cumulo.state.store import Store
 from cumulo.wire.service import Coverage, Operation
 
@@ -69,7 +70,7 @@ class Rules:
         arrivals = Arrivals(store)
         copier = Copier(catalog, layers, arrivals)
         registries = Registries(store)
-        self.outbox = Outbox(store, clock, bus)
+        self.outbox = Outbox(store, clock, bus, source=SOURCE, table="ecr_outbox")
         events = ImageEvents(self.outbox)
         self.templates = Templates(store, clock, catalog)
         self.replicator = Replicator(

@@ -68,7 +68,7 @@ class ContainerInstances:
         cluster = cluster_of(self._records, caller, values)
         names = values["containerInstances"]
         if not names:
-            raise invalid("Container instances cannot be empty.")
+            raise invalid("Container instance cannot be empty.")
         if len(names) > DESCRIBED_MAX:
             raise invalid(f"instanceIds can have at most {DESCRIBED_MAX} items.")
         include = values.get("include", ())
@@ -108,9 +108,9 @@ class ContainerInstances:
         cluster = cluster_of(self._records, caller, values)
         names, status = values["containerInstances"], values["status"]
         if status not in ("ACTIVE", "DRAINING"):
-            raise invalid("Container instances status should be one of [ACTIVE, DRAINING]")
+            raise invalid("Container instances status should be one of [ACTIVE,DRAINING]")
         if not names:
-            raise invalid("Container instances cannot be empty.")
+            raise invalid("Container instance cannot be empty.")
         if len(names) > UPDATED_MAX:
             raise invalid(f"instanceIds can have at most {UPDATED_MAX} items.")
         changed: list[ContainerInstance] = []
@@ -153,13 +153,14 @@ class ContainerInstances:
     async def register(self, caller: Caller, values: Values) -> Values:
         """RegisterContainerInstance, as an agent calls it.
 
-        The identity document of an instance that has a body here makes it a container instance that runs tasks; any
-        other is registered with its agent not connected, for nobody here could run its tasks.
+        The identity document of an instance that EC2 shows running makes it a container instance that runs tasks, if
+        this machine has room for it; any other is registered with its agent not connected, for nobody here could run
+        its tasks.
         """
         cluster = cluster_of(self._records, caller, values)
         document = _document(values.get("instanceIdentityDocument", ""))
         ec2_id = str(document.get("instanceId", ""))
-        host = self._hosts().host(ec2_id) if ec2_id else None
+        host = await self._host(caller, ec2_id, cluster) if ec2_id else None
         known = self._registered_before(cluster, values.get("containerInstanceArn", ""), ec2_id)
         made = known or self._new(cluster, host, document)
         made = _with_resources(made, values.get("totalResources", ()))
@@ -178,6 +179,14 @@ class ContainerInstances:
         if made.agent_connected:
             await self._launches.place_waiting()
         return {"containerInstance": self.view(made, ("TAGS",))}
+
+    async def _host(self, caller: Caller, ec2_id: str, cluster: Cluster) -> Host | None:
+        """The caller's instance, which is given a body now if it has none."""
+        host = self._hosts().host(ec2_id)
+        if host is None:
+            host = await self._hosts().embody(caller.account, caller.region, ec2_id, cluster.name)
+        own = host is not None and (host.account, host.region) == (caller.account, caller.region)
+        return host if own else None
 
     def _registered_before(self, cluster: Cluster, arn: str, ec2_id: str) -> ContainerInstance | None:
         if arn:

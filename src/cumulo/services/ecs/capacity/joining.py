@@ -76,16 +76,14 @@ class Joining:
 
     async def stopped(self, host: Host) -> None:
         """Its agent is gone, and its tasks; it may come back."""
-        await self._gone(host, "stopped")
         known = self._known(host)
-        if known is None:
-            return
-        if known.status == "INACTIVE":
-            if known.status_reason:
-                self._records.instances.put(replace(known, status_reason=""))
-        elif known.agent_connected:
-            self._records.instances.put(replace(known, agent_connected=False, version=known.version + 1))
-        await self._records.store.commit()
+        if known is not None:
+            if known.status == "INACTIVE" and known.status_reason:
+                known = self._records.instances.put(replace(known, status_reason=""))
+            if known.agent_connected:
+                self._records.instances.put(replace(known, agent_connected=False, version=known.version + 1))
+            await self._records.store.commit()
+        await self._gone(host, "stopped")
 
     async def left(self, host: Host) -> None:
         """It is terminated: INACTIVE, and its tasks stop."""

@@ -50,9 +50,10 @@ INSTANCE_ATTRIBUTES: tuple[str, ...] = (
 
 def required_attributes(document: Document) -> list[dict[str, str]]:
     """The attributes that a definition requires, each once."""
-    names = [*_of_task(document)]
+    names: list[str] = []
     for container in document["containerDefinitions"]:
         names += _of_container(container, execution_role=bool(document.get("executionRoleArn")))
+    names += _of_task(document)
     return [{"name": name} for name in dict.fromkeys(names)]
 
 
@@ -85,6 +86,8 @@ def _of_container(container: Document, *, execution_role: bool) -> Iterator[str]
         yield _OLD + "ecr-auth"
         if execution_role:
             yield _NEW + "execution-role-ecr-pull"
+    if "@sha256:" in container["image"]:
+        yield f"{_DOCKER}21"
     if container.get("privileged"):
         yield _OLD + "privileged-container"
     if "memoryReservation" in container:

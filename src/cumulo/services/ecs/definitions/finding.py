@@ -42,7 +42,7 @@ def parse_reference(caller: Caller, text: str) -> Reference:
     if not colon:
         return Reference(family, None, elsewhere)
     if not revision.isascii() or not revision.isdecimal() or len(revision) > _REVISION_DIGITS:
-        raise invalid(f"Invalid revision number. Number: {revision}")
+        raise invalid("Invalid task definition: Invalid revision number.")
     return Reference(family, int(revision), elsewhere)
 
 

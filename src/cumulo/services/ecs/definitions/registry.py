@@ -138,16 +138,19 @@ class Definitions:
         """DeregisterTaskDefinition."""
         await self._tidied()
         if parse_reference(caller, values["taskDefinition"]).revision is None:
-            raise client("Revision is missing.")
+            raise invalid("Revision is missing")
         definition = find_definition(self._records, caller, values["taskDefinition"])
         if definition.status == "DELETE_IN_PROGRESS":
             raise client(_LEAVING)
-        if definition.status == "ACTIVE":
-            definition = self._records.definitions.put(
-                msgspec.structs.replace(definition, status="INACTIVE", deregistered_at=self._clock.now())
-            )
-            await self._records.store.commit()
-        return {"taskDefinition": definition_view(definition)}
+        if definition.status != "ACTIVE":
+            return {"taskDefinition": definition_view(definition)}
+        inactive = self._records.definitions.put(
+            msgspec.structs.replace(definition, status="INACTIVE", deregistered_at=self._clock.now())
+        )
+        await self._records.store.commit()
+        return {
+            "taskDefinition": {**definition_view(inactive), "deregisteredAt": None}
+        }  # as AWS: not at first
 
     async def delete(self, caller: Caller, values: Values) -> Values | None:
         """DeleteTaskDefinitions."""

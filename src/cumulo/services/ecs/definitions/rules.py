@@ -66,8 +66,12 @@ def definition_document(values: Document, caller: Caller) -> dict[str, Any]:
     length = len(msgspec.json.encode(document))
     if length > DOCUMENT_BYTES_MAX:
         raise client(f"Actual length: '{length}'. Max allowed length is '{DOCUMENT_BYTES_MAX}' bytes.")
-    document["requiresAttributes"] = required_attributes(document)
+    attributes = required_attributes(document)
+    if attributes:
+        document["requiresAttributes"] = attributes
     document["compatibilities"] = _compatibilities(document)
+    if "networkMode" not in values:
+        del document["networkMode"]  # AWS shows none unless it was chosen
     return document
 
 
@@ -209,4 +213,6 @@ def _compatibilities(document: Document) -> list[str]:
         check_fargate(document)
     except AwsError:
         return ["EC2"]
-    return ["EC2", "FARGATE"]
+    if "runtimePlatform" in document:
+        return ["EC2", "FARGATE", "MANAGED_INSTANCES"]
+    return ["EC2", "MANAGED_INSTANCES", "FARGATE"]

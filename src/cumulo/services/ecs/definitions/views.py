@@ -14,7 +14,6 @@ def definition_view(definition: TaskDefinition) -> Values:
         "registeredAt": definition.registered_at,
         "registeredBy": definition.registered_by,
         "deregisteredAt": definition.deregistered_at or None,
-        "deleteRequestedAt": definition.delete_requested_at or None,
         **definition.document,
     }
 

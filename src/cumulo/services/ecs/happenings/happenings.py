@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from msgspec.structs import replace
+
 from cumulo.base.clock import Clock
 from cumulo.base.ports import EventBus
 from cumulo.services.ecs.happenings.details import (
@@ -12,11 +14,12 @@ from cumulo.services.ecs.happenings.details import (
     moment,
     task_is_news,
 )
-from cumulo.services.ecs.happenings.outbox import Outbox
 from cumulo.services.ecs.model import ContainerInstance, Service, Task
 from cumulo.services.ecs.records import Records
+from cumulo.state.outbox import Outbox
 from cumulo.wire.service import Values
 
+SOURCE = "aws.ecs"
 TASK = "ECS Task State Change"
 INSTANCE = "ECS Container Instance State Change"
 SERVICE = "ECS Service Action"
@@ -50,7 +53,7 @@ class Happenings:
         self._clock = clock
         self._task_view = task_view
         self._instance_view = instance_view
-        self.outbox = Outbox(records.store, clock, bus)
+        self.outbox = Outbox(records.store, clock, bus, source=SOURCE, table="ecs_outbox")
         records.tasks.listeners.append(self._task)
         records.instances.listeners.append(self._instance)
 
@@ -101,7 +104,7 @@ class Happenings:
             for arn in (was, is_):
                 instance = self._records.instances.get(arn) if arn else None
                 if instance is not None:
-                    self._tell(instance)
+                    self._records.instances.put(replace(instance, version=instance.version + 1))
 
     def _instance(self, before: ContainerInstance | None, after: ContainerInstance | None) -> None:
         if after is not None and instance_is_news(before, after):
@@ -113,4 +116,4 @@ class Happenings:
     def _send(
         self, about: Task | ContainerInstance | Service, detail_type: str, detail: Mapping[str, Any]
     ) -> None:
-        self.outbox.send((about.account, about.region), detail_type, detail, (about.arn,))
+        self.outbox.send((about.account, about.region), detail_type, detail, (about.arn,), lane=about.arn)

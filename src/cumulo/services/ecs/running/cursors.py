@@ -41,6 +41,10 @@ class Cursors:
         self._changed[key] = cursor
         self._journal.append(JOURNAL_KIND, self._encode(cursor))
 
+    def flush(self) -> None:
+        """Make everything that was put safe from a kill, and the lines before it; a full disk raises nothing."""
+        self._journal.flush()
+
     def drop(self, key: str) -> None:
         """Forget a container."""
         if self.get(key):

@@ -2,7 +2,15 @@
 
 from msgspec.structs import replace
 
-from cumulo.services.ecs.model import Document, Health, Task, TaskContainer, TaskDefinition
+from cumulo.services.ecs.model import (
+    EXEC_AGENT,
+    Document,
+    Health,
+    StopCode,
+    Task,
+    TaskContainer,
+    TaskDefinition,
+)
 from cumulo.services.ecs.running import checks
 from cumulo.services.ecs.running.facts import Action, Facts, Seen, Verb
 
@@ -10,6 +18,11 @@ OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
 LOST = "CannotInspectContainerError: Could not inspect the container: its pod is gone"
 RESTART_SECONDS = 60.0  # restartAttemptPeriod's default
 UNBORN = frozenset({"PENDING", "PULLED", "CREATED"})
+
+
+def host_gone(task: Task, facts: Facts) -> bool:
+    """Whether the machine is gone: nothing is drained then, and nobody is asked to end."""
+    return facts.host_gone or task.stop_code == StopCode.TERMINATION_NOTICE
 
 
 def absorb(
@@ -26,10 +39,12 @@ def absorb(
         one = _agents(task, one, "RUNNING")
     elif seen is not None and seen.state == "exited" and not _is_old(one, seen):
         one = _ended(task, one, told, seen)
+        if one.name in facts.killed and host_gone(task, facts):
+            one = replace(one, exit_code=None)  # it went with its machine: no agent was left to tell
     elif one.name in facts.lost and one.status in {"CREATED", "RUNNING"}:
         one = replace(one, status="STOPPED", reason=LOST, finished_at=now, health=Health.UNKNOWN)
     elif task.desired_status == "STOPPED" and one.status in UNBORN and facts.looked and _idle(one, facts):
-        one = replace(one, status="STOPPED")  # it never ran, or waited to be started again
+        one = _agents(task, replace(one, status="STOPPED"), "STOPPED")  # it never ran, or was to run again
     if one.status == "RUNNING":
         health = checks.health(facts.checked.get(one.name), one.health)
         one = one if health is one.health else replace(one, health=health)
@@ -57,7 +72,9 @@ def _agents(task: Task, one: TaskContainer, status: str) -> TaskContainer:
     """The agent of ExecuteCommand lives as long as the container."""
     if not task.execute_command:
         return one
-    agent = {"name": "ExecuteCommandAgent", "lastStatus": status, "lastStartedAt": one.started_at}
+    agent: dict[str, object] = {"name": EXEC_AGENT, "lastStatus": status}
+    if one.started_at:
+        agent["lastStartedAt"] = one.started_at
     return replace(one, managed_agents=(agent,))
 
 
@@ -87,7 +104,7 @@ def _ended(task: Task, one: TaskContainer, told: Document, seen: Seen) -> TaskCo
     ended = replace(
         one,
         started_at=started_at,
-        exit_code=seen.code,
+        exit_code=seen.code if started_at else None,  # what has never run has not ended with a code
         finished_at=seen.finished_at,
         reason=reason,
         health=Health.UNKNOWN,

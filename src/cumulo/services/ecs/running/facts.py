@@ -100,6 +100,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     doing     what is being done now
     seen, pulled, made, checked    by container
     lost      containers whose pod is not there although it should be
+    host_gone a machine that carried it is there no more: nobody is asked to end, nobody tells how it ended
     termed, killed    when containers were sent their stop signal and SIGKILL
     """
 
@@ -114,6 +115,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     attached: bool = False
     detached: bool = False
     removed: bool = False
+    host_gone: bool = False
     failure: Failure | None = None
     termed: Mapping[str, float] = {}
     killed: Mapping[str, float] = {}

@@ -14,6 +14,7 @@ from cumulo.engines.images import Image, Login, Platform, PullError, Source
 from cumulo.services.ecs.model import Document, Task, TaskDefinition
 from cumulo.services.ecs.running.environment import Sources, secret
 from cumulo.services.ecs.running.facts import Pulled
+from cumulo.services.ecs.running.pinning import NoPins, Pins, is_consistent, with_digest
 from cumulo.services.ecs.running.refusal import CannotStart
 
 _ARCHITECTURES = {"X86_64": "amd64", "ARM64": "arm64"}
@@ -27,10 +28,18 @@ class TaskImages:
     trusted   whether images may come from registries of this machine and its own network
     """
 
-    def __init__(self, registry: ImageRegistry[Source], sources: Sources, *, trusted: bool = True) -> None:
+    def __init__(
+        self,
+        registry: ImageRegistry[Source],
+        sources: Sources,
+        pins: Pins | None = None,
+        *,
+        trusted: bool = True,
+    ) -> None:
         self._registry = registry
         self._sources = sources
         self._trusted = trusted
+        self.pins: Pins = pins or NoPins()
 
     async def pull(self, engine: Engine, task: Task, definition: TaskDefinition, told: Document) -> Pulled:
         """The image of one container, ready.  CannotStart."""
@@ -44,9 +53,8 @@ class TaskImages:
         platform = _platform(definition)
         try:
             if login is not None:
-                image = await engine.images.pull(uri, login=login, platform=platform)
-                return Pulled(image.id, image.digest)
-            return await self._resolved(engine, task, uri, platform)
+                return await self._with_login(engine, task, told, platform, login)
+            return await self._resolved(engine, task, told, platform)
         except AwsError as error:
             raise _refused(task, name, uri, error.message, missing=error.code in _MISSING) from error
         except Unsupported as error:
@@ -57,13 +65,33 @@ class TaskImages:
                 said = f"image Manifest does not contain descriptor matching platform 'linux/{platform.architecture}'"
             raise _refused(task, name, uri, said, missing=error.kind == "not-found") from error
 
-    async def _resolved(self, engine: Engine, task: Task, uri: str, platform: Platform | None) -> Pulled:
+    def _pinned(self, task: Task, told: Document) -> str:
+        digest = self.pins.pinned(task, str(told["name"])) if is_consistent(told) else ""
+        return with_digest(str(told["image"]), digest)
+
+    def _pin(self, task: Task, told: Document, digest: str) -> str:
+        """What is to be used, now that the registry has said what the reference means."""
+        return self.pins.pin(task, str(told["name"]), digest) if is_consistent(told) else digest
+
+    async def _with_login(
+        self, engine: Engine, task: Task, told: Document, platform: Platform | None, login: Login
+    ) -> Pulled:
+        image = await engine.images.pull(self._pinned(task, told), login=login, platform=platform)
+        if self._pin(task, told, image.digest) != image.digest:  # the tag moved while two tasks came up
+            image = await engine.images.pull(self._pinned(task, told), login=login, platform=platform)
+        return Pulled(image.id, image.digest)
+
+    async def _resolved(
+        self, engine: Engine, task: Task, told: Document, platform: Platform | None
+    ) -> Pulled:
         """Found in its registry and pinned; one that was pulled before is not pulled again."""
         caller = Caller(account=task.account, region=task.region)
         last: AwsError | PullError | None = None
         for _ in range(1 + _RETRIES):
             try:
-                found = await self._registry.resolve(caller, uri)
+                found = await self._registry.resolve(caller, self._pinned(task, told))
+                if self._pin(task, told, found.digest) != found.digest:  # as above
+                    found = await self._registry.resolve(caller, self._pinned(task, told))
                 image: Image = await engine.images.pull(
                     found.reference, platform=platform, source=found.source, only_missing=True
                 )

@@ -59,7 +59,7 @@ class TaskLogs:
             if task.is_fargate:
                 reason = (
                     "ResourceInitializationError: failed to validate logger args: create stream has been retried "
-                    f"1 times: {missing}"
+                    f"1 times: {missing} : exit status 1"
                 )
                 raise CannotStart(reason, container=str(told["name"]), task_reason=reason)
             raise CannotStart(
@@ -86,7 +86,7 @@ class TaskLogs:
             pump.once_more()
 
     async def drain(self, task: Task) -> None:
-        """Wait until everything that the task printed was taken; its containers have ended."""
+        """Wait until everything that the task printed was taken, safe from a kill; its containers have ended."""
         mine = {key: pump for key, pump in self._pumps.items() if key.startswith(f"{task.arn}/")}
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS_MAX):
@@ -94,6 +94,13 @@ class TaskLogs:
         await cancel_all(pump.task for pump in mine.values())
         for key in mine:
             self._pumps.pop(key, None)
+        self._cursors.flush()
+
+    def forget(self, task: Task) -> None:
+        """Its output is not there any more: nobody has to know how far it was taken.
+
+        Not sooner, or a kill before the pods are gone would have everything taken a second time.
+        """
         for one in task.containers:  # also those that ended before this process began
             self._cursors.drop(f"{task.arn}/{one.name}")
 

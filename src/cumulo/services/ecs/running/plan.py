@@ -18,7 +18,7 @@ from cumulo.services.ecs.model import (
     TaskStatus,
 )
 from cumulo.services.ecs.running import checks, order
-from cumulo.services.ecs.running.endings import absorb
+from cumulo.services.ecs.running.endings import absorb, host_gone
 from cumulo.services.ecs.running.facts import Action, Checked, Facts, Failure, Verb
 from cumulo.services.ecs.running.states import LIFE, TaskEvent
 
@@ -58,20 +58,17 @@ def step(task: Task, definition: TaskDefinition, facts: Facts, now: float) -> Ta
         return None
     containers = tuple(absorb(task, one, definition, facts, now) for one in task.containers)
     changed = replace(task, containers=containers)
-    changed = _network(changed, facts, now)
+    changed = _network(changed, facts)
     changed = _health(changed, definition)
     changed = _verdict(changed, definition, facts, now)
     changed = _move(changed, facts, now)
     return None if changed == task else changed
 
 
-def _network(task: Task, facts: Facts, now: float) -> Task:
-    """Its address, and that it is reachable, once it has been made."""
-    if task.connectivity or not facts.made:
-        return task
-    task = replace(task, connectivity="CONNECTED", connectivity_at=now)
+def _network(task: Task, facts: Facts) -> Task:
+    """Its address, once it has been made."""
     found = facts.interface
-    if found is None:
+    if found is None or task.private_ip:
         return task
     return replace(
         task,
@@ -147,11 +144,11 @@ def _ended(containers: Iterable[TaskContainer]) -> tuple[TaskContainer, ...]:
 
 
 def _pulls(task: Task, now: float) -> Task:
-    """When images were begun to be pulled, and when all were there."""
+    """When it was reachable, when images were begun to be pulled, and when all were there."""
     if task.last_status is not TaskStatus.PENDING or not is_wanted(task):
         return task
     if not task.pull_started_at:
-        return replace(task, pull_started_at=now)
+        return replace(task, connectivity="CONNECTED", connectivity_at=now, pull_started_at=now)
     if not task.pull_stopped_at and all(one.status != "PENDING" for one in task.containers):
         return replace(task, pull_stopped_at=now)
     return task
@@ -164,7 +161,7 @@ def _event(task: Task, facts: Facts) -> TaskEvent | None:
         TaskStatus.STOPPING,
         TaskStatus.DEPROVISIONING,
     }:
-        return _stop_event(task)
+        return _stop_event(task, facts)
     if status is TaskStatus.PROVISIONING:
         return None if task.waits else TaskEvent.TAKEN
     if status is TaskStatus.PENDING:
@@ -177,7 +174,7 @@ def _event(task: Task, facts: Facts) -> TaskEvent | None:
             return TaskEvent.DETACHED
         if all_ended:
             return TaskEvent.ENDED
-        return TaskEvent.HOST_GONE if _host_gone(task) else None
+        return TaskEvent.HOST_GONE if host_gone(task, facts) else None
     if status is TaskStatus.STOPPING:
         making = any(it.verb in {Verb.CREATE, Verb.START} for it in facts.doing)
         return TaskEvent.ENDED if all_ended and not making else None
@@ -186,13 +183,8 @@ def _event(task: Task, facts: Facts) -> TaskEvent | None:
     return None
 
 
-def _stop_event(task: Task) -> TaskEvent:
-    return TaskEvent.HOST_GONE if _host_gone(task) else TaskEvent.STOP
-
-
-def _host_gone(task: Task) -> bool:
-    """Whether the machine is gone: nothing is drained then, and nobody is asked to end."""
-    return task.stop_code == StopCode.TERMINATION_NOTICE
+def _stop_event(task: Task, facts: Facts) -> TaskEvent:
+    return TaskEvent.HOST_GONE if host_gone(task, facts) else TaskEvent.STOP
 
 
 # -- what is to be done ------------------------------------------------------------------------------------
@@ -300,7 +292,7 @@ def _endings(
             if now >= killed + KILL_AGAIN_SECONDS:
                 actions.append(Action(Verb.KILL, one.name))
             times.append(max(killed, now) + KILL_AGAIN_SECONDS)
-        elif _host_gone(task):
+        elif host_gone(task, facts):
             actions.append(Action(Verb.KILL, one.name))
         elif one.name in facts.termed:
             seconds = stop_seconds(by_name.get(one.name, {}))

@@ -152,10 +152,11 @@ def pods_of(
                 base,
                 name=names.pod_name(task, definition, str(one["name"])),
                 containers=(built[str(one["name"])],),
+                network=NetworkMode.NONE if one.get("disableNetworking") else base.network,
                 hostname=str(one.get("hostname") or ""),
                 hosts={**hosts, **_extra_hosts([one])},
                 dns=tuple(str(it) for it in one.get("dnsServers", ())),
-                ports=ports(one, place.address),
+                ports=() if one.get("disableNetworking") else ports(one, place.address),
             ),
             _links(one),
         )
@@ -244,9 +245,9 @@ def bindings(one: Document, mode: str, mapped: Sequence[Port]) -> tuple[Document
         )
     if mode != "bridge":
         return ()
-    return tuple(
+    return tuple(  # AWS speaks of the instance's addresses as all there are
         {
-            "bindIP": port.address,
+            "bindIP": ANYWHERE,
             "containerPort": port.container,
             "hostPort": port.host,
             "protocol": port.protocol,

@@ -2,7 +2,11 @@
 
            ┌────────── something came of a verb, somebody wants it stopped, time has passed
            ▼
-step ─▶ put, commit ─▶ step ... ─▶ todo ─▶ verbs (each a task of its own) ─▶ wait
+step ─▶ put ─▶ step ... ─▶ todo ─▶ verbs (each a task of its own) ─▶ wait
+         └───▶ commit ┄┄┄┄┄┄┄┄┄┄┄┄┄▲ what ends something waits for it
+
+What brings a task up does not wait until its progress is on disk: a kill in between leaves a record that is behind the
+engine, and `look` catches up.  What takes away the traces (signals, removal) comes after them.
 """
 
 import asyncio
@@ -22,11 +26,13 @@ from cumulo.services.ecs.running.plan import is_wanted, step, todo
 from cumulo.services.ecs.running.refusal import CannotStart
 from cumulo.services.ecs.running.verbs import Change, Verbs
 from cumulo.services.ecs.running.world import World
+from cumulo.services.ecs.task_news import is_news
 from cumulo.state.store import StoreBroken, StoreError
 
 RETRY_SECONDS: Final = 0.5
 RETRY_SECONDS_MAX: Final = 15.0
 DISK_SECONDS: Final = 1.0
+_ENDS: Final = frozenset({Verb.DETACH, Verb.SIGNAL, Verb.KILL, Verb.REMOVE})
 _BRINGS_UP: Final = frozenset({Verb.PULL, Verb.CREATE, Verb.PREPARE, Verb.ATTACH, Verb.PROBE})
 _log = Log("ecs")
 
@@ -44,6 +50,9 @@ class Life:
         self._doing: dict[Action, asyncio.Task[None]] = {}
         self._woken = asyncio.Event()
         self._last: Task | None = None  # as it was last seen
+        self._saving: asyncio.Task[None] | None = None
+        self._unsaved = False  # there is something that `_saving` has not begun to save
+        self._refused = False  # the disk did not take it
 
     def wake(self) -> None:
         """The record has changed, or time has passed."""
@@ -55,21 +64,25 @@ class Life:
             while await self._turn():
                 pass
         finally:
-            await cancel_all(self._doing.values())
+            await cancel_all([*self._doing.values(), *([self._saving] if self._saving else [])])
 
     async def _turn(self) -> bool:
         self._woken.clear()
+        if self._refused:
+            await self._saved()
         task = self._world.records.tasks.get(self._arn)
         if task is None:
             await self._forsake()
             return False
         self._last = task
+        self._facts = replace(self._facts, host_gone=self._host_gone(task))
         now = self._world.clock.now()
         stepped = step(task, self._definition, self._facts, now)
         if stepped is not None:
-            await self._save(replace(stepped, version=task.version + 1))
+            self._save(replace(stepped, version=task.version + is_news(task, stepped)))
             return True
         if task.last_status is TaskStatus.STOPPED:
+            await self._saved()
             return False
         self._let_be(task)
         plan = todo(task, self._definition, self._facts, now)
@@ -80,15 +93,37 @@ class Life:
             await asyncio.wait_for(self._woken.wait(), seconds)
         return True
 
-    async def _save(self, task: Task) -> None:
-        """Write it; while the disk refuses, wait."""
+    def _host_gone(self, task: Task) -> bool:
+        instance = self._world.records.instances.get(task.instance_arn) if task.instance_arn else None
+        return instance is not None and not instance.agent_connected
+
+    # -- saving ------------------------------------------------------------------------------------------
+
+    def _save(self, task: Task) -> None:
+        """Write it, and see to it that it reaches the disk."""
         self._world.records.tasks.put(task)
-        while True:
+        self._unsaved = True
+        if self._saving is None or self._saving.done():
+            self._saving = asyncio.get_running_loop().create_task(self._commit())
+
+    async def _saved(self) -> None:
+        """Wait until everything is on disk.  StoreBroken."""
+        if self._saving is not None:
+            await asyncio.shield(self._saving)  # others wait for it, too
+
+    async def _commit(self) -> None:
+        """While the disk refuses, wait."""
+        while self._unsaved:
+            self._unsaved = False
             try:
-                return await self._world.records.store.commit()
+                await self._world.records.store.commit()
+                self._refused = False
             except StoreBroken:
+                self._refused = True
+                self._woken.set()
                 raise
             except StoreError as error:
+                self._unsaved = self._refused = True
                 _log.warning("a task waits for the disk", task=self._arn, error=str(error))
                 await asyncio.sleep(DISK_SECONDS)
 
@@ -126,6 +161,8 @@ class Life:
     async def _do(self, action: Action, task: Task) -> None:
         """Carry out one verb, again and again while the engine is out of reach."""
         wait = RETRY_SECONDS
+        if action.verb in _ENDS or (action.verb is Verb.START and _was_started(task, action.container)):
+            await self._saved()
         while True:
             try:
                 change = await self._work(action, task)
@@ -170,3 +207,8 @@ class Life:
             Verb.REMOVE: lambda: verbs.remove(task),
         }
         return works[action.verb]()
+
+
+def _was_started(task: Task, container: str) -> bool:
+    """Whether this is not its first start: how it ended then must be known before that is overwritten."""
+    return any(one.name == container and one.restarts for one in task.containers)

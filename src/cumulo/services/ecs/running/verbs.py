@@ -30,7 +30,7 @@ from cumulo.services.ecs.model import Document, Task, TaskDefinition
 from cumulo.services.ecs.running import checks, folders, names, pods, volumes
 from cumulo.services.ecs.running.container_spec import FARGATE_FILES
 from cumulo.services.ecs.running.environment import environment_of
-from cumulo.services.ecs.running.facts import Checked, Facts, Interface, Made, Seen
+from cumulo.services.ecs.running.facts import Checked, Facts, Interface, Made, Pulled, Seen
 from cumulo.services.ecs.running.overrides import containers_of
 from cumulo.services.ecs.running.refusal import CannotStart, cannot_create
 from cumulo.services.ecs.running.world import World
@@ -69,7 +69,26 @@ class Verbs:
                     self._world.logs.follow(task, self._told(task, one.name), pod, inner)
             elif one.status in {"CREATED", "RUNNING"}:
                 lost.add(one.name)
-        return lambda facts: replace(facts, looked=True, seen={**facts.seen, **seen}, lost=frozenset(lost))
+        caught_up = await self._caught_up(task, engine, found, seen)
+        return lambda facts: replace(
+            caught_up(facts), looked=True, seen={**facts.seen, **seen}, lost=frozenset(lost)
+        )
+
+    async def _caught_up(
+        self, task: Task, engine: Engine, found: Mapping[str, PodStatus], seen: Mapping[str, Seen]
+    ) -> Change:
+        """What the record does not know yet of containers that have run: it was behind when the house was killed."""
+        behind = [one.name for one in task.containers if one.status in {"PENDING", "PULLED"}]
+        if not any(name in seen and seen[name].state != "created" for name in behind):
+            return lambda facts: facts
+        made = self._made(task, containers_of(task, self._definition), found)
+        pulled = {}
+        for name in behind:
+            pod, inner = self._where(task, name)
+            image = await engine.images.get(found[pod].containers[inner].image)
+            if image is not None:
+                pulled[name] = Pulled(image.id, image.digest)
+        return lambda facts: made(replace(facts, pulled={**facts.pulled, **pulled}))
 
     async def watch(self, task: Task, container: str) -> Change:
         """Wait until a container has ended."""
@@ -309,6 +328,7 @@ class Verbs:
         await self._world.agent.close(task)
         for pod in names.pod_names(task, self._definition):
             await engine.remove(pod)
+        self._world.logs.forget(task)
         for volume in volumes.own_volumes(task, self._definition):
             with contextlib.suppress(Busy):
                 await engine.remove_volume(volume)

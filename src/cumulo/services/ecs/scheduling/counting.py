@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from cumulo.base.clock import Clock
-from cumulo.services.ecs.model import Document, Task, TaskStatus
+from cumulo.services.ecs.model import Task, TaskStatus
 from cumulo.services.ecs.scheduling import breaker, sentences
 from cumulo.services.ecs.scheduling.facts import is_wanted
 from cumulo.services.ecs.scheduling.model import Deployment, Rollout
@@ -40,9 +40,8 @@ class Counting:
             return
         if begins and not ends:
             backoff = breaker.after_running(deployment.backoff)
-            images = images_of(after) or deployment.images
-            if backoff != deployment.backoff or images != deployment.images:
-                self._book.deployments.put(replace(deployment, backoff=backoff, images=images))
+            if backoff != deployment.backoff:
+                self._book.deployments.put(replace(deployment, backoff=backoff))
         if ends:
             self._ended(deployment, name, after)
 
@@ -67,13 +66,3 @@ class Counting:
                 self._telling.act(deployment.service_arn, "WARN", "SERVICE_TASK_START_IMPAIRED")
         if changed != deployment:
             self._book.deployments.put(changed)
-
-
-def images_of(task: Task) -> tuple[Document, ...]:
-    """What a task's containers run, by digest; empty while not all digests are known."""
-    if not all(one.image_digest for one in task.containers):
-        return ()
-    return tuple(
-        {"containerName": one.name, "image": one.image, "imageDigest": one.image_digest}
-        for one in task.containers
-    )

@@ -127,6 +127,10 @@ class Agent:
                 opened.clear()
                 await engine.inspect(pod)  # when it is the engine that is out of reach, or the pod is gone
                 _log.warning("a task has no metadata endpoint", task=task.arn, error=str(error))
+            except BaseException:  # the house is closed
+                for one in opened:
+                    one.close()
+                raise
             self._open[key] = opened
 
     async def close(self, task: Task) -> None:
