@@ -505,11 +505,14 @@ def test_certificates_registries_and_namespaces_of_another_are_of_no_use(world: 
 
 
 def test_names_that_another_publishes_lead_my_tasks_nowhere(world: World):
-    """A namespace called like one of the world."""
-    sd, ecs = world.theirs.client("servicediscovery"), world.theirs.client("ecs")
-    vpc = world.theirs.client("ec2").describe_subnets()["Subnets"][0]["VpcId"]
-    definition = world.theirs.define("poser", shell(world.their_image, "sleep 1000", stopTimeout=2))
-    for number, (domain, name) in enumerate((("poser.example.org", "sts"), ("poser.local", "good"))):
+    """A namespace called like one of the world; my own names are told."""
+    for tenant, image, domain, name in (
+        (world.theirs, world.their_image, "poser.example.org", "sts"),
+        (world.mine, world.image, "poser.local", "good"),
+    ):
+        sd, ecs = tenant.client("servicediscovery"), tenant.client("ecs")
+        vpc = tenant.client("ec2").describe_subnets()["Subnets"][0]["VpcId"]
+        definition = tenant.define("poser", shell(image, "sleep 1000", stopTimeout=2))
         operation = sd.create_private_dns_namespace(Name=domain, Vpc=vpc)["OperationId"]
         namespace = sd.get_operation(OperationId=operation)["Operation"]["Targets"]["NAMESPACE"]
         registry = sd.create_service(
@@ -517,11 +520,11 @@ def test_names_that_another_publishes_lead_my_tasks_nowhere(world: World):
             DnsConfig={"DnsRecords": [{"Type": "A", "TTL": 5}], "RoutingPolicy": "MULTIVALUE"},
         )["Service"]["Arn"]  # fmt: skip
         ecs.create_service(
-            serviceName=f"poser{number}", taskDefinition=definition, desiredCount=1, launchType="FARGATE",
-            networkConfiguration=world.theirs.network(), serviceRegistries=[{"registryArn": registry}],
+            serviceName="poser", taskDefinition=definition, desiredCount=1, launchType="FARGATE",
+            networkConfiguration=tenant.network(), serviceRegistries=[{"registryArn": registry}],
         )  # fmt: skip
         until(
-            lambda n=number: ecs.describe_services(services=[f"poser{n}"])["services"][0]["runningCount"],
+            lambda e=ecs: e.describe_services(services=["poser"])["services"][0]["runningCount"],
             "it runs",
             40,
         )
