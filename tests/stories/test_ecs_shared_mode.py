@@ -407,21 +407,23 @@ def test_a_load_balancer_leads_only_to_what_is_its_accounts(world: World):
     assert let_through == []
 
 
+def page(endpoint: str, host: str) -> bytes:
+    """What is served under a name; nothing when it is not served."""
+    try:
+        with urlopen(Request(endpoint, headers={"Host": host}), timeout=5) as answer:
+            return bytes(answer.read())
+    except HTTPError as error:
+        with error:
+            return b""
+
+
 def test_a_load_balancer_leads_to_its_accounts_own_task(world: World):
     group = world.group
     elb = world.mine.client("elbv2")
     elb.register_targets(TargetGroupArn=group, Targets=[{"Id": world.address, "Port": 8080}])
     name = elb.describe_load_balancers(LoadBalancerArns=[world.balancer])["LoadBalancers"][0]["DNSName"]
 
-    def served() -> bool:
-        try:
-            with urlopen(Request(world.cloud.endpoint, headers={"Host": name}), timeout=5) as answer:
-                return answer.read() == b"private\n"
-        except HTTPError as error:
-            error.close()
-            return False
-
-    until(served, "the task is served", 40)
+    until(lambda: page(world.cloud.endpoint, name) == b"private\n", "the task is served", 40)
 
 
 def test_a_load_balancer_does_not_call_anothers_function(world: World):
@@ -854,3 +856,15 @@ def test_the_value_of_a_secret_is_nowhere_but_in_its_container(world: World):
         hidden = SECRET.encode().hex()
         lines = [line for line in db.iterdump() if THEIRS not in line and hidden in line.lower()]
     assert lines == []
+
+
+# -- at the end: the port changes ----------------------------------------------------------------------------
+
+
+def test_after_a_kill_a_load_balancer_still_leads_to_its_accounts_task(world: World):
+    elb = world.mine.client("elbv2")
+    elb.register_targets(TargetGroupArn=world.group, Targets=[{"Id": world.address, "Port": 8080}])
+    name = elb.describe_load_balancers(LoadBalancerArns=[world.balancer])["LoadBalancers"][0]["DNSName"]
+    world.cloud.kill()
+    world.cloud.start()
+    until(lambda: page(world.cloud.endpoint, name) == b"private\n", "the task is served", 40)
