@@ -7,6 +7,7 @@ EC2 ──HostEvents──▶ Capacity ─┘
 
 import asyncio
 import random
+import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -29,10 +30,12 @@ from cumulo.base.ports import (
     Parameters,
     RoleSessions,
     Secrets,
+    SecurityGroups,
     SubnetFacts,
     TargetGroups,
     UsageLedger,
 )
+from cumulo.base.task_runner import TaskRunner
 from cumulo.engines.engine import Engine, EngineError
 from cumulo.engines.images import Source
 from cumulo.services.ecs.account_settings import AccountSettings
@@ -66,6 +69,7 @@ from cumulo.services.ecs.service_house import ServiceHouse
 from cumulo.services.ecs.subnets import SubnetZones
 from cumulo.services.ecs.tags import TagOperations, tags_of
 from cumulo.services.ecs.task_protection import OwnProtection, TaskProtection
+from cumulo.services.ecs.task_runner import TasksForOthers
 from cumulo.services.ecs.task_sweep import TaskSweep
 from cumulo.services.ecs.task_views import task_view
 from cumulo.services.ecs.tasks import Tasks
@@ -103,6 +107,7 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     roles: RoleSessions
     subnets: SubnetFacts
     networks: Networks
+    security_groups: SecurityGroups
     bus: EventBus
     metrics: Metrics
     ledger: UsageLedger
@@ -146,12 +151,13 @@ class EcsHouse:
             cloud=around.serve,
             cloud_port=around.cloud_port,
         )
+        zones = SubnetZones(around.subnets, clock, around.security_groups)
         self._launching = Launching(
             records,
             self._ledger,
             runner=self._runner,
             carriage=around.carriage,
-            zones=SubnetZones(around.subnets, clock),
+            zones=zones,
             clock=clock,
             ids=ids,
             chance=random.Random(),
@@ -194,6 +200,7 @@ class EcsHouse:
             runner=self._runner,
             targets=around.targets,
             networks=around.networks,
+            check_groups=zones.check_groups,
             cloud_map=around.cloud_map,
             publish=around.publish,
             engine=around.engine,
@@ -209,11 +216,19 @@ class EcsHouse:
             self._runner.add(attachment)
         self._runner.pin(self._services.pins)
         self._definitions.users.append(self._services.uses)
+        self._clusters = Clusters(records, clock, self._insights, self._services.namespaces.for_cluster)
+        self._tasks_for_others = TasksForOthers(
+            records,
+            self._ledger,
+            launches=self._launching,
+            runner=self._runner,
+            clusters=self._clusters,
+            definitions=self._definitions,
+        )
         self._exec = ExecuteCommand(
             records, sessions, around.engine, find_cluster=self._find_cluster, locate=self._locate
         )
         self.exec_page = ExecPage(self._exec, sessions)
-        self._clock = clock
 
     # -- the door's side -------------------------------------------------------------------------------------
 
@@ -228,9 +243,7 @@ class EcsHouse:
             find_definition=partial(runnable_definition, records),
         )
         operations: dict[str, Operation] = {
-            **Clusters(
-                records, self._clock, self._insights, self._services.namespaces.for_cluster
-            ).operations(),
+            **self._clusters.operations(),
             **self._definitions.operations(),
             **self._settings.operations(),
             **TagOperations(records).operations(),
@@ -242,6 +255,11 @@ class EcsHouse:
             **self._services.operations(),
         }
         return Service("ecs", operations)
+
+    @property
+    def task_runner(self) -> TaskRunner:
+        """Runs tasks for other services of the cloud; who wants to hear of its tasks listens before `start`."""
+        return self._tasks_for_others
 
     @property
     def host_events(self) -> HostEvents:
@@ -311,19 +329,23 @@ class EcsHouse:
         await self._services.close()
 
     async def reset(self) -> None:
-        """End every task and forget everything."""
-        await self._runner.reset()
-        records = self.records
-        for shelf in (records.tasks, records.services, records.instances, records.providers):
-            shelf.clear()
-        records.definitions.clear()
-        records.clusters.clear()
-        self._services.clear()
-        self._definitions.clear()
-        self._settings.clear()
-        self._meter.clear()
-        self._happenings.clear()
-        await self._store.commit()
+        """End every task and forget everything, the file systems of EFS too."""
+        try:
+            await self._runner.reset()
+            await asyncio.to_thread(shutil.rmtree, self._around.data / "efs", ignore_errors=True)
+            records = self.records
+            for shelf in (records.tasks, records.services, records.instances, records.providers):
+                shelf.clear()
+            records.definitions.clear()
+            records.clusters.clear()
+            self._services.clear()
+            self._definitions.clear()
+            self._settings.clear()
+            self._meter.clear()
+            self._happenings.clear()
+            await self._store.commit()
+        finally:
+            self._runner.release()
 
     async def _reap(self) -> None:
         """Remove the pods of tasks that nobody knows, once, when the engine can be asked."""

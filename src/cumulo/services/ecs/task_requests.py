@@ -31,6 +31,8 @@ def run_request(
     token = values.get("clientToken", "")
     if len(token) > TOKEN_MAX:
         raise invalid(f"clientToken can have at most {TOKEN_MAX} characters.")
+    if any(not "!" <= one <= "~" for one in token):
+        raise invalid("clientToken can only have the characters from ! to ~ of ASCII.")
     return LaunchRequest(
         **_shared("RunTask", caller, values, cluster, definition),
         count=count,

@@ -26,6 +26,7 @@ from cumulo.services.ecs.running.plan import is_wanted, step, todo
 from cumulo.services.ecs.running.refusal import CannotStart
 from cumulo.services.ecs.running.verbs import Change, Verbs
 from cumulo.services.ecs.running.world import World
+from cumulo.services.ecs.task_news import is_news
 from cumulo.state.store import StoreBroken, StoreError
 
 RETRY_SECONDS: Final = 0.5
@@ -78,7 +79,7 @@ class Life:
         now = self._world.clock.now()
         stepped = step(task, self._definition, self._facts, now)
         if stepped is not None:
-            self._save(replace(stepped, version=task.version + 1))
+            self._save(replace(stepped, version=task.version + is_news(task, stepped)))
             return True
         if task.last_status is TaskStatus.STOPPED:
             await self._saved()
