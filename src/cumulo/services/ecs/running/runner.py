@@ -147,5 +147,15 @@ class TaskRunner:
         self._world.agent.let_go()
         with contextlib.suppress(EngineError):
             engine = await self._world.engine()
-            for pod in await engine.pods(names.OWNER):
-                await engine.remove(pod.name)
+            pods = {pod.name for pod in await engine.pods(names.OWNER)} | self._own_pods()
+            for name in sorted(pods):
+                await engine.remove(name)
+
+    def _own_pods(self) -> set[str]:
+        """The pods of all live tasks, also those that the engine is still making: it removes them when they are made."""
+        found: set[str] = set()
+        for task in self._world.records.tasks.by("live", "yes"):
+            definition = self._world.records.definition(task.definition_arn)
+            if definition is not None:
+                found.update(names.pod_names(task, definition))
+        return found
