@@ -136,6 +136,7 @@ class Compute:
             roles=ground.roles,
             subnets=subnets,
             networks=subnets,
+            security_groups=subnets,
             bus=bus,
             metrics=watch,
             ledger=ground.meter,

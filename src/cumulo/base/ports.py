@@ -112,6 +112,14 @@ class Networks(Protocol):
         ...
 
 
+class SecurityGroups(Protocol):
+    """Knows security groups, wherever the companion for EC2 lives."""
+
+    async def check_security_groups(self, caller: Caller, groups: Sequence[str]) -> None:
+        """AwsError as EC2 says it when one of them (ids) is not there."""
+        ...
+
+
 class Subnet(msgspec.Struct, frozen=True):
     """A subnet: its id, its network's (VPC's) id, and the name of its Availability Zone."""
 

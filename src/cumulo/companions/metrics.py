@@ -43,20 +43,21 @@ class CloudWatch:
         end: float,
     ) -> list[tuple[float, float]]:
         """Times and values of a statistic in periods of so many seconds, oldest first."""
+        # Not GetMetricStatistics: there the companion counts metrics with further dimensions too.
+        metric = {"Namespace": namespace, "MetricName": name, "Dimensions": _dimensions(dimensions)}
         values = {
-            "Namespace": namespace,
-            "MetricName": name,
-            "Dimensions": _dimensions(dimensions),
+            "MetricDataQueries": [
+                {"Id": "one", "MetricStat": {"Metric": metric, "Period": period, "Stat": statistic}}
+            ],
             "StartTime": start,
             "EndTime": end,
-            "Period": period,
-            "Statistics": [statistic],
+            "ScanBy": "TimestampAscending",
         }
-        answer = await self._call("GetMetricStatistics", account, region, values)
-        points = answer.get("Datapoints") or []
-        return sorted(
-            (_seconds(one["Timestamp"]), float(one[statistic])) for one in points if statistic in one
-        )
+        answer = await self._call("GetMetricData", account, region, values)
+        found: Mapping[str, Any] = next(iter(answer.get("MetricDataResults") or []), {})
+        points = zip(found.get("Timestamps") or [], found.get("Values") or [], strict=True)
+        told = [(_seconds(at), float(value)) for at, value in points]
+        return sorted((at, value) for at, value in told if start <= at < end)
 
     async def put_alarm(self, account: str, region: str, alarm: Alarm) -> None:
         """Make or change an alarm."""

@@ -13,7 +13,7 @@ _VERSION: Final = "2016-11-15"
 
 
 class SubnetBook:
-    """The NetworkFacts and the Networks of the house."""
+    """The NetworkFacts, the Networks and the SecurityGroups of the house."""
 
     def __init__(self, companions: Companions) -> None:
         self._companions = companions
@@ -49,9 +49,15 @@ class SubnetBook:
 
     async def check_security_groups(self, caller: Caller, groups: Sequence[str]) -> None:
         """AwsError as EC2 says it when one of them is not there."""
-        if groups:
-            asked = {f"GroupId.{number}": group for number, group in enumerate(groups, start=1)}
-            await self._ask(caller, "DescribeSecurityGroups", asked)
+        if not groups:
+            return
+        asked = {"Filter.1.Name": "group-id"}
+        asked |= {f"Filter.1.Value.{number}": group for number, group in enumerate(groups, start=1)}
+        answer = await self._ask(caller, "DescribeSecurityGroups", asked)
+        found = {one.text("groupId") for one in answer.all("securityGroupInfo")}
+        missing = next((one for one in groups if one not in found), "")
+        if missing:
+            raise AwsError("InvalidGroup.NotFound", f"The security group '{missing}' does not exist")
 
     async def default_security_group(self, caller: Caller, network: str) -> str:
         """The id of a network's default security group; empty when there is none."""

@@ -18,7 +18,7 @@ from cumulo.base.errors import AwsError
 from cumulo.services.ecs import task_sweep
 from cumulo.services.ecs.agent_calls import AgentCalls
 from cumulo.services.ecs.model import Health, StopCode, TaskStatus
-from cumulo.services.ecs.task_protection import OwnProtection
+from cumulo.services.ecs.task_protection import OwnProtection, TaskProtection
 from cumulo.services.ecs.task_sweep import TaskSweep
 from cumulo.services.ecs.task_views import task_view
 
@@ -342,5 +342,36 @@ def test_an_agents_report_of_what_is_known_is_acknowledged_and_news_are_refused(
         with pytest.raises(AwsError) as caught:
             await agents.attachments(CALLER, report)
         assert caught.value.code == "NotImplemented"
+
+    run(tmp_path, body)
+
+
+def test_one_more_protected_task_may_not_hold_up_a_deployment(tmp_path):
+    async def body(it):
+        first, second = await of_a_service(it, count=2)
+        it.protection = TaskProtection(
+            it.records, it.clock, find_cluster=it.find_cluster, replaced=lambda task: True
+        )
+        asked = {"cluster": "main", "protectionEnabled": True}
+        answer = await it.protection.update(CALLER, asked | {"tasks": [first.arn]})
+        assert answer["failures"] == []
+        answer = await it.protection.update(CALLER, asked | {"tasks": [second.arn]})
+        assert answer == {
+            "protectedTasks": [],
+            "failures": [{"arn": second.arn, "reason": "DEPLOYMENT_BLOCKED"}],
+        }
+        assert it.records.tasks.get(second.arn).protected_until == 0.0
+        released = asked | {"protectionEnabled": False, "tasks": [first.arn]}
+        assert (await it.protection.update(CALLER, released))["failures"] == []
+
+    run(tmp_path, body)
+
+
+def test_a_task_that_waits_for_capacity_has_no_containers_yet(tmp_path):
+    async def body(it):
+        (task,) = await started(it)
+        shown = task_view(replace(task, waits="capacity"), tags=False)
+        assert shown["containers"] == shown["overrides"]["containerOverrides"] == []
+        assert "healthStatus" not in shown
 
     run(tmp_path, body)

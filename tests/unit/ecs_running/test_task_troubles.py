@@ -376,6 +376,7 @@ def test_a_reset_leaves_nothing(tmp_path: Path) -> None:
             await house.runner.reset()
             assert await house.engine.pods() == []
             house.records.tasks.clear()
+            house.runner.release()
             other = await house.begin(definition(told))
             await house.running(other)
 

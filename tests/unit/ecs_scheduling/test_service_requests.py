@@ -518,6 +518,20 @@ def test_a_service_says_who_made_it(tmp_path):
     run(tmp_path, body)
 
 
+def test_what_an_update_does_not_say_of_the_circuit_breaker_stays(tmp_path):
+    async def body(it):
+        threshold = {"type": "COUNT", "value": 1}
+        breaker = {"enable": True, "rollback": True, "thresholdConfiguration": threshold}
+        await it.create(deploymentConfiguration={"deploymentCircuitBreaker": breaker})
+        changes = {"enable": False, "rollback": False, "resetOnHealthyTask": False}
+        view = await it.update(deploymentConfiguration={"deploymentCircuitBreaker": changes})
+        configuration = view["deploymentConfiguration"]
+        assert configuration["deploymentCircuitBreaker"] == changes | {"thresholdConfiguration": threshold}
+        assert (configuration["minimumHealthyPercent"], configuration["maximumPercent"]) == (100, 200)
+
+    run(tmp_path, body)
+
+
 def test_a_deployment_shows_what_service_connect_knows_of_it(tmp_path):
     async def body(it):
         configuration = {"enabled": True, "namespace": NAMESPACE, "services": [{"portName": "http"}]}
@@ -525,5 +539,28 @@ def test_a_deployment_shows_what_service_connect_knows_of_it(tmp_path):
         assert view["deployments"][0]["serviceConnectResources"] == [{"discoveryName": "http"}]
         view = await it.create("plain")
         assert view["deployments"][0].get("serviceConnectResources") is None
+
+    run(tmp_path, body)
+
+
+def test_a_new_service_is_answered_before_the_scheduler_has_looked_at_it(tmp_path):
+    async def body(it):
+        made = await it.create()
+        assert (made["events"], made["pendingCount"], made["runningCount"]) == ([], 0, 0)
+        (deployment,) = made["deployments"]
+        assert (deployment["rolloutState"], deployment["platformVersion"]) == ("IN_PROGRESS", "1.4.0")
+        assert made["platformVersion"] == "LATEST"
+        assert "taskSets" not in made
+
+    run(tmp_path, body)
+
+
+def test_the_network_is_looked_at_before_a_daemon_s_count(tmp_path):
+    async def body(it):
+        asked = {"schedulingStrategy": "DAEMON", "desiredCount": 0}
+        error = await refused(it.create(networkConfiguration=None, **asked))
+        assert error.message.startswith("Network Configuration must be provided")
+        error = await refused(it.create(**asked))
+        assert error.message.startswith("The daemon scheduling strategy does not support a desired count")
 
     run(tmp_path, body)

@@ -7,6 +7,7 @@ EC2 ──HostEvents──▶ Capacity ─┘
 
 import asyncio
 import random
+import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,7 @@ from cumulo.base.ports import (
     Parameters,
     RoleSessions,
     Secrets,
+    SecurityGroups,
     SubnetFacts,
     TargetGroups,
     UsageLedger,
@@ -105,6 +107,7 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     roles: RoleSessions
     subnets: SubnetFacts
     networks: Networks
+    security_groups: SecurityGroups
     bus: EventBus
     metrics: Metrics
     ledger: UsageLedger
@@ -148,12 +151,13 @@ class EcsHouse:
             cloud=around.serve,
             cloud_port=around.cloud_port,
         )
+        zones = SubnetZones(around.subnets, clock, around.security_groups)
         self._launching = Launching(
             records,
             self._ledger,
             runner=self._runner,
             carriage=around.carriage,
-            zones=SubnetZones(around.subnets, clock),
+            zones=zones,
             clock=clock,
             ids=ids,
             chance=random.Random(),
@@ -196,6 +200,7 @@ class EcsHouse:
             runner=self._runner,
             targets=around.targets,
             networks=around.networks,
+            check_groups=zones.check_groups,
             cloud_map=around.cloud_map,
             publish=around.publish,
             engine=around.engine,
@@ -324,19 +329,23 @@ class EcsHouse:
         await self._services.close()
 
     async def reset(self) -> None:
-        """End every task and forget everything."""
-        await self._runner.reset()
-        records = self.records
-        for shelf in (records.tasks, records.services, records.instances, records.providers):
-            shelf.clear()
-        records.definitions.clear()
-        records.clusters.clear()
-        self._services.clear()
-        self._definitions.clear()
-        self._settings.clear()
-        self._meter.clear()
-        self._happenings.clear()
-        await self._store.commit()
+        """End every task and forget everything, the file systems of EFS too."""
+        try:
+            await self._runner.reset()
+            await asyncio.to_thread(shutil.rmtree, self._around.data / "efs", ignore_errors=True)
+            records = self.records
+            for shelf in (records.tasks, records.services, records.instances, records.providers):
+                shelf.clear()
+            records.definitions.clear()
+            records.clusters.clear()
+            self._services.clear()
+            self._definitions.clear()
+            self._settings.clear()
+            self._meter.clear()
+            self._happenings.clear()
+            await self._store.commit()
+        finally:
+            self._runner.release()
 
     async def _reap(self) -> None:
         """Remove the pods of tasks that nobody knows, once, when the engine can be asked."""

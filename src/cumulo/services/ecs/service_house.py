@@ -31,7 +31,7 @@ from cumulo.services.ecs.scheduling.targets import TargetAttachment
 from cumulo.services.ecs.seams import Attachment, Launches, Runner
 from cumulo.services.ecs.service_deployments import ServiceDeployments
 from cumulo.services.ecs.service_views import ServiceViews
-from cumulo.services.ecs.services import Services
+from cumulo.services.ecs.services import CheckGroups, Services
 from cumulo.wire.service import Operation
 
 Publish = Callable[[Mapping[str, Sequence[str]]], Awaitable[None]]
@@ -51,6 +51,7 @@ class ServiceHouse:
         runner: Runner,
         targets: TargetGroups,
         networks: Networks,
+        check_groups: CheckGroups,
         cloud_map: CloudMap,
         publish: Publish,
         engine: Callable[[], Awaitable[Engine]],
@@ -103,6 +104,7 @@ class ServiceHouse:
             Beginnings(records, self.book, clock, ids, self.scheduler.telling),
             targets=targets,
             networks=networks,
+            check_groups=check_groups,
             clock=clock,
             connections=self._check_connections,
             principal_of=principal_of,

@@ -1,6 +1,6 @@
 """Services: create, update, delete, describe, list.  What they want is brought about by `scheduling`."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -29,6 +29,10 @@ from cumulo.wire.service import Operation, Values
 
 DESCRIBED_MAX = 10
 LISTED_DEFAULT, LISTED_MAX = 10, 100
+_ROLLING_ONLY = (
+    "rolling deployments by ECS; other controllers and strategies, alarms, hooks, EBS volumes, VPC Lattice and"
+    " Classic Load Balancers are refused by name"
+)
 
 
 def _nobody(_access_key: str) -> str:
@@ -36,6 +40,7 @@ def _nobody(_access_key: str) -> str:
     return ""
 
 
+CheckGroups = Callable[[str, str, Sequence[str]], Awaitable[None]]
 Connections = Callable[[Service, TaskDefinition, str], Awaitable[None]]
 
 
@@ -52,14 +57,18 @@ class Services:
         targets: TargetGroups,
         networks: Networks | None,
         clock: Clock,
+        check_groups: CheckGroups | None = None,
         connections: Connections | None = None,
         namespaces: Namespaces | None = None,
         principal_of: Callable[[str], str] = _nobody,
     ) -> None:
-        """`connections` looks at what a service says of discovery and Service Connect, before it is accepted.
+        """Who looks at a service before it is accepted.
 
+        check_groups   at its security groups, by account, region and ids
+        connections    at what it says of discovery and Service Connect
         principal_of   the ARN of who holds an access key; empty when it is not known
         """
+        self._check_groups = check_groups
         self._principal_of = principal_of
         self._records = records
         self._book = book
@@ -74,8 +83,8 @@ class Services:
     def operations(self) -> Mapping[str, Operation]:
         """By AWS's names."""
         return {
-            "CreateService": Operation(self.create),
-            "UpdateService": Operation(self.update),
+            "CreateService": Operation(self.create, note=_ROLLING_ONLY),
+            "UpdateService": Operation(self.update, note=_ROLLING_ONLY),
             "DeleteService": Operation(self.delete),
             "DescribeServices": Operation(self.describe),
             "ListServices": Operation(self.list_),
@@ -103,6 +112,7 @@ class Services:
         await self._check_network(caller, service)
         await self._check_connections(service, definition, "CreateService")
         await self._records.store.ready()
+        cluster = find_cluster(self._records, caller, values.get("cluster"))  # it may have gone meanwhile
         existing = self._existing(cluster, service.name, fingerprint)  # another one may have come meanwhile
         if existing is not None:
             return {"service": self._views.service(existing, tags=True)}
@@ -165,6 +175,8 @@ class Services:
                 f"Error retrieving subnet information for [{', '.join(network['subnets'])}]: {error.message}"
                 f" (ErrorCode: {error.code})"
             ) from error
+        if self._check_groups is not None:
+            await self._check_groups(caller.account, caller.region, network.get("securityGroups", ()))
 
     async def _check_connections(self, service: Service, definition: TaskDefinition, operation: str) -> None:
         if self._connections is not None:

@@ -1,4 +1,4 @@
-"""Which zones a task's subnets are in: EC2 is asked, and remembered for a minute."""
+"""Which zones a task's subnets are in, and whether its groups are there: EC2 is asked, and remembered for a minute."""
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Final
 from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
-from cumulo.base.ports import SubnetFacts
+from cumulo.base.ports import SecurityGroups, SubnetFacts
 from cumulo.services.ecs.refusals import invalid
 
 REMEMBERED_SECONDS: Final = 60.0
@@ -16,11 +16,18 @@ _Key = tuple[str, str, str]
 
 
 class SubnetZones:
-    """The zones of subnets; without `subnets` every one is in the region's first zone."""
+    """The zones of subnets; without `subnets` every one is in the region's first zone.
 
-    def __init__(self, subnets: SubnetFacts | None, clock: Clock) -> None:
+    groups   says which security groups there are; without it, all of them
+    """
+
+    def __init__(
+        self, subnets: SubnetFacts | None, clock: Clock, groups: SecurityGroups | None = None
+    ) -> None:
         self._subnets = subnets
         self._clock = clock
+        self._groups = groups
+        self._there: OrderedDict[_Key, float] = OrderedDict()
         self._known: OrderedDict[_Key, tuple[float, str]] = OrderedDict()
 
     async def zones(self, account: str, region: str, subnets: Sequence[str]) -> Mapping[str, str]:
@@ -35,6 +42,27 @@ class SubnetZones:
                 return await self._ask(self._subnets, account, region, subnets)
             found[subnet] = zone
         return found
+
+    async def check_groups(self, account: str, region: str, groups: Sequence[str]) -> None:
+        """AwsError for a security group that is not there."""
+        now = self._clock.monotonic()
+        if self._groups is None or all(self._there.get((account, region, one), 0.0) > now for one in groups):
+            return
+        try:
+            await self._groups.check_security_groups(Caller(account=account, region=region), groups)
+        except AwsError as error:
+            if error.status >= 500:
+                raise
+            raise invalid(
+                f"Error retrieving security group information for [{', '.join(groups)}]: {error.message}"
+                f" (ErrorCode: {error.code})"
+            ) from error
+        until = self._clock.monotonic() + REMEMBERED_SECONDS
+        for one in groups:
+            self._there[account, region, one] = until
+            self._there.move_to_end((account, region, one))
+        while len(self._there) > REMEMBERED_MAX:
+            self._there.popitem(last=False)
 
     async def _ask(
         self, port: SubnetFacts, account: str, region: str, subnets: Sequence[str]

@@ -28,6 +28,7 @@ class Network(msgspec.Struct, frozen=True):
     """Of an awsvpc task, as it was asked for; nothing of it in the other modes."""
 
     subnets: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
 
 def route_of(request: LaunchRequest, cluster: Cluster) -> Route:
@@ -79,8 +80,9 @@ def network_of(definition: TaskDefinition, asked: Document, launch_type: str) ->
         raise invalid("subnets can not be empty.")
     if len(subnets) > _SUBNETS_MAX:
         raise invalid(f"subnets can have at most {_SUBNETS_MAX} items.")
-    if len(given.get("securityGroups", ())) > _GROUPS_MAX:
+    groups: Sequence[str] = given.get("securityGroups", ())
+    if len(groups) > _GROUPS_MAX:
         raise invalid(f"securityGroups can have at most {_GROUPS_MAX} items.")
     if given.get("assignPublicIp") == "ENABLED" and launch_type != "FARGATE":
         raise invalid("Assign public IP is not supported for this launch type.")
-    return Network(tuple(dict.fromkeys(subnets)))
+    return Network(tuple(dict.fromkeys(subnets)), tuple(dict.fromkeys(groups)))

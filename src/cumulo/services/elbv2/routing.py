@@ -24,6 +24,7 @@ CONNECT_SECONDS: Final = 10.0
 ADDRESSES_MAX: Final = 30  # that X-Forwarded-For may name
 _FORWARDED_FOR: Final = b"x-forwarded-for"
 _TRACE: Final = b"x-amzn-trace-id"
+_USUAL_PORTS: Final = (80, 443)
 _PORT: Final = re.compile(r":\d*$")
 _VALID_NAME: Final = re.compile(rb"[-A-Za-z0-9]+")
 _RESPONSE_HEADER: Final = re.compile(r"routing\.http\.response\.([a-z_]+)\.header_value")
@@ -187,6 +188,8 @@ class Manner:
         self.answer_remove = frozenset(name.lower() for name, _ in self.answer_headers) | (
             frozenset() if shows_server else frozenset({b"server"})
         )
+        self._port = listener.port
+        self._keeps_host = have["routing.http.preserve_host_header.enabled"] == "true"
         self._mode = have["routing.http.xff_header_processing.mode"]
         self._with_port = have["routing.http.xff_client_port.enabled"] == "true"
         self._drops_invalid = have["routing.http.drop_invalid_header_fields.enabled"] == "true"
@@ -211,6 +214,10 @@ class Manner:
             if self._mode == "preserve":
                 remove -= {b"x-forwarded-for"}
         remove |= {_TRACE}
+        if not self._keeps_host and head.host:
+            host = self._host(head.host)
+            if host != head.host:
+                add, remove = (*add, (b"Host", host.encode())), remove | {b"host"}
         if self._tells_tls and head.link.tls is not None:
             told = (head.link.tls.version.encode(), head.link.tls.cipher.encode())
             add = (*add, *zip(self._tls_names, told, strict=True))
@@ -218,6 +225,13 @@ class Manner:
         if self._drops_invalid:
             remove |= {name for name in head.names if not _VALID_NAME.fullmatch(name)}
         return add, remove
+
+    def _host(self, host: str) -> str:
+        """The Host that targets see: the listener's port stands in it, unless it goes without saying."""
+        bare = host_of(host)
+        if self._port in _USUAL_PORTS:
+            return bare
+        return host if bare != host else f"{host}:{self._port}"
 
 
 def seen(head: RequestHead, *, with_headers: bool) -> Seen:
