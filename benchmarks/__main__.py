@@ -10,7 +10,17 @@ import sys
 import time
 from urllib.parse import urlsplit
 
-from benchmarks import containers, functions, registry, tools, unpacking
+from benchmarks import (
+    containers,
+    ecs_placement,
+    ecs_services,
+    functions,
+    load_balancer,
+    registry,
+    tasks,
+    tools,
+    unpacking,
+)
 
 
 class Table:
@@ -124,7 +134,16 @@ def layers(table: Table, ours: str) -> None:
               at_least=True)  # fmt: skip
 
 
+def ecs(table: Table) -> None:
+    """ECS and what is in front of it."""
+    for *row, at_least in itertools.chain(tasks.rows(), load_balancer.rows()):
+        table.row(*row, at_least=at_least)
+    for row in itertools.chain(ecs_placement.rows(), ecs_services.rows()):
+        table.row(*row)
+
+
 def main() -> int:
+    tools.end_orderly()
     table = Table()
     start(table)
     with tools.cumulo() as (ours, _), tools.ministack() as (peer, _):
@@ -139,6 +158,7 @@ def main() -> int:
         table.row(*row)
     for *row, at_least in itertools.chain(containers.rows(), functions.rows()):
         table.row(*row, at_least=at_least)
+    ecs(table)
     if table.failed:
         print(f"missed: {', '.join(table.failed)}")
     return 1 if table.failed else 0

@@ -150,7 +150,8 @@ def _one_by_one(cloud: Cloud, runc: bundles.Runc, folder: Path, archive: Path) -
         docker: list[str] = []
         if not why_no_docker:
             docker = ["docker", "--host", stack.enter_context(dockerd.dockerd(folder)).address]
-            subprocess.run([*docker, "load", "--input", str(archive)], check=True, capture_output=True)
+            _call(docker, "load", "--input", str(archive))
+            _call(docker, "network", "create", "bench")  # a task has an address of its own, too
         for number in range(ROUNDS):
             seconds, arn = cloud.start_seconds(f"r{number}")
             took["task"].append(seconds)
@@ -170,11 +171,15 @@ def _one_by_one(cloud: Cloud, runc: bundles.Runc, folder: Path, archive: Path) -
 def _docker_seconds(docker: list[str]) -> float:
     limits = ("--cpus", "0.25", "--memory", "512m", "--memory-swap", "512m")
     began = time.perf_counter()
-    run = [*docker, "run", "--detach", "--name", "bench", *limits, REFERENCE, *SLEEP]
-    subprocess.run(run, check=True, capture_output=True)
+    _call(docker, "run", "--detach", "--name", "bench", "--network", "bench", *limits, REFERENCE, *SLEEP)
     took = time.perf_counter() - began
-    subprocess.run([*docker, "rm", "--force", "bench"], check=True, capture_output=True)
+    _call(docker, "rm", "--force", "bench")
     return took
+
+
+def _call(docker: list[str], *words: str) -> None:
+    done = subprocess.run([*docker, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def _many(cloud: Cloud, runc: bundles.Runc) -> Iterator[Row]:

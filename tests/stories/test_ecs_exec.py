@@ -3,12 +3,13 @@
 import json
 import os
 import pty
+import shutil
 import subprocess
 import uuid
 
 import pytest
 from tests.containers_kit import needs_local
-from tests.ecs_kit import a_region, fargate, push_tools, run, running, shell
+from tests.ecs_kit import ROLE, a_region, fargate, push_tools, run, running, shell
 from tests.support import CUMULO
 from websockets.sync.client import connect
 
@@ -40,7 +41,8 @@ def image(cloud):
 def task(cloud, image):
     aws = cloud.client("ecs")
     aws.create_cluster(clusterName="default")
-    definition = fargate(aws, "sleeper", shell(image, "echo here > /tmp/mark; sleep 1000", user="app"))
+    container = shell(image, "echo here > /tmp/mark; sleep 1000", user="app")
+    definition = fargate(aws, "sleeper", container, taskRoleArn=ROLE)
     arn = run(aws, cloud, definition, enableExecuteCommand=True)["taskArn"]
     return running(aws, arn)
 
@@ -139,3 +141,42 @@ def test_a_task_that_did_not_ask_for_it_is_refused_by_the_api_and_not_by_its_own
     with pytest.raises(aws.exceptions.InvalidParameterException, match="execute command was not enabled"):
         aws.execute_command(task=arn, command="ls", interactive=True)
     assert cumulo_exec(cloud, "plain", "echo", "mine").stdout == b"mine\n"
+
+
+NODE_CLIENT = """
+const { ssm } = require("ssm-session"), WebSocket = require("ws");
+const [, , url, token] = process.argv, size = { rows: 34, cols: 97 };
+const socket = new WebSocket(url), text = new TextDecoder();
+socket.binaryType = "arraybuffer";
+socket.on("open", () => ssm.init(socket, { token, termOptions: size }));
+socket.on("message", (data) => {
+  const message = ssm.decode(data);
+  ssm.sendACK(socket, message);
+  if (message.payloadType === 5) {
+    ssm.sendInitMessage(socket, size);
+    ssm.sendText(socket, new TextEncoder().encode("stty size; echo got-$((40+2)); exit\\r"));
+  }
+  if (message.payloadType === 1) process.stdout.write(text.decode(message.payload));
+});
+socket.on("close", () => process.exit(0));
+"""
+
+
+def test_a_client_that_others_wrote_holds_a_session(cloud, task, tmp_path):
+    """npm's ssm-session, which was made for Session Manager itself."""
+    if not (shutil.which("node") and shutil.which("npm")):
+        pytest.skip("needs node and npm")
+    (tmp_path / "client.js").write_text(NODE_CLIENT)
+    argv = ["npm", "install", "--no-audit", "--no-fund", "--silent", "ssm-session@1.0.6", "ws@8"]
+    if subprocess.run(argv, cwd=tmp_path, capture_output=True, timeout=120, check=False).returncode != 0:
+        pytest.skip("npm cannot install ssm-session here")
+    session = cloud.client("ecs").execute_command(task=task["taskArn"], command="sh", interactive=True)[
+        "session"
+    ]
+    done = subprocess.run(
+        ["node", "client.js", session["streamUrl"], session["tokenValue"]],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "34 97" in done.stdout
+    assert "got-42" in done.stdout

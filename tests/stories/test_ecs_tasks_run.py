@@ -454,7 +454,7 @@ def test_tasks_of_a_container_instance_live_in_its_slice(tmp_path: Path) -> None
             task = await house.begin(of, number=2, launch_type="EC2", instance_arn=instance.arn)
             up = await house.running(task)
             [binding] = up.containers[0].bindings
-            assert (binding["bindIP"], binding["hostPort"]) == (address, 8080)
+            assert (binding["bindIP"], binding["hostPort"]) == ("0.0.0.0", 8080)
             assert b"own" in await fetched(address, 8080)
             await house.runner.stop(
                 task.arn, StopCode.TERMINATION_NOTICE, "Host EC2 (instance i-0) terminated."

@@ -1,5 +1,7 @@
 """Asks EC2, wherever it lives, about subnets, networks, security groups and instances."""
 
+import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -17,6 +19,18 @@ class SubnetBook:
 
     def __init__(self, companions: Companions) -> None:
         self._companions = companions
+        self._expecting: asyncio.Task[None] | None = None
+
+    def expect(self, account: str, region: str) -> None:
+        """Somebody will ask soon: let EC2 start now, which takes seconds, and not when it is waited for."""
+        going_on = self._expecting is not None and not self._expecting.done()
+        if not going_on and not self._companions.started:
+            caller = Caller(account=account, region=region)
+            self._expecting = asyncio.get_running_loop().create_task(self._begin(caller))
+
+    async def _begin(self, caller: Caller) -> None:
+        with contextlib.suppress(AwsError):  # whoever asks in earnest is told
+            await self._ask(caller, "DescribeSubnets", {})
 
     async def subnets(self, caller: Caller, ids: Sequence[str]) -> list[Subnet]:
         """The subnets in the order of their ids.  AwsError as EC2 says it when one of them is not there."""

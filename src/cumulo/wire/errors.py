@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import re
 from collections.abc import Mapping
 
 import msgspec
@@ -34,9 +35,11 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     one: str = (
         ""  # how it tells of the first fault alone, with {path} and {rule}; empty: all, as Java's services do
     )
+    by_alphabet: bool = False  # whether it lists choices so
     choice: str = ""  # how it tells of a value that is none of its {choices}, where that has its own words
 
 
+_CHOICES = re.compile(r"(Member must satisfy enum value set: \[)([^\]]*)\]")
 _BY_PROTOCOL: Mapping[str, Words] = {
     "query": Words(validation="ValidationError", malformed="MalformedQueryString"),
     "ec2": Words(
@@ -48,6 +51,7 @@ _BY_PROTOCOL: Mapping[str, Words] = {
     "rest-xml": Words(validation="InvalidRequest", malformed="MalformedXML", internal="InternalError"),
 }
 _BY_SERVICE: Mapping[str, Words] = {
+    "application-autoscaling": Words(by_alphabet=True),
     "apigateway": Words(validation="BadRequestException"),
     "apigatewayv2": Words(validation="BadRequestException", malformed="BadRequestException"),
     "batch": Words(validation="ClientException", malformed="ClientException"),
@@ -147,7 +151,10 @@ class Errors:
             rule = first.sentence.rpartition(f" at '{first.path}' failed to satisfy constraint: ")[2]
             rule = rule.replace(", Member must not be null]", "]")
             return AwsError(self._words.validation, self._words.one.format(path=first.path, rule=rule))
-        return AwsError(self._words.validation, message(faults))
+        text = message(faults)
+        if self._words.by_alphabet:
+            text = _CHOICES.sub(lambda found: f"{found[1]}{', '.join(sorted(found[2].split(', ')))}]", text)
+        return AwsError(self._words.validation, text)
 
     def malformed(self, fault: Malformed) -> AwsError:
         """The error for a request that is no sentence of its protocol."""

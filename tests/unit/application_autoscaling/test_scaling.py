@@ -12,6 +12,7 @@ from cumulo.base.caller import Caller
 from cumulo.base.clock import VirtualClock
 from cumulo.base.errors import AwsError
 from cumulo.base.ids import Ids
+from cumulo.base.ports import Alarm
 from cumulo.services.application_autoscaling.house import ScalingHouse
 from cumulo.services.application_autoscaling.model import ScalableTarget, ScalingPolicy, Subject, Suspended
 from cumulo.services.application_autoscaling.plan import (
@@ -20,6 +21,7 @@ from cumulo.services.application_autoscaling.plan import (
     Wanted,
     breaching,
     combine,
+    evaluated,
     step,
     track,
 )
@@ -408,3 +410,74 @@ def test_an_alarm_needs_its_datapoints(history, periods, datapoints, missing):
     elif len(window) == periods:
         assert len(beyond) < alarm.datapoints or not beyond
     assert not math.isnan(found or 0)
+
+
+def test_an_alarm_looks_at_the_newest_values_that_there_are():
+    assert evaluated([1, 2, 3, 4, 5], 3) == [3, 4, 5]
+    assert evaluated([1, 2, 3, 4, None], 3) == [2, 3, 4]  # the newest is late
+    assert evaluated([1, None, 3, None, 5], 3) == [1, 3, 5]
+    assert evaluated([None, None, 3, None, 5], 3) == [3, None, 5]
+    assert evaluated([], 3) == []
+
+
+def test_waiting_follows_the_pace(tmp_path):
+    quick = Patience(period=1, pace=60.0)
+    assert quick.cooldown({}, "ScaleInCooldown") == 5.0
+    assert quick.cooldown({"ScaleInCooldown": 120}, "ScaleInCooldown") == 2.0
+    assert (quick.alarm_period(60), quick.alarm_period(10), quick.alarm_period(300)) == (1, 1, 5)
+    assert Patience().cooldown({}, "Cooldown") == 300.0
+
+
+def test_targets_belong_to_their_namespace(kit):
+    async def work():
+        for wrong in (
+            {"ResourceId": "banana/web/app"},
+            {"ResourceId": "service/web"},
+            {"ServiceNamespace": "rds"},
+            {"ScalableDimension": "rds:cluster:ReadReplicaCount"},
+        ):
+            with pytest.raises(AwsError) as caught:
+                await kit.register(**wrong)
+            assert caught.value.message.startswith(
+                "Unsupported service namespace, resource type or scalable dimension: "
+            )
+            assert caught.value.code == "ValidationException"
+
+    kit.run(work)
+
+
+def test_step_policies_show_the_alarms_of_clients(kit):
+    async def work():
+        await kit.register()
+        made = await kit.call(
+            "PutScalingPolicy", **ABOUT, PolicyName="steps", StepScalingPolicyConfiguration=STEPS
+        )
+        await kit.world.put_alarm("", "", Alarm(name="deep", actions=(made["PolicyARN"],)))
+        shown = await kit.call("DescribeScalingPolicies", ServiceNamespace="ecs")
+        assert shown["ScalingPolicies"][0]["Alarms"] == [
+            {"AlarmName": "deep", "AlarmARN": "arn:aws:cloudwatch:us-east-1:000000000000:alarm:deep"}
+        ]
+
+    kit.run(work)
+
+
+def test_two_policies_do_not_follow_the_same_metric(kit):
+    async def work():
+        await kit.register()
+
+        async def put(name, configuration):
+            return await kit.call("PutScalingPolicy", **ABOUT, PolicyName=name, PolicyType="TargetTrackingScaling",
+                                  TargetTrackingScalingPolicyConfiguration=configuration)  # fmt: skip
+
+        await put("cpu", TRACKING)
+        await put("cpu", TRACKING | {"TargetValue": 60.0})
+        with pytest.raises(AwsError) as caught:
+            await put("again", TRACKING)
+        assert caught.value.message == (
+            "Only one TargetTrackingScaling policy for a given metric specification is allowed."
+        )
+        memory = {"PredefinedMetricType": "ECSServiceAverageMemoryUtilization"}
+        await put("memory", TRACKING | {"PredefinedMetricSpecification": memory})
+        assert len(kit.world.alarms) == 4
+
+    kit.run(work)

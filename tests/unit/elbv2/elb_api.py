@@ -1,33 +1,27 @@
 """The operations of load balancing behind a real door, with a clock that stands still and nothing that listens."""
 
 import asyncio
-import io
 
-import botocore.session
-from botocore.awsrequest import AWSResponse
-from botocore.config import Config
 from botocore.exceptions import ClientError
+from tests.door_kit import a_door, client_of
 from tests.elb_kit import NETWORK, Addresses, Functions, Instances, Keeper, Subnets
-from tests.unit.wire.wire_door import MODELS, from_botocore
 
 from cumulo.base.clock import VirtualClock
 from cumulo.base.ids import Ids
 from cumulo.services.elbv2.house import ElbHouse, Surroundings
 from cumulo.state.store import Store
-from cumulo.wire.door import Door
 from cumulo.wire.http import Response
-from cumulo.wire.keys import Keys
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
-SESSION = botocore.session.Session()
 
 
 class Cloud:
     """The service on a temporary store."""
 
-    def __init__(self, path, *, loopback=True):
+    def __init__(self, path, *, loopback=True, owns=None):
         self.path = path
         self.loopback = loopback
+        self.owns = owns
         self.clock = VirtualClock()
         self.instances = Instances()
         self.ec2 = Subnets()
@@ -48,15 +42,12 @@ class Cloud:
             clock=self.clock,
             ids=Ids(),
             loopback_targets=self.loopback,
+            owns=self.owns,
         )
-        self.door = Door(
+        self.door = a_door(
             {"elbv2": self.house.service()},
-            nobody,
-            models=MODELS,
-            keys=Keys(store=self.store, clock=self.clock, ids=Ids()),
-            ids=Ids(),
+            store=self.store,
             clock=self.clock,
-            verify=False,
             account=ACCOUNT,
             region=REGION,
         )
@@ -69,22 +60,7 @@ class Cloud:
         self.open()
 
     def client_of(self, account, region=REGION):
-        client = SESSION.create_client(
-            "elbv2",
-            region_name=region,
-            endpoint_url="http://127.0.0.1:4566",
-            aws_access_key_id=account,
-            aws_secret_access_key="secret",
-            config=Config(retries={"max_attempts": 0}, parameter_validation=False),
-        )
-        client.meta.events.register("before-send.*", self._send)
-        return client
-
-    def _send(self, request, **_):
-        response = asyncio.run(self.door(from_botocore(request)))
-        raw = io.BytesIO(response.body)
-        raw.stream = lambda *_a, **_k: iter([response.body])
-        return AWSResponse(request.url, response.status, dict(response.headers), raw)
+        return client_of("elbv2", self.door, account, region)
 
     # -- short ways --------------------------------------------------------------------------------------
 

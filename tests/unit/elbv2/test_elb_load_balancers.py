@@ -50,7 +50,7 @@ def test_the_same_request_again_gives_the_same_load_balancer_and_another_is_refu
             "SubnetNotFound",
             "The subnet ID 'subnet-no' does not exist",
         ),
-        ({"Subnets": ["subnet-a", "subnet-x"]}, "InvalidSubnet", "not in the same VPC"),
+        ({"Subnets": ["subnet-a", "subnet-x"]}, "InvalidConfigurationRequest", "to the same VPC"),
         (
             {"Subnets": ["subnet-b", "subnet-b2"]},
             "InvalidConfigurationRequest",

@@ -19,6 +19,9 @@ PERCENT = "PercentChangeInCapacity"
 EXACT = "ExactCapacity"
 
 
+FURTHER_PERIODS = 3  # that are looked at beyond those that an alarm needs, for what is late or missing
+
+
 class Patience(msgspec.Struct, frozen=True):
     """How many periods of how many seconds a metric must be high or low: AWS's alarms of target tracking.
 
@@ -48,6 +51,15 @@ class Wanted(msgspec.Struct, frozen=True):
     capacity: int
     cause: str
     out: bool
+
+
+def evaluated(values: Sequence[float | None], periods: int) -> list[float | None]:
+    """The values that an alarm over so many periods looks at: the newest that there are, as CloudWatch takes them.
+
+    When there are too few in all that was retrieved, those of the last periods, with their gaps.
+    """
+    there = [value for value in values if value is not None]
+    return list((there if len(there) >= periods else values)[-periods:])
 
 
 def bounded(target: ScalableTarget, capacity: int) -> int:

@@ -21,12 +21,14 @@ from cumulo.services.application_autoscaling.model import (
     ScheduledAction,
 )
 from cumulo.services.application_autoscaling.plan import (
+    FURTHER_PERIODS,
     AlarmFacts,
     Patience,
     Wanted,
     bounded,
     breaching,
     combine,
+    evaluated,
     step,
     track,
 )
@@ -176,12 +178,9 @@ class Scaler:
     async def _values(
         self, target: ScalableTarget, alarm: Alarm, periods: int, now: float
     ) -> list[float | None]:
-        """The metric in the last whole periods, oldest first; None where there is nothing.
-
-        What belongs to the newest may still be on its way; then they are the periods before it.
-        """
+        """The metric in the last whole periods, oldest first; None where there is nothing: see `evaluated`."""
         end = now // alarm.period * alarm.period
-        start = end - (periods + 1) * alarm.period
+        start = end - (periods + FURTHER_PERIODS) * alarm.period
         points = dict(
             await self._metrics.statistic(
                 target.subject.account,
@@ -196,8 +195,7 @@ class Scaler:
             )
         )
         by_period = {int((at - start) // alarm.period): value for at, value in points.items()}
-        values = [by_period.get(number) for number in range(periods + 1)]
-        return values[:-1] if values[-1] is None else values[1:]
+        return evaluated([by_period.get(number) for number in range(periods + FURTHER_PERIODS)], periods)
 
     async def _tell_state(self, target: ScalableTarget, alarm: Alarm, values: Sequence[float | None]) -> None:
         """Let CloudWatch show what the alarm's state is; the companion does not evaluate alarms by itself."""

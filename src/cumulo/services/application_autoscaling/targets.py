@@ -26,6 +26,21 @@ from cumulo.wire.service import Coverage, Operation, Values
 
 TAGS_MAX = 50
 _SERVICE = re.compile(r"service/[^/]+/[^/]+")
+_ROLES = {
+    "appstream": "AppStreamFleet",
+    "cassandra": "CassandraTable",
+    "comprehend": "ComprehendEndpoint",
+    "dynamodb": "DynamoDBTable",
+    "ec2": "EC2SpotFleetRequest",
+    "ecs": "ECSService",
+    "elasticache": "ElastiCacheRG",
+    "kafka": "KafkaCluster",
+    "lambda": "LambdaConcurrency",
+    "neptune": "NeptuneCluster",
+    "rds": "RDSCluster",
+    "sagemaker": "SageMakerEndpoint",
+    "workspaces": "WorkSpacesPool",
+}
 _ONLY_ECS = "services of ECS are scaled; targets of other services are kept"
 
 
@@ -181,7 +196,7 @@ def _suspended(values: Values, before: ScalableTarget | None) -> Suspended:
 
 def _service_role(subject: Subject) -> str:
     """The role that AWS makes for itself."""
-    role = "ECSService" if subject.namespace == ECS else subject.namespace.title().replace("-", "")
+    role = _ROLES.get(subject.namespace, "CustomResource")
     resource = (
         f"role/aws-service-role/{subject.namespace}.application-autoscaling.amazonaws.com/"
         f"AWSServiceRoleForApplicationAutoScaling_{role}"

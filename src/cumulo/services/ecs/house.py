@@ -7,6 +7,7 @@ EC2 ──HostEvents──▶ Capacity ─┘
 
 import asyncio
 import random
+import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,7 @@ from cumulo.base.ports import (
     TargetGroups,
     UsageLedger,
 )
+from cumulo.base.task_runner import TaskRunner
 from cumulo.engines.engine import Engine, EngineError
 from cumulo.engines.images import Source
 from cumulo.services.ecs.account_settings import AccountSettings
@@ -67,6 +69,7 @@ from cumulo.services.ecs.service_house import ServiceHouse
 from cumulo.services.ecs.subnets import SubnetZones
 from cumulo.services.ecs.tags import TagOperations, tags_of
 from cumulo.services.ecs.task_protection import OwnProtection, TaskProtection
+from cumulo.services.ecs.task_runner import TasksForOthers
 from cumulo.services.ecs.task_sweep import TaskSweep
 from cumulo.services.ecs.task_views import task_view
 from cumulo.services.ecs.tasks import Tasks
@@ -90,6 +93,7 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     groups      Auto Scaling groups, which managed scaling grows and shrinks
     settle_seconds   a service's task without health checks counts as healthy after so long
     shrink_seconds   instances of a capacity provider that are of no use for so long are ended
+    expect_subnets   subnets of this account and region will be asked for soon
     metrics_seconds  so often CloudWatch is told what tasks use
     """
 
@@ -122,6 +126,7 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     shrink_seconds: float
     metrics_seconds: float
     publish: Callable[[Mapping[str, Sequence[str]]], Awaitable[None]]
+    expect_subnets: Callable[[str, str], None]
 
 
 class EcsHouse:
@@ -162,6 +167,7 @@ class EcsHouse:
             architecture=_ARCHITECTURES.get(around.machine, "X86_64"),
         )
         around.carriage.add(self._launching.promised)
+        records.definitions.listeners.append(self._defined)
         self._capacity = Capacity(
             records,
             hosts=around.hosts,
@@ -213,11 +219,19 @@ class EcsHouse:
             self._runner.add(attachment)
         self._runner.pin(self._services.pins)
         self._definitions.users.append(self._services.uses)
+        self._clusters = Clusters(records, clock, self._insights, self._services.namespaces.for_cluster)
+        self._tasks_for_others = TasksForOthers(
+            records,
+            self._ledger,
+            launches=self._launching,
+            runner=self._runner,
+            clusters=self._clusters,
+            definitions=self._definitions,
+        )
         self._exec = ExecuteCommand(
             records, sessions, around.engine, find_cluster=self._find_cluster, locate=self._locate
         )
         self.exec_page = ExecPage(self._exec, sessions)
-        self._clock = clock
 
     # -- the door's side -------------------------------------------------------------------------------------
 
@@ -232,9 +246,7 @@ class EcsHouse:
             find_definition=partial(runnable_definition, records),
         )
         operations: dict[str, Operation] = {
-            **Clusters(
-                records, self._clock, self._insights, self._services.namespaces.for_cluster
-            ).operations(),
+            **self._clusters.operations(),
             **self._definitions.operations(),
             **self._settings.operations(),
             **TagOperations(records).operations(),
@@ -246,6 +258,11 @@ class EcsHouse:
             **self._services.operations(),
         }
         return Service("ecs", operations)
+
+    @property
+    def task_runner(self) -> TaskRunner:
+        """Runs tasks for other services of the cloud; who wants to hear of its tasks listens before `start`."""
+        return self._tasks_for_others
 
     @property
     def host_events(self) -> HostEvents:
@@ -315,19 +332,23 @@ class EcsHouse:
         await self._services.close()
 
     async def reset(self) -> None:
-        """End every task and forget everything."""
-        await self._runner.reset()
-        records = self.records
-        for shelf in (records.tasks, records.services, records.instances, records.providers):
-            shelf.clear()
-        records.definitions.clear()
-        records.clusters.clear()
-        self._services.clear()
-        self._definitions.clear()
-        self._settings.clear()
-        self._meter.clear()
-        self._happenings.clear()
-        await self._store.commit()
+        """End every task and forget everything, the file systems of EFS too."""
+        try:
+            await self._runner.reset()
+            await asyncio.to_thread(shutil.rmtree, self._around.data / "efs", ignore_errors=True)
+            records = self.records
+            for shelf in (records.tasks, records.services, records.instances, records.providers):
+                shelf.clear()
+            records.definitions.clear()
+            records.clusters.clear()
+            self._services.clear()
+            self._definitions.clear()
+            self._settings.clear()
+            self._meter.clear()
+            self._happenings.clear()
+            await self._store.commit()
+        finally:
+            self._runner.release()
 
     async def _reap(self) -> None:
         """Remove the pods of tasks that nobody knows, once, when the engine can be asked."""
@@ -341,6 +362,11 @@ class EcsHouse:
                 await asyncio.sleep(RETRY_SECONDS)
 
     # -- small things ----------------------------------------------------------------------------------------
+
+    def _defined(self, before: TaskDefinition | None, after: TaskDefinition | None) -> None:
+        """What needs subnets will hardly be registered for nothing."""
+        if before is None and after is not None and after.network_mode == "awsvpc":
+            self._around.expect_subnets(after.account, after.region)
 
     def _insights(self, caller: Caller) -> str:
         return self._settings.effective(caller, "containerInsights")

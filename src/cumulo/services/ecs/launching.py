@@ -90,6 +90,8 @@ class Launching:
         """Place, write, commit, hand to the Runner.  AwsError for what no placement could mend."""
         plan = await self._plan(request)
         await self._records.store.ready()
+        if self._records.clusters.get(request.cluster_arn) is None:
+            raise no_cluster()  # it went while subnets were looked up
         repeated = self._repeated(request)
         if repeated:
             await self._records.store.commit()

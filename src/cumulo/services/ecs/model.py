@@ -15,6 +15,7 @@ MIB_PER_GIB = 1024
 CPU_UNITS = 1024  # of one vCPU
 AGENT_VERSION = "1.99.0"
 FARGATE_PLATFORM = "1.4.0"
+EXEC_AGENT = "ExecuteCommandAgent"  # lives in the containers of tasks that one may enter
 
 
 class TaskStatus(StrEnum):
@@ -154,6 +155,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     launch_type       EC2, FARGATE or EXTERNAL
     instance_arn      of the container instance; empty on Fargate
     waits             what a task in PROVISIONING waits for: empty, or `capacity`
+    owner             which other service of this cloud has ordered it, and is told of it: `batch`; mostly empty
     request           fingerprint of the RunTask that `client_token` stands for
     placement         of a task that waits: the constraints and strategies it was asked for with
     private_ip        of an awsvpc task, once it has one; `eni` and `mac` with it
@@ -172,6 +174,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     deployment: str = ""
     started_by: str = ""
     reference_id: str = ""
+    owner: str = ""
     client_token: str = ""
     request: str = ""
     placement: Document = {}  # {constraints, strategies}
@@ -189,9 +192,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 1
     cpu_units: int = 0
     memory_mib: int = 0
-    own_cpu: str = (
-        ""  # what AWS shows as the task's `cpu` and `memory`: only when the definition or override has it
-    )
+    own_cpu: str = ""  # when the definition or an override says how large the whole task is
     own_memory: str = ""
     ephemeral_gib: int = 0  # Fargate
     host_ports: tuple[tuple[int, str], ...] = ()  # fixed ones that it takes on its instance: port, protocol

@@ -62,6 +62,7 @@ class Records:
             instance=lambda one: one.instance_arn if one.is_live else "",
             definition=lambda one: one.definition_arn if one.is_live else "",
             waits=lambda one: one.waits if one.is_live else "",
+            owner=lambda one: one.owner,
             token=lambda one: token_key(one.cluster_arn, one.client_token) if one.client_token else "",
             stopped=lambda one: "" if one.is_live else one.cluster_arn,
             address=lambda one: one.private_ip if one.is_live else "",

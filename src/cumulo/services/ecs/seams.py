@@ -36,6 +36,7 @@ class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
     service: str = ""
     deployment: str = ""
     reference_id: str = ""
+    owner: str = ""
     client_token: str = ""
     overrides: Document = {}
     network: Document = {}

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from cumulo.base.ids import Ids
 from cumulo.services.ecs import arns
-from cumulo.services.ecs.model import Document, Task, TaskContainer, TaskDefinition, TaskStatus
+from cumulo.services.ecs.model import EXEC_AGENT, Document, Task, TaskContainer, TaskDefinition, TaskStatus
 from cumulo.services.ecs.seams import LaunchRequest
 from cumulo.services.ecs.sizes import Sizes, overridden, sizes_of
 
@@ -40,6 +40,7 @@ def template_of(
         deployment=request.deployment,
         started_by=request.started_by,
         reference_id=request.reference_id,
+        owner=request.owner,
         client_token=request.client_token,
         request=fingerprint(request) if request.client_token else "",
         launch_type=launch_type,
@@ -71,6 +72,7 @@ def born(template: Task, definition: TaskDefinition, ids: Ids, provider: str) ->
         _container(
             arns.arn(region, account, "container", cluster, id_, ids.uuid()),
             overridden(one, template.overrides),
+            entered=template.execute_command,
         )
         for one in definition.containers
     )
@@ -132,7 +134,7 @@ def _in_units(overrides: Document, sizes: Sizes) -> Document:
     return {**overrides, **{name: figure for name, figure in own.items() if overrides.get(name)}}
 
 
-def _container(arn: str, definition: Document) -> TaskContainer:
+def _container(arn: str, definition: Document, *, entered: bool) -> TaskContainer:
     def text(key: str) -> str:
         return str(definition[key]) if definition.get(key) else ""
 
@@ -144,4 +146,5 @@ def _container(arn: str, definition: Document) -> TaskContainer:
         cpu=text("cpu") or "0",
         memory=text("memory"),
         memory_reservation=text("memoryReservation"),
+        managed_agents=({"name": EXEC_AGENT, "lastStatus": "PENDING"},) if entered else (),
     )

@@ -31,6 +31,8 @@ def run_request(
     token = values.get("clientToken", "")
     if len(token) > TOKEN_MAX:
         raise invalid(f"clientToken can have at most {TOKEN_MAX} characters.")
+    if any(not "!" <= one <= "~" for one in token):
+        raise invalid("clientToken can only have the characters from ! to ~ of ASCII.")
     return LaunchRequest(
         **_shared("RunTask", caller, values, cluster, definition),
         count=count,
@@ -76,6 +78,12 @@ def _shared(
         raise not_implemented("ecs", operation, "volumeConfigurations: there are no EBS volumes for tasks")
     if definition.status != "ACTIVE":
         raise client("TaskDefinition is inactive")
+    role = values.get("overrides", {}).get("taskRoleArn") or definition.document.get("taskRoleArn")
+    if values.get("enableExecuteCommand") and not role:
+        raise invalid(
+            "The execute command failed because a valid task role is not being used. Specify a valid task role in"
+            " your task definition or as a task override and try again."
+        )
     return {
         "account": caller.account,
         "region": caller.region,

@@ -5,14 +5,8 @@ from typing import Final
 
 from cumulo.services.ecs.model import Document, Task, TaskContainer, TaskStatus
 from cumulo.services.ecs.seams import Failure
+from cumulo.services.ecs.task_news import shown_status
 from cumulo.wire.service import Values
-
-_SHOWN: Final[Mapping[str, str]] = {
-    "PULLED": "PENDING",
-    "CREATED": "PENDING",
-    "RESOURCES_PROVISIONED": "RUNNING",
-}
-"""Steps of a container that only agents speak of."""
 
 _UNSEEN: Final = frozenset({TaskStatus.PROVISIONING, TaskStatus.PENDING})
 """While it is there, AWS shows nothing of what an agent says: health, ports."""
@@ -39,14 +33,14 @@ def task_view(task: Task, *, tags: bool) -> Values:
         "connectivity": task.connectivity or None,
         "containerInstanceArn": task.instance_arn or None,
         "containers": [] if task.waits else [_container(task, one) for one in task.containers],
-        "cpu": task.own_cpu or None,
+        "cpu": task.own_cpu or str(task.cpu_units),
         "desiredStatus": task.desired_status,
         "enableExecuteCommand": task.execute_command,
         "group": task.group,
         "healthStatus": None if task.last_status in _UNSEEN else str(task.health),
         "lastStatus": str(task.last_status),
         "launchType": task.launch_type,
-        "memory": task.own_memory or None,
+        "memory": task.own_memory or str(task.memory_mib),
         "overrides": _overrides(task),
         "platformVersion": task.platform_version or None,
         "platformFamily": task.platform_family or None,
@@ -103,7 +97,7 @@ def _container(task: Task, container: TaskContainer) -> Values:
         "image": container.image,
         "imageDigest": container.image_digest or None,
         "runtimeId": container.runtime_id or None,
-        "lastStatus": _SHOWN.get(container.status, container.status),
+        "lastStatus": shown_status(container.status),
         "exitCode": container.exit_code,
         "reason": container.reason or None,
         "networkBindings": [dict(one) for one in container.bindings] if told else None,
@@ -135,12 +129,24 @@ def _attachments(task: Task) -> list[Values]:
             {"name": "privateDnsName", "value": _dns_name(task)},
             {"name": "privateIPv4Address", "value": task.private_ip},
         ]
-    status = "ATTACHED" if task.private_ip else "PRECREATED"
-    if task.last_status is TaskStatus.STOPPED:
-        status = "DELETED"
     return [
-        {"id": task.attachment_id, "type": "ElasticNetworkInterface", "status": status, "details": details}
+        {
+            "id": task.attachment_id,
+            "type": "ElasticNetworkInterface",
+            "status": _interface_status(task),
+            "details": details,
+        }
     ]
+
+
+def _interface_status(task: Task) -> str:
+    if task.last_status is TaskStatus.STOPPED:
+        return "DELETED"
+    if task.last_status is TaskStatus.DEPROVISIONING:
+        return "DETACHING" if task.private_ip else "DELETED"
+    if task.private_ip:
+        return "ATTACHED"
+    return "PRECREATED" if task.last_status is TaskStatus.PROVISIONING else "ATTACHING"
 
 
 def _dns_name(task: Task) -> str:

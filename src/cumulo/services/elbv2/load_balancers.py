@@ -172,7 +172,7 @@ class LoadBalancers:
         found = balancer_of(self._records, caller, values["LoadBalancerArn"])
         zones, network = await self._zones(caller, found.kind, values)
         if network != found.network:
-            raise AwsError("InvalidSubnet", "The specified subnets are not in the load balancer's VPC")
+            raise refusals.misconfigured("The subnets must belong to the VPC of the load balancer")
         found = balancer_of(self._records, caller, values["LoadBalancerArn"])
         kind = values.get("IpAddressType", found.ip_address_type)
         after = await self._put(
@@ -248,7 +248,7 @@ class LoadBalancers:
                 raise AwsError("SubnetNotFound", error.message) from None
             raise
         if len({one.network for one in found}) > 1:
-            raise AwsError("InvalidSubnet", "The specified subnets are not in the same VPC")
+            raise refusals.misconfigured("All subnets must belong to the same VPC")
         if len({one.zone for one in found}) < len(found):
             raise refusals.misconfigured(
                 "A load balancer cannot be attached to multiple subnets in the same Availability Zone"

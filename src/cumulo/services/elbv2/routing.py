@@ -13,6 +13,7 @@ from cumulo.net.messages import Answer, Decision, Forward, HeaderList, ReadBody,
 from cumulo.net.pool import Backend
 from cumulo.services.elbv2 import attributes, cookies
 from cumulo.services.elbv2.actions import location
+from cumulo.services.elbv2.counts import FIXED, REDIRECT
 from cumulo.services.elbv2.error_pages import SERVER, page
 from cumulo.services.elbv2.function_calls import FunctionCalls
 from cumulo.services.elbv2.matching import Matcher, Seen
@@ -24,6 +25,7 @@ CONNECT_SECONDS: Final = 10.0
 ADDRESSES_MAX: Final = 30  # that X-Forwarded-For may name
 _FORWARDED_FOR: Final = b"x-forwarded-for"
 _TRACE: Final = b"x-amzn-trace-id"
+_USUAL_PORTS: Final = (80, 443)
 _PORT: Final = re.compile(r":\d*$")
 _VALID_NAME: Final = re.compile(rb"[-A-Za-z0-9]+")
 _RESPONSE_HEADER: Final = re.compile(r"routing\.http\.response\.([a-z_]+)\.header_value")
@@ -187,6 +189,8 @@ class Manner:
         self.answer_remove = frozenset(name.lower() for name, _ in self.answer_headers) | (
             frozenset() if shows_server else frozenset({b"server"})
         )
+        self._port = listener.port
+        self._keeps_host = have["routing.http.preserve_host_header.enabled"] == "true"
         self._mode = have["routing.http.xff_header_processing.mode"]
         self._with_port = have["routing.http.xff_client_port.enabled"] == "true"
         self._drops_invalid = have["routing.http.drop_invalid_header_fields.enabled"] == "true"
@@ -198,10 +202,10 @@ class Manner:
         headers, body = page(status, why)
         return self.answer(status, headers, body)
 
-    def answer(self, status: int, headers: HeaderList, body: bytes) -> Answer:
+    def answer(self, status: int, headers: HeaderList, body: bytes, note: str = "") -> Answer:
         """An answer of the load balancer's own, with what it adds to each."""
         kept = tuple(line for line in headers if line[0] != SERVER[0])
-        return Answer(status, (*self._own, *kept, *self.answer_headers), body)
+        return Answer(status, (*self._own, *kept, *self.answer_headers), body, note=note)
 
     def request_headers(self, head: RequestHead) -> tuple[HeaderList, frozenset[bytes]]:
         """Lines that a target gets beside the client's, and names of those that it does not get."""
@@ -211,6 +215,10 @@ class Manner:
             if self._mode == "preserve":
                 remove -= {b"x-forwarded-for"}
         remove |= {_TRACE}
+        if not self._keeps_host and head.host:
+            host = self._host(head.host)
+            if host != head.host:
+                add, remove = (*add, (b"Host", host.encode())), remove | {b"host"}
         if self._tells_tls and head.link.tls is not None:
             told = (head.link.tls.version.encode(), head.link.tls.cipher.encode())
             add = (*add, *zip(self._tls_names, told, strict=True))
@@ -218,6 +226,13 @@ class Manner:
         if self._drops_invalid:
             remove |= {name for name in head.names if not _VALID_NAME.fullmatch(name)}
         return add, remove
+
+    def _host(self, host: str) -> str:
+        """The Host that targets see: the listener's port stands in it, unless it goes without saying."""
+        bare = host_of(host)
+        if self._port in _USUAL_PORTS:
+            return bare
+        return host if bare != host else f"{host}:{self._port}"
 
 
 def seen(head: RequestHead, *, with_headers: bool) -> Seen:
@@ -242,7 +257,8 @@ def _addresses(head: RequestHead) -> int:
 def _fixed(config: Document, manner: Manner) -> Decide:
     content_type = config.get("ContentType") or "text/plain"
     headers = ((b"Content-Type", f"{content_type}; charset=utf-8".encode()),)
-    answer = manner.answer(int(config["StatusCode"]), headers, config.get("MessageBody", "").encode())
+    body = config.get("MessageBody", "").encode()
+    answer = manner.answer(int(config["StatusCode"]), headers, body, FIXED)
     return lambda _head, _body: answer
 
 
@@ -259,7 +275,9 @@ def _redirect(config: Mapping[str, str], listener: Listener, manner: Manner) -> 
             query=head.query,
         )
         headers, body = page(status)
-        return manner.answer(status, (*headers, (b"Location", target.encode("latin-1", "replace"))), body)
+        return manner.answer(
+            status, (*headers, (b"Location", target.encode("latin-1", "replace"))), body, REDIRECT
+        )
 
     return decide
 

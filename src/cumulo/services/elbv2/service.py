@@ -39,7 +39,7 @@ _LISTENER: Final = (
 )
 _ATTRIBUTES: Final = (
     "with an effect: deletion_protection, idle_timeout, client_keep_alive, routing.http.xff_*, drop_invalid_header_fields, "
-    "x_amzn_tls_*; the others are kept; logs to S3 are refused"
+    "preserve_host_header, x_amzn_tls_*; the others are kept; logs to S3 are refused"
 )
 _GROUP: Final = "HTTP, HTTPS, TCP and TLS; UDP, GENEVE, QUIC, HTTP/2, gRPC and IPv6 are refused"
 _GROUP_ATTRIBUTES: Final = (

@@ -34,7 +34,8 @@ from cumulo.services.ecs.executing.messages import (
 AGENT_VERSION = "3.3.0.0"
 PIECE_BYTES = 1024  # of output in one message: what the agent sends
 HANDSHAKE_SECONDS_MAX = 15.0
-SIZE_SECONDS_MAX = 0.3  # what a client gets to say how large its terminal is
+SIZE_SECONDS_MAX = 0.5  # what a client gets to say how large its terminal is
+OWN_SIZE_SECONDS_MAX = 5.0  # ours always says it
 IDLE_SECONDS_MAX = 20 * 60.0  # AWS ends a session after twenty minutes without input
 OWN_CLIENT = "cumulo"  # a client version that begins so is told the exit code, and may do without a terminal
 USUAL_SIZE = (24, 80)
@@ -128,13 +129,14 @@ class Session:
         try:
             await channel.send(handshake_request(AGENT_VERSION), PayloadType.HANDSHAKE_REQUEST)
             async with asyncio.timeout(HANDSHAKE_SECONDS_MAX):
-                async for message in inputs:
-                    if message.payload_type == PayloadType.HANDSHAKE_RESPONSE:
-                        break
-                else:
+                answer = await anext(inputs, None)
+                if answer is None:
                     return
+                # A client that knows no handshake begins with its terminal's size, or with input.
+                early = answer if answer.payload_type in (PayloadType.OUTPUT, PayloadType.SIZE) else None
             await channel.send(handshake_complete(), PayloadType.HANDSHAKE_COMPLETE)
-            output = await self._process(channel, inputs, own=own, terminal=opening.terminal or not own)
+            coming = _with_first(early, inputs)
+            output = await self._process(channel, coming, own=own, terminal=opening.terminal or not own)
         except TimeoutError:
             output = "The session's handshake took too long."
         await channel.send(
@@ -148,7 +150,8 @@ class Session:
         first = asyncio.ensure_future(anext(inputs, None))
         try:
             # The size of the terminal comes right after the handshake: a process that asks at once must not miss it.
-            await asyncio.wait({first}, timeout=SIZE_SECONDS_MAX if terminal else 0)
+            patience = OWN_SIZE_SECONDS_MAX if own else SIZE_SECONDS_MAX
+            await asyncio.wait({first}, timeout=patience if terminal else 0)
             size = _size(first.result()) if first.done() else None
             process = await self._start(terminal, *(size or USUAL_SIZE))
         except EngineError as error:
@@ -176,6 +179,13 @@ class Session:
                 with contextlib.suppress(asyncio.CancelledError, Exception):
                     await task
             await process.close()
+
+
+async def _with_first(first: Message | None, rest: AsyncIterator[Message]) -> AsyncIterator[Message]:
+    if first is not None:
+        yield first
+    async for message in rest:
+        yield message
 
 
 async def _type(

@@ -16,10 +16,21 @@ def moment(at: float) -> str:
 
 
 def detail_of(view: Mapping[str, Any], now: float) -> dict[str, Any]:
-    """A task or an instance as its Describe operation shows it, as an event: with times in words, without tags."""
+    """A task or an instance as its Describe operation shows it, as an event: with times in words, without tags.
+
+    Two things have other names in events than in answers: network interfaces, and the state of agents in containers.
+    """
     shown = {
         name: _plain(name, value) for name, value in view.items() if value is not None and name != "tags"
     }
+    for attachment in shown.get("attachments", ()):
+        if attachment.get("type") == "ElasticNetworkInterface":
+            attachment["type"] = "eni"
+    for container in shown.get("containers", ()):
+        if agents := container.get("managedAgents"):
+            container["managedAgents"] = [
+                {"name": agent["name"], "status": agent["lastStatus"]} for agent in agents
+            ]
     return {**shown, "updatedAt": moment(now)}
 
 

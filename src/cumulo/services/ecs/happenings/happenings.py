@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from msgspec.structs import replace
+
 from cumulo.base.clock import Clock
 from cumulo.base.ports import EventBus
 from cumulo.services.ecs.happenings.details import (
@@ -102,7 +104,7 @@ class Happenings:
             for arn in (was, is_):
                 instance = self._records.instances.get(arn) if arn else None
                 if instance is not None:
-                    self._tell(instance)
+                    self._records.instances.put(replace(instance, version=instance.version + 1))
 
     def _instance(self, before: ContainerInstance | None, after: ContainerInstance | None) -> None:
         if after is not None and instance_is_news(before, after):

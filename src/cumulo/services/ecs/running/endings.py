@@ -2,7 +2,15 @@
 
 from msgspec.structs import replace
 
-from cumulo.services.ecs.model import Document, Health, StopCode, Task, TaskContainer, TaskDefinition
+from cumulo.services.ecs.model import (
+    EXEC_AGENT,
+    Document,
+    Health,
+    StopCode,
+    Task,
+    TaskContainer,
+    TaskDefinition,
+)
 from cumulo.services.ecs.running import checks
 from cumulo.services.ecs.running.facts import Action, Facts, Seen, Verb
 
@@ -36,7 +44,7 @@ def absorb(
     elif one.name in facts.lost and one.status in {"CREATED", "RUNNING"}:
         one = replace(one, status="STOPPED", reason=LOST, finished_at=now, health=Health.UNKNOWN)
     elif task.desired_status == "STOPPED" and one.status in UNBORN and facts.looked and _idle(one, facts):
-        one = replace(one, status="STOPPED")  # it never ran, or waited to be started again
+        one = _agents(task, replace(one, status="STOPPED"), "STOPPED")  # it never ran, or was to run again
     if one.status == "RUNNING":
         health = checks.health(facts.checked.get(one.name), one.health)
         one = one if health is one.health else replace(one, health=health)
@@ -64,7 +72,9 @@ def _agents(task: Task, one: TaskContainer, status: str) -> TaskContainer:
     """The agent of ExecuteCommand lives as long as the container."""
     if not task.execute_command:
         return one
-    agent = {"name": "ExecuteCommandAgent", "lastStatus": status, "lastStartedAt": one.started_at}
+    agent: dict[str, object] = {"name": EXEC_AGENT, "lastStatus": status}
+    if one.started_at:
+        agent["lastStartedAt"] = one.started_at
     return replace(one, managed_agents=(agent,))
 
 
@@ -94,7 +104,7 @@ def _ended(task: Task, one: TaskContainer, told: Document, seen: Seen) -> TaskCo
     ended = replace(
         one,
         started_at=started_at,
-        exit_code=seen.code,
+        exit_code=seen.code if started_at else None,  # what has never run has not ended with a code
         finished_at=seen.finished_at,
         reason=reason,
         health=Health.UNKNOWN,

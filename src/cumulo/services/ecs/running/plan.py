@@ -58,20 +58,17 @@ def step(task: Task, definition: TaskDefinition, facts: Facts, now: float) -> Ta
         return None
     containers = tuple(absorb(task, one, definition, facts, now) for one in task.containers)
     changed = replace(task, containers=containers)
-    changed = _network(changed, facts, now)
+    changed = _network(changed, facts)
     changed = _health(changed, definition)
     changed = _verdict(changed, definition, facts, now)
     changed = _move(changed, facts, now)
     return None if changed == task else changed
 
 
-def _network(task: Task, facts: Facts, now: float) -> Task:
-    """Its address, and that it is reachable, once it has been made."""
-    if task.connectivity or not facts.made:
-        return task
-    task = replace(task, connectivity="CONNECTED", connectivity_at=now)
+def _network(task: Task, facts: Facts) -> Task:
+    """Its address, once it has been made."""
     found = facts.interface
-    if found is None:
+    if found is None or task.private_ip:
         return task
     return replace(
         task,
@@ -147,11 +144,11 @@ def _ended(containers: Iterable[TaskContainer]) -> tuple[TaskContainer, ...]:
 
 
 def _pulls(task: Task, now: float) -> Task:
-    """When images were begun to be pulled, and when all were there."""
+    """When it was reachable, when images were begun to be pulled, and when all were there."""
     if task.last_status is not TaskStatus.PENDING or not is_wanted(task):
         return task
     if not task.pull_started_at:
-        return replace(task, pull_started_at=now)
+        return replace(task, connectivity="CONNECTED", connectivity_at=now, pull_started_at=now)
     if not task.pull_stopped_at and all(one.status != "PENDING" for one in task.containers):
         return replace(task, pull_stopped_at=now)
     return task

@@ -245,9 +245,9 @@ def bindings(one: Document, mode: str, mapped: Sequence[Port]) -> tuple[Document
         )
     if mode != "bridge":
         return ()
-    return tuple(
+    return tuple(  # AWS speaks of the instance's addresses as all there are
         {
-            "bindIP": port.address,
+            "bindIP": ANYWHERE,
             "containerPort": port.container,
             "hostPort": port.host,
             "protocol": port.protocol,

@@ -8,17 +8,19 @@ from msgspec.structs import replace
 
 from cumulo.base.log import Log
 from cumulo.base.tasks import cancel_all
-from cumulo.engines.engine import Capability, EngineError, Usage
+from cumulo.engines.engine import Capability, Engine, EngineError, Usage
 from cumulo.services.ecs.model import StopCode, Task, TaskStatus
 from cumulo.services.ecs.running import names
 from cumulo.services.ecs.running.agent.answers import Protection
 from cumulo.services.ecs.running.pinning import Pins
 from cumulo.services.ecs.running.plan import is_wanted, stopping
 from cumulo.services.ecs.running.run import Life
+from cumulo.services.ecs.running.volumes import own_volumes, shared_volumes
 from cumulo.services.ecs.running.world import World
 from cumulo.services.ecs.seams import Attachment
 
 AGAIN_SECONDS = 5.0
+REMOVALS_MAX = 16  # pods that are removed at the same time
 _log = Log("ecs")
 
 
@@ -29,6 +31,7 @@ class TaskRunner:
         self._world = world
         self._lives: dict[str, tuple[Life, asyncio.Task[None]]] = {}
         self._closed = False
+        self._held = False
 
     def add(self, attachment: Attachment) -> None:
         """From now on tasks take part in this.  To be called before `start`."""
@@ -54,7 +57,7 @@ class TaskRunner:
         self._begin(task, fresh=task.last_status is TaskStatus.PROVISIONING and task.version == 1)
 
     def _begin(self, task: Task, *, fresh: bool) -> None:
-        if self._closed or not task.is_live:
+        if self._closed or self._held or not task.is_live:
             return
         known = self._lives.get(task.arn)
         if known is not None:
@@ -92,7 +95,7 @@ class TaskRunner:
             task = self._world.records.tasks.put(replace(wanted, version=task.version + 1))
         self.take_up(task)  # also one that stops already: its machine may have gone meanwhile
         await self._world.records.store.commit()
-        return self._world.records.tasks.get(task_arn)
+        return task
 
     def wake(self) -> None:
         """Let every loop look at the time."""
@@ -141,11 +144,52 @@ class TaskRunner:
         await self._world.agent.stop()
 
     async def reset(self) -> None:
-        """End every loop and remove every pod; the records are emptied by whoever owns them."""
+        """End every loop and remove every pod and volume; whoever owns the records empties them, and calls `release`.
+
+        Until then no loop begins: what it made would be known to nobody afterwards.
+        """
+        self._held = True
         await cancel_all(running for _, running in self._lives.values())
-        await self._world.logs.reset()
+        await self._world.logs.close()
         self._world.agent.let_go()
-        with contextlib.suppress(EngineError):
+        try:
             engine = await self._world.engine()
-            for pod in await engine.pods(names.OWNER):
-                await engine.remove(pod.name)
+            slots = asyncio.Semaphore(REMOVALS_MAX)
+            # Those of live tasks by their names too: one that is just being made is in no list yet.
+            pods = self._pods() | {pod.name for pod in await engine.pods(names.OWNER)}
+            await asyncio.gather(*(_remove(engine, pod, slots) for pod in pods))
+            for name in self._volumes():
+                await engine.remove_volume(name)
+        except EngineError as error:
+            _log.warning("what is left of tasks stays", error=str(error))
+
+    def release(self) -> None:
+        """The records are empty: tasks that are new, also since a moment ago, are carried again."""
+        self._held = False
+        self.start()
+
+    def _pods(self) -> set[str]:
+        """The names of the pods that live tasks have, or are about to have."""
+        found: set[str] = set()
+        for task in self._world.records.tasks.by("live", "yes"):
+            definition = self._world.records.definition(task.definition_arn)
+            found.update(names.pod_names(task, definition) if definition is not None else ())
+        return found
+
+    def _volumes(self) -> set[str]:
+        """The engine's volumes that tasks have, or had."""
+        found: set[str] = set()
+        for task in self._world.records.tasks.all():
+            definition = self._world.records.definition(task.definition_arn)
+            if definition is not None:
+                found.update(own_volumes(task, definition) if task.is_live else ())
+                found.update(shared_volumes(task, definition))
+        return found
+
+
+async def _remove(engine: Engine, pod: str, slots: asyncio.Semaphore) -> None:
+    async with slots:
+        try:
+            await engine.remove(pod)
+        except EngineError as error:
+            _log.warning("a pod stays", pod=pod, error=str(error))

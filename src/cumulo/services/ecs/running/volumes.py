@@ -98,6 +98,12 @@ def own_volumes(task: Task, definition: TaskDefinition) -> list[str]:
     return named + [volume_name(task, f"from-{one}-{number}") for one in lent for number in range(32)]
 
 
+def shared_volumes(task: Task, definition: TaskDefinition) -> list[str]:
+    """The names of the engine's volumes that the task shares with others."""
+    told = [(str(one["name"]), one.get("dockerVolumeConfiguration") or {}) for one in definition.document.get("volumes", ())]  # fmt: skip
+    return [shared_volume_name(task, name) for name, docker in told if docker.get("scope") == "shared"]
+
+
 def _place(task: Task, volume: Document, efs: Path, *, several: bool) -> Place:
     name = str(volume["name"])
     for foreign in _FOREIGN:

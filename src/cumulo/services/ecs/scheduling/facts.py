@@ -49,17 +49,19 @@ class Gatherer:
         self._pace = pace
         self._zones: dict[str, tuple[str, ...]] = {}
         self.was_healthy: set[str] = set()  # tasks (ARNs) that live, and were healthy once
-        # Healthy ones that only a change of their record, or their instance's, can make anything else.
-        self._settled: dict[str, tuple[Task, ContainerInstance | None, Piece]] = {}
+        # Healthy ones that only a change of their record, or that their instance leaves, can make anything else.
+        self._settled: dict[str, tuple[Task, bool, Piece]] = {}
         records.tasks.listeners.append(self._forget_task)
-        records.instances.listeners.append(lambda before, after: self._forget_zones(before or after))
+        records.instances.listeners.append(self._forget_zones)
 
     def _forget_task(self, before: Task | None, after: Task | None) -> None:
         if before is not None and (after is None or not is_wanted(after)):
             self._settled.pop(before.arn, None)
 
-    def _forget_zones(self, instance: object) -> None:
-        self._zones.pop(getattr(instance, "cluster_arn", ""), None)
+    def _forget_zones(self, before: ContainerInstance | None, after: ContainerInstance | None) -> None:
+        instance = after or before
+        if instance is not None and _zone_of(before) != _zone_of(after):
+            self._zones.pop(instance.cluster_arn, None)
 
     def gather(self, service: Service, now: float) -> Facts:
         """What is known now."""
@@ -117,14 +119,14 @@ class Gatherer:
         pieces: list[Piece] = []
         for task in tasks:
             instance = self._records.instances.get(task.instance_arn) if task.instance_arn else None
+            doomed = bool(task.instance_arn) and (instance is None or instance.status != "ACTIVE")
             settled = self._settled.get(task.arn)
-            if settled is not None and settled[0] is task and settled[1] is instance:
+            if settled is not None and settled[0] is task and settled[1] is doomed:
                 pieces.append(settled[2])
                 continue
             of_it = checks.get(task.deployment, unknown)
             ec2_id = instance.ec2_id if instance is not None else ""
             verdict = judge(task, of_it, health_of, ec2_id, now)
-            doomed = bool(task.instance_arn) and (instance is None or instance.status != "ACTIVE")
             piece = _piece(task, verdict, doomed=doomed)
             pieces.append(piece)
             if verdict.again:
@@ -132,7 +134,7 @@ class Gatherer:
             if verdict.standing is Standing.HEALTHY:
                 self.was_healthy.add(task.arn)
                 if not of_it.target_groups:
-                    self._settled[task.arn] = task, instance, piece
+                    self._settled[task.arn] = task, doomed, piece
         if pieces and any(one.target_groups for one in checks.values()):
             calm = all(one.standing is Standing.HEALTHY for one in pieces)
             again = min(again, now + (self._pace.calm_seconds if calm else self._pace.health_seconds))
@@ -161,6 +163,11 @@ class Gatherer:
             zones = {one.availability_zone for one in instances if one.status == "ACTIVE"}
             self._zones[service.cluster_arn] = tuple(sorted(zones - {""}))
         return self._zones[service.cluster_arn]
+
+
+def _zone_of(instance: ContainerInstance | None) -> tuple[str, bool] | None:
+    """What an instance adds to its cluster's zones."""
+    return None if instance is None else (instance.availability_zone, instance.status == "ACTIVE")
 
 
 def _piece(task: Task, verdict: Verdict, *, doomed: bool) -> Piece:
