@@ -174,7 +174,7 @@ class Terraform:
             env=self.env,
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=480,
             check=False,
         )
 
