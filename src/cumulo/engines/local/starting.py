@@ -1,8 +1,8 @@
 """One run of a container, from nothing to a running process, and back to nothing.  Blocking."""
 
+import _thread
 import contextlib
 import os
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -77,8 +77,7 @@ class Starter:
         output: int | None,
     ) -> RunRecord:
         pod, name = record.spec.name, f"{record.spec.name}/{spec.name}"
-        warming = threading.Thread(target=_warm, daemon=True)
-        warming.start()
+        _thread.start_new_thread(_warm, ())  # not Thread.start(), which waits until it has begun
         if number > 1:  # what the run before has left
             self._groups.kill(name)
             self._groups.remove(name)
