@@ -90,6 +90,7 @@ class Compute:
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
+        self._is_built = False
         store, clock, ids, companions = ground.store, ground.clock, ground.ids, ground.companions
         bus, watch, subnets = EventBridge(companions), CloudWatch(companions), SubnetBook(companions)
         groups = ScalingGroups(companions)
@@ -154,6 +155,7 @@ class Compute:
             shrink_seconds=SHRINK_SECONDS / ground.pace,
             metrics_seconds=period,
             publish=self._publisher("ecs"),
+            expect_subnets=subnets.expect,
         )
         self.ecs = EcsHouse(around, store=store, journal=ground.journal, clock=clock, ids=ids)
         self.ec2.connect(self.ecs.host_events)
@@ -171,6 +173,7 @@ class Compute:
             alarms=watch,
             patience=Patience(period=period, pace=ground.pace),
         )
+        self._is_built = True
 
     def services(self) -> Mapping[str, Service]:
         """As the door wants them."""
@@ -204,6 +207,7 @@ class Compute:
         async with asyncio.TaskGroup() as group:
             for house in (self.ec2, self.ecs, self.elb, self.scaling):
                 group.create_task(house.run())
+            group.create_task(self._reap_addresses())
 
     async def close(self) -> None:
         """Let go, when nothing runs any more; containers live on."""
@@ -219,7 +223,8 @@ class Compute:
         await self.ec2.reset()
 
     def _owns(self, account: str, place: str) -> bool:
-        return self.ecs.owns(account, place)
+        """Nobody owns anything while this is being built; the first round of health checks looks again."""
+        return self._is_built and self.ecs.owns(account, place)
 
     # -- addresses and names of the machine's own ------------------------------------------------------------
 
@@ -239,6 +244,19 @@ class Compute:
         engine = self._ground.opened()
         if engine is not None and Capability.HOST_ADDRESSES in engine.capabilities:
             await engine.free_host_address(name)
+
+    async def _reap_addresses(self) -> None:
+        """Give back what load balancers had that are gone, once: a kill may have come between."""
+        if not (self._ground.data / "engine").is_dir():
+            return
+        engine = await self._engine_or_none()
+        if engine is None or Capability.HOST_ADDRESSES not in engine.capabilities:
+            return
+        for name in self.elb.strays(await engine.host_addresses()):
+            try:
+                await engine.free_host_address(name)
+            except EngineError as error:
+                _log.warning("the address of a load balancer that is gone stays", name=name, error=str(error))
 
     def _publisher(self, owner: str) -> Callable[[Mapping[str, Sequence[str]]], Awaitable[None]]:
         async def publish(records: Mapping[str, Sequence[str]]) -> None:

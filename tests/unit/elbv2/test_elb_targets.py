@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from tests.elb_kit import FUNCTION, NETWORK
-from tests.unit.elbv2.elb_api import Cloud, refused
+from tests.unit.elbv2.elb_api import ACCOUNT, Cloud, refused
 
 from cumulo.base.ports import InstanceFact, Target
 
@@ -167,6 +167,31 @@ def test_loopback_addresses_are_targets_only_where_that_is_allowed(tmp_path):
         arn = made.group()["TargetGroupArn"]
         code, _ = refused(made.client.register_targets, TargetGroupArn=arn, Targets=[{"Id": "127.0.0.1"}])
         assert code == "InvalidTarget"
+    finally:
+        made.close()
+
+
+def test_where_many_share_a_cloud_targets_are_the_accounts_own_at_every_moment(tmp_path):
+    """An address that has become another's since it was registered leads nowhere."""
+    held = {("10.9.0.2", ACCOUNT), ("10.9.0.3", "999999999999"), ("i-here", "999999999999")}
+    made = Cloud(tmp_path, owns=lambda account, place: (place, account) in held)
+    try:
+        arn = made.group()["TargetGroupArn"]
+        made.client.register_targets(TargetGroupArn=arn, Targets=[{"Id": "10.9.0.2"}])
+        for address in ("10.9.0.3", "10.9.0.4", "10.9.0.1", "192.168.1.1", "127.0.0.1"):
+            code, _ = refused(made.client.register_targets, TargetGroupArn=arn, Targets=[{"Id": address}])
+            assert code == "InvalidTarget", address
+        other = made.group("other", TargetType="instance")["TargetGroupArn"]
+        assert (
+            refused(made.client.register_targets, TargetGroupArn=other, Targets=[{"Id": "i-here"}])[0]
+            == "InvalidTarget"
+        )
+        pools = made.house._checker._pools
+        assert [one.address for one in pools.of(arn).pool.backends] == ["10.9.0.2"]
+        held.remove(("10.9.0.2", ACCOUNT))
+        held.add(("10.9.0.2", "999999999999"))
+        pools.refresh()
+        assert not pools.of(arn).pool.backends
     finally:
         made.close()
 
