@@ -90,6 +90,7 @@ class Compute:
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
+        self._is_built = False
         store, clock, ids, companions = ground.store, ground.clock, ground.ids, ground.companions
         bus, watch, subnets = EventBridge(companions), CloudWatch(companions), SubnetBook(companions)
         groups = ScalingGroups(companions)
@@ -154,6 +155,7 @@ class Compute:
             shrink_seconds=SHRINK_SECONDS / ground.pace,
             metrics_seconds=period,
             publish=self._publisher("ecs"),
+            expect_subnets=subnets.expect,
         )
         self.ecs = EcsHouse(around, store=store, journal=ground.journal, clock=clock, ids=ids)
         self.ec2.connect(self.ecs.host_events)
@@ -171,6 +173,7 @@ class Compute:
             alarms=watch,
             patience=Patience(period=period, pace=ground.pace),
         )
+        self._is_built = True
 
     def services(self) -> Mapping[str, Service]:
         """As the door wants them."""
@@ -220,7 +223,8 @@ class Compute:
         await self.ec2.reset()
 
     def _owns(self, account: str, place: str) -> bool:
-        return self.ecs.owns(account, place)
+        """Nobody owns anything while this is being built; the first round of health checks looks again."""
+        return self._is_built and self.ecs.owns(account, place)
 
     # -- addresses and names of the machine's own ------------------------------------------------------------
 

@@ -45,6 +45,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     ahead_bytes_max: int = 64 * 1024  # sent ahead by a client whose request is being answered
     connections_max: int = house.CONNECTIONS_MAX
     adopted_connections_max: int = 512  # of one adopted socket, so that no sandbox can take them all
+    adopted_connections_total_max: int = house.CONNECTIONS_MAX // 2  # so that many together cannot, either
     refused_connections_max: int = 256  # told that there are too many, and not gone yet
     head_seconds_max: float = house.HEADER_READ_SECONDS_MAX
     body_stall_seconds_max: float = house.BODY_STALL_SECONDS_MAX
@@ -58,8 +59,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 class Adopted:
     """A listening socket that is being served."""
 
-    def __init__(self, peer: str, connections_max: int) -> None:
+    def __init__(self, peer: str, connections_max: int, *, adopted: bool = True) -> None:
         self.peer = peer
+        self.adopted = adopted
         self.connections_max = connections_max
         self.connections: set[Connection] = set()
         self.listener: asyncio.AbstractServer | None = None
@@ -104,6 +106,7 @@ class Server:
         self.stopping = False
         self.connections: set[Connection] = set()
         self._refused = 0
+        self._inside = 0  # connections of adopted sockets
         self._adopted: set[Adopted] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -112,7 +115,7 @@ class Server:
 
     async def listen(self, host: str, port: int) -> int:
         """Serve an address; gives the port, which the system chooses when `port` is 0."""
-        origin = Adopted("", self.limits.connections_max)
+        origin = Adopted("", self.limits.connections_max, adopted=False)
         loop = asyncio.get_running_loop()
         listener = await loop.create_server(
             lambda: Connection(self, origin), host, port, backlog=BACKLOG, reuse_address=True
@@ -174,6 +177,7 @@ class Server:
         full = (
             len(self.connections) >= self.limits.connections_max
             or len(origin.connections) >= origin.connections_max
+            or (origin.adopted and self._inside >= self.limits.adopted_connections_total_max)
         )
         if (
             full
@@ -185,10 +189,13 @@ class Server:
             self._sweeper = asyncio.get_running_loop().call_later(self.limits.sweep_seconds, self._sweep)
         self.connections.add(connection)
         origin.connections.add(connection)
+        self._inside += origin.adopted
         return not full
 
     def forget(self, connection: Connection, origin: Adopted) -> None:
         """Let a connection go."""
+        if connection in origin.connections:
+            self._inside -= origin.adopted
         self.connections.discard(connection)
         origin.connections.discard(connection)
         if self._quiet is not None and not self.connections:

@@ -18,9 +18,10 @@ ACCOUNT, REGION = "123456789012", "us-east-1"
 class Cloud:
     """The service on a temporary store."""
 
-    def __init__(self, path, *, loopback=True):
+    def __init__(self, path, *, loopback=True, owns=None):
         self.path = path
         self.loopback = loopback
+        self.owns = owns
         self.clock = VirtualClock()
         self.instances = Instances()
         self.ec2 = Subnets()
@@ -41,6 +42,7 @@ class Cloud:
             clock=self.clock,
             ids=Ids(),
             loopback_targets=self.loopback,
+            owns=self.owns,
         )
         self.door = a_door(
             {"elbv2": self.house.service()},

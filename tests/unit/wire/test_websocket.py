@@ -8,7 +8,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
 from cumulo.base.clock import SystemClock
-from cumulo.wire.http import Response
+from cumulo.wire.http import BytesBody, Headers, Request, Response
 from cumulo.wire.server import Server
 from cumulo.wire.websocket import WebSocket, wants_websocket
 
@@ -145,3 +145,86 @@ def test_what_is_no_websocket_goes_the_ordinary_way():
             await server.stop(0.1)
 
     assert asyncio.run(main()).endswith(b"plain")
+
+
+class Pipe(asyncio.Transport):
+    """A transport that remembers what it was told."""
+
+    def __init__(self):
+        super().__init__()
+        self.reading = True
+        self.sent = bytearray()
+
+    def write(self, data):
+        self.sent += data
+
+    def pause_reading(self):
+        self.reading = False
+
+    def resume_reading(self):
+        self.reading = True
+
+    def close(self):
+        self.reading = False
+
+
+def frame(opcode, payload):
+    """As a client sends it, masked with zeros."""
+    length = len(payload)
+    head = bytes([0x80 | opcode])
+    if length < 126:
+        head += bytes([0x80 | length])
+    elif length < 65_536:
+        head += bytes([0xFE]) + length.to_bytes(2, "big")
+    else:
+        head += bytes([0xFF]) + length.to_bytes(8, "big")
+    return head + bytes(4) + payload
+
+
+def shaken(work):
+    """Run `work(socket, pipe)` when a client that says nothing more has shaken hands."""
+
+    async def silent(socket):
+        await socket._closed.wait()
+
+    async def main():
+        raw = [
+            (b"host", b"x"), (b"upgrade", b"websocket"), (b"connection", b"Upgrade"),
+            (b"sec-websocket-version", b"13"), (b"sec-websocket-key", b"AAAAAAAAAAAAAAAAAAAAAA=="),
+        ]  # fmt: skip
+        request = Request("GET", "/x", "", Headers(raw), BytesBody(b""))
+        socket, pipe = WebSocket(request, silent), Pipe()
+        socket.connection_made(pipe)
+        try:
+            return await work(socket, pipe)
+        finally:
+            socket.connection_lost(None)
+            await socket._task
+
+    return asyncio.run(main())
+
+
+def test_what_nobody_takes_is_held_up_to_a_bound_of_bytes_and_read_on_afterwards():
+    async def work(socket, pipe):
+        taken = 0
+        while pipe.reading and taken < 64:
+            socket.data_received(frame(2, b"x" * 500_000))
+            taken += 1
+        assert taken <= 3, "a megabyte, and one message more"
+        for _ in range(taken):
+            assert len(await socket.receive()) == 500_000
+        assert pipe.reading
+
+    shaken(work)
+
+
+def test_a_client_that_sends_pings_and_reads_no_answers_is_not_read_any_more():
+    async def work(socket, pipe):
+        socket.data_received(frame(9, b"p"))
+        assert pipe.reading
+        socket.pause_writing()
+        assert not pipe.reading
+        socket.resume_writing()
+        assert pipe.reading
+
+    shaken(work)

@@ -138,7 +138,7 @@ class Targets:
         ec2_state   of an instance that does not run on this machine: nothing answers its health checks
         """
         in_use = bool(self._records.balancers_of(group.arn))
-        stranger = group.target_type == "instance" and not self._instances.address_of(one.id)
+        stranger = group.target_type == "instance" and not self._is_here(group, one.id)
         if not stranger or one.is_draining:
             return told(one, group, in_use=in_use)
         if ec2_state in _ENDED:
@@ -149,9 +149,14 @@ class Targets:
 
     # -- parts -------------------------------------------------------------------------------------------
 
+    def _is_here(self, group: Group, instance: str) -> bool:
+        """Whether an instance of the group's account runs on this machine."""
+        own = self._owns is None or self._owns(group.account, instance)
+        return own and bool(self._instances.address_of(instance))
+
     async def _check_instances(self, caller: Caller, group: Group, ids: Sequence[str]) -> None:
         """AwsError unless EC2 has all of them running in the group's network; those that run here are known to."""
-        strange = [one for one in dict.fromkeys(ids) if not self._instances.address_of(one)]
+        strange = [one for one in dict.fromkeys(ids) if not self._is_here(group, one)]
         facts = await self._facts.instances(caller, strange)
         missing = [one for one in strange if one not in facts or facts[one].state == "terminated"]
         if missing:
@@ -175,7 +180,7 @@ class Targets:
         """What EC2 says of a group's instances that do not run on this machine: their states, empty for none."""
         if group.target_type != "instance":
             return {}
-        strange = [one for one in dict.fromkeys(ids) if not self._instances.address_of(one)]
+        strange = [one for one in dict.fromkeys(ids) if not self._is_here(group, one)]
         facts = await self._facts.instances(caller, strange)
         return {one: facts[one].state if one in facts else "" for one in strange}
 
@@ -213,8 +218,6 @@ class Targets:
         elif group.target_type == "instance":
             if not identifier.startswith("i-"):
                 raise refusals.invalid(f"Instance ID '{identifier}' is not valid")
-            if self._owns is not None and not self._owns(group.account, identifier):
-                raise AwsError("InvalidTarget", f"The following targets are not registered: '{identifier}'")
         elif group.target_type == "lambda":
             if one.get("Port"):
                 raise refusals.invalid("A port cannot be specified for targets of type 'lambda'")

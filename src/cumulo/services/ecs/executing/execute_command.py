@@ -69,7 +69,7 @@ class ExecuteCommand:
     def _open(
         self, task: Task, container: TaskContainer, argv: tuple[str, ...], endpoint: str
     ) -> dict[str, Any]:
-        if not self._sessions.has_room():
+        if not self._sessions.has_room(task.account):
             raise AwsError("ServerException", "There are too many sessions.", status=500)
 
         async def start(terminal: bool, rows: int, columns: int) -> ExecSession:
@@ -81,7 +81,7 @@ class ExecuteCommand:
             spec = ExecSpec(argv=argv, user="0", terminal=terminal, rows=rows, columns=columns)
             return await engine.exec(pod, name, spec)
 
-        session_id, token = self._sessions.offer(start)
+        session_id, token = self._sessions.offer(start, task.account)
         return {
             "clusterArn": task.cluster_arn,
             "containerArn": container.arn,

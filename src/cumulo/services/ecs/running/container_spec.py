@@ -9,6 +9,7 @@ from cumulo.services.ecs.running.refusal import cannot_create
 FARGATE_FILES = 65_535  # open files, soft and hard
 CPU_SHARES_MIN = 2
 LOG_BYTES_MAX = 64 * 1024 * 1024
+_PING = {"net.ipv4.ping_group_range": "0 2147483647"}  # ping without NET_RAW, as Docker has it
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _UNCARRIED = {
     "dnsSearchDomains": "search domains",
@@ -59,7 +60,8 @@ def container_spec(
         mounts=mounts,
         limits=limits(told),
         ulimits=_ulimits(told, files),
-        sysctls={str(one["namespace"]): str(one["value"]) for one in told.get("systemControls", ())},
+        sysctls=({} if trusted else _PING)
+        | {str(one["namespace"]): str(one["value"]) for one in told.get("systemControls", ())},
         devices=_devices(linux, name),
         shm_mib=int(linux.get("sharedMemorySize") or 64),
         labels={**labels, **{str(k): str(v) for k, v in (told.get("dockerLabels") or {}).items()}},

@@ -49,7 +49,7 @@ def build(
     world = World(
         records=records,
         engine=engine,
-        images=TaskImages(registry, sources),
+        images=TaskImages(registry, sources, trusted=trusted),
         sources=sources,
         logs=TaskLogs(engine, sink, Cursors(records.store, journal), group_exists),
         agent=agent,

@@ -1,5 +1,9 @@
 """Has the images of a task's containers ready: resolved, pinned, pulled; and AWS's sentences when that fails."""
 
+import ipaddress
+import re
+import socket
+
 import msgspec
 
 from cumulo.base.caller import Caller
@@ -15,20 +19,36 @@ from cumulo.services.ecs.running.refusal import CannotStart
 
 _ARCHITECTURES = {"X86_64": "amd64", "ARM64": "arm64"}
 _RETRIES = 1
+_ECR_HOST = re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.(localhost|amazonaws\.com(\.cn)?)(:\d+)?")
 
 
 class TaskImages:
-    """Pulls for tasks."""
+    """Pulls for tasks.
 
-    def __init__(self, registry: ImageRegistry[Source], sources: Sources, pins: Pins | None = None) -> None:
+    trusted   whether images may come from registries of this machine and its own network
+    """
+
+    def __init__(
+        self,
+        registry: ImageRegistry[Source],
+        sources: Sources,
+        pins: Pins | None = None,
+        *,
+        trusted: bool = True,
+    ) -> None:
         self._registry = registry
         self._sources = sources
+        self._trusted = trusted
         self.pins: Pins = pins or NoPins()
 
     async def pull(self, engine: Engine, task: Task, definition: TaskDefinition, told: Document) -> Pulled:
         """The image of one container, ready.  CannotStart."""
         uri = str(told["image"])
         name = str(told["name"])
+        if not self._trusted and is_inner(uri):
+            raise _refused(
+                task, name, uri, f"{uri} is in no registry that a shared cloud asks", missing=False
+            )
         login = await self._login(task, told)
         platform = _platform(definition)
         try:
@@ -102,6 +122,26 @@ class TaskImages:
                 f"failed: unable to get registry auth from asm: the secret {arn} has no username and password"
             )
             raise CannotStart(reason, task_reason=reason) from error
+
+
+def is_inner(uri: str) -> bool:
+    """Whether an image is said to be in a registry of the machine's own or its network's, and not in ECR."""
+    host, slash, _ = uri.partition("/")
+    if not slash or _ECR_HOST.fullmatch(host):
+        return False
+    name = (
+        (host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]).lower().rstrip(".")
+    )
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return not ipaddress.IPv4Address(socket.inet_aton(name)).is_global  # 127.1 and 0x7f000001, too
+    except OSError:
+        pass
+    try:
+        return not ipaddress.IPv6Address(name).is_global
+    except ValueError:
+        return False
 
 
 _MISSING = frozenset({"ImageNotFoundException", "RepositoryNotFoundException"})
