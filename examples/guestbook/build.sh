@@ -7,7 +7,7 @@ trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/layer/bin" "$work/layer/data" "$work/layer/tmp" "$work/layer/root"
 chmod 1777 "$work/layer/tmp"
 cp "$(command -v busybox)" "$work/layer/bin/busybox"
-for word in sh httpd wget cat head tr rm hostname ls ps; do ln -s busybox "$work/layer/bin/$word"; done
+for word in sh httpd wget cat head tr rm hostname ls ps sleep; do ln -s busybox "$work/layer/bin/$word"; done
 cp -R "$here/serve" "$here/site" "$work/layer/"
 tar -C "$work/layer" --owner=0 --group=0 -cf "$work/layer.tar" .
 case $(uname -m) in aarch64 | arm64) machine=arm64 ;; *) machine=amd64 ;; esac

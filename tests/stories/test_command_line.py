@@ -54,7 +54,7 @@ class Shell:
 def cumulo_words(tmp_path):
     shell = Shell(tmp_path)
     yield shell
-    shell("down")
+    shell("down", "--all")
 
 
 def sentence(done):
