@@ -152,7 +152,6 @@ def _one_by_one(cloud: Cloud, runc: bundles.Runc, folder: Path, archive: Path) -
             docker = ["docker", "--host", stack.enter_context(dockerd.dockerd(folder)).address]
             _call(docker, "load", "--input", str(archive))
             _call(docker, "network", "create", "bench")  # a task has an address of its own, too
-            stack.callback(_call, docker, "network", "rm", "bench")
         for number in range(ROUNDS):
             seconds, arn = cloud.start_seconds(f"r{number}")
             took["task"].append(seconds)

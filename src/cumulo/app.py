@@ -17,16 +17,14 @@ from cumulo.base.caller import Caller
 from cumulo.base.carriage import this_machine
 from cumulo.base.clock import SystemClock
 from cumulo.base.errors import AwsError
-from cumulo.base.folders import admin_token, cache_folder, instance_of
+from cumulo.base.folders import admin_token, instance_of
 from cumulo.base.ids import Ids
 from cumulo.base.limits import STOP_GRACE_SECONDS
 from cumulo.base.lock import FolderLock
 from cumulo.base.log import Log
 from cumulo.companions.companions import Companions
 from cumulo.companions.events import EventBridge
-from cumulo.companions.s3 import S3Reader
 from cumulo.companions.secrets import SecretReader
-from cumulo.companions.subnets import SubnetBook
 from cumulo.compute_slot import ComputeSlot, Services
 from cumulo.containers import Containers
 from cumulo.engines.engine import EngineError
@@ -35,6 +33,7 @@ from cumulo.engines.images import Image
 from cumulo.engines.one_shot import OneShots
 from cumulo.engines.opening import open_and_explain
 from cumulo.engines.slot import EngineSlot, LateImages, LateLauncher, plausible, why_implausible
+from cumulo.functions import Floor, Functions
 from cumulo.interruptions import Interruptions
 from cumulo.loops import Loops
 from cumulo.meter.labels import Labels
@@ -45,20 +44,11 @@ from cumulo.pages import Counters, Pages, answer
 from cumulo.sandbox.contract import Launcher
 from cumulo.sandbox.opening import open_launcher
 from cumulo.sandbox.probe import Report, probe
-from cumulo.sandbox.runtimes.host import HostRuntimes
 from cumulo.services.ecr.house import EcrHouse, Place
-from cumulo.services.lambda_.endings import Endings
-from cumulo.services.lambda_.events import EventQueue
-from cumulo.services.lambda_.fleet import EnvironmentFleet, FleetLimits
-from cumulo.services.lambda_.images import FunctionImages
-from cumulo.services.lambda_.invoke import FunctionCaller, Invoke, Tracer
 from cumulo.services.lambda_.lane import InvokeLane
-from cumulo.services.lambda_.service import Lambda
-from cumulo.services.lambda_.world import World
 from cumulo.services.logs.service import Logs
 from cumulo.settings import Settings
 from cumulo.standing import Standing
-from cumulo.state.blobs import Blobs
 from cumulo.state.journal import Journal
 from cumulo.state.store import Store
 from cumulo.wire.door import Door
@@ -229,16 +219,16 @@ class Cloud:
             account_of=self._account_of,
         )
         self._build_ecr()
-        self._build_lambda()
+        self._build_functions()
         self._build_compute()
         early = {
             "ecr": gated(self.ecr.service(), self.store.ready),
-            "lambda": gated(self.lambda_.service(self._invoke), self.store.ready),
+            "lambda": gated(self._functions.service(), self.store.ready),
             "logs": gated(Service("logs", self.logs.operations()), self.store.ready),
         }
-        services = Services(early, self.compute, partial(gated, ready=self.store.ready))
+        self._services = Services(early, self.compute, partial(gated, ready=self.store.ready))
         self.door = Door(
-            services,
+            self._services,
             self.companions,
             models=self.models,
             keys=self.keys,
@@ -255,8 +245,13 @@ class Cloud:
             authenticate=partial(self.door.authenticate, service="lambda"),
             refuse=self._refuse_invoke,
             ids=self.ids,
-            tracer=self._tracer,
+            tracer=self._functions.tracer,
         )
+        self.pages = self._pages()
+
+    def _pages(self) -> Pages:
+        """The cloud's own pages, in front of the door."""
+        shared = self.settings.mode == "shared"
         standing = Standing(
             notes=self.notes,
             lambda_=self.lambda_,
@@ -267,13 +262,13 @@ class Cloud:
             compute=self.compute,
         )
         self.meter.tags = Labels(standing.tags_of)
-        self.pages = Pages(
+        return Pages(
             door=self.door,
             clock=self.clock,
             counters=self.counters,
             gauges=standing.gauges,
             notes=standing.page,
-            services=dict.fromkeys(services, "running") | {"companions": "available"},
+            services=dict.fromkeys(self._services, "running") | {"companions": "available"},
             bill=BillPage(self.meter).handle_bill,
             code=self.lambda_.download,
             keys=self.keys,
@@ -307,61 +302,29 @@ class Cloud:
         )
         self._shots = OneShots(self._slot.get, self._pull, self.ids)
 
-    def _build_lambda(self) -> None:
-        self._tracer = Tracer(self.clock)
-        endings = Endings(logs=self.logs, usages=self.meter, flush=self.journal.flush)
-        world = World(
-            launcher=self._launcher,
-            host_of=lambda version: self.lambda_.ready(version),  # noqa: PLW0108 - built below
-            roles=self.keys,
-            clock=self.clock,
-            endings=endings,
-            cloud=self._server.adopt,
-        )
-        self.fleet = EnvironmentFleet(
-            world=world,
-            ids=self.ids,
-            limits=FleetLimits(
-                concurrency=self.settings.concurrency, idle_seconds=self.settings.idle_seconds
-            ),
-            reserved_total=lambda account, region: self.lambda_.reserved_total(account, region),  # noqa: PLW0108
-        )
-        self.lambda_ = Lambda(
-            store=self.store,
-            blobs=Blobs(self.data / "blobs"),
-            code_root=self.data / "code",
-            objects=S3Reader(self.companions),
-            networks=SubnetBook(self.companions),
-            runtimes=HostRuntimes(cache_folder()),
-            fleet=self.fleet,
-            clock=self.clock,
-            ids=self.ids,
-            concurrency=self.settings.concurrency,
-            machine=os.uname().machine,
-            code_in_use=self.fleet.looks_at,
-            expect=self._launcher.expect,
-            images=FunctionImages(
-                self.ecr.resolver,
-                LateImages(self._slot),
-                machine=os.uname().machine,
-                runtime_images=self.settings.runtime_images,
+    def _build_functions(self) -> None:
+        self._functions = Functions(
+            Floor(
+                data=self.data,
+                settings=self.settings,
+                store=self.store,
+                journal=self.journal,
+                clock=self.clock,
+                ids=self.ids,
+                companions=self.companions,
+                meter=self.meter,
+                logs=self.logs,
+                roles=self.keys,
+                registry=self.ecr.resolver,
+                images=LateImages(self._slot),
+                launcher=self._launcher,
+                cloud=self._server.adopt,
                 why_not=self._why_no_functions,
-            ),
+            )
         )
-        self._functions = functions = FunctionCaller(
-            resolver=self.lambda_, fleet=self.fleet, ids=self.ids, tracer=self._tracer
-        )
-        self.events = EventQueue(
-            store=self.store,
-            clock=self.clock,
-            ids=self.ids,
-            resolver=self.lambda_,
-            run_event=functions.run,
-        )
-        self.fleet.when_forgotten(self.events.forget)
-        self._invoke = Invoke(
-            resolver=self.lambda_, functions=functions, events=self.events, ids=self.ids
-        ).operations()
+        self.fleet = self._functions.fleet
+        self.lambda_ = self._functions.lambda_
+        self.events = self._functions.events
 
     def _build_compute(self) -> None:
         self.compute = ComputeSlot(
@@ -393,7 +356,7 @@ class Cloud:
             logs=self.logs,
             roles=self.keys,
             registry=self.ecr.resolver,
-            invoker=self._functions,
+            invoker=self._functions.caller,
             engine=self._slot.get,
             opened=lambda: self._slot.engine,
             serve=self._server.adopt,

@@ -155,6 +155,7 @@ class Compute:
             shrink_seconds=SHRINK_SECONDS / ground.pace,
             metrics_seconds=period,
             publish=self._publisher("ecs"),
+            expect_subnets=subnets.expect,
         )
         self.ecs = EcsHouse(around, store=store, journal=ground.journal, clock=clock, ids=ids)
         self.ec2.connect(self.ecs.host_events)
@@ -206,6 +207,7 @@ class Compute:
         async with asyncio.TaskGroup() as group:
             for house in (self.ec2, self.ecs, self.elb, self.scaling):
                 group.create_task(house.run())
+            group.create_task(self._reap_addresses())
 
     async def close(self) -> None:
         """Let go, when nothing runs any more; containers live on."""
@@ -242,6 +244,19 @@ class Compute:
         engine = self._ground.opened()
         if engine is not None and Capability.HOST_ADDRESSES in engine.capabilities:
             await engine.free_host_address(name)
+
+    async def _reap_addresses(self) -> None:
+        """Give back what load balancers had that are gone, once: a kill may have come between."""
+        if not (self._ground.data / "engine").is_dir():
+            return
+        engine = await self._engine_or_none()
+        if engine is None or Capability.HOST_ADDRESSES not in engine.capabilities:
+            return
+        for name in self.elb.strays(await engine.host_addresses()):
+            try:
+                await engine.free_host_address(name)
+            except EngineError as error:
+                _log.warning("the address of a load balancer that is gone stays", name=name, error=str(error))
 
     def _publisher(self, owner: str) -> Callable[[Mapping[str, Sequence[str]]], Awaitable[None]]:
         async def publish(records: Mapping[str, Sequence[str]]) -> None:

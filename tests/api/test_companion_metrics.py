@@ -108,11 +108,11 @@ def test_a_metric_is_the_one_with_just_these_dimensions(cloud):
     watch = CloudWatch(cloud.companions)
     cloud.client("cloudwatch", ACCOUNT, REGION).list_metrics()
     minute = NOW // 60 * 60
-    both = {**WHOSE, "Further": "x"}
+    both = {"Further": "x", **WHOSE}
     data = [Datum(name="CPUUtilization", dimensions=one, value=10.0, at=minute) for one in (WHOSE, both)]
     cloud.do(watch.put(ACCOUNT, REGION, "Exact", data))
     asked = {"namespace": "Exact", "name": "CPUUtilization", "statistic": "Sum", "period": 60}
-    for whose in (WHOSE, both):
+    for whose in (WHOSE, both, dict(reversed(both.items()))):
         points = cloud.do(
             watch.statistic(ACCOUNT, REGION, **asked, dimensions=whose, start=minute - 60, end=minute + 120)
         )

@@ -1,10 +1,12 @@
 """The contract: further processes in a running container."""
 
 import asyncio
+import gc
 
 import pytest
 
 from cumulo.engines.engine import Busy, Capability, ExecSpec, NoSuchPod, StartFailed, Unsupported
+from cumulo.engines.local.engine import LocalEngine
 from tests.engines.kit import Lab, drain, eventually
 
 FOREVER = ("sleep", "600")
@@ -196,3 +198,20 @@ async def test_ten_at_once(lab: Lab) -> None:
     pod = await lab.started(*FOREVER)
     found = await asyncio.gather(*(lab.execute(pod, ExecSpec(argv=("echo", str(n)))) for n in range(10)))
     assert [out for _, out, _ in found] == [f"{n}\n" for n in range(10)]
+
+
+async def test_who_gives_up_while_it_starts_leaves_nothing(lab: Lab) -> None:
+    pod = await lab.started(*FOREVER)
+    if not isinstance(lab.engine, LocalEngine):
+        pytest.skip("the daemon goes on with what it was asked")
+    for moment in range(40):
+        starting = asyncio.create_task(lab.engine.exec(pod, "main", ExecSpec(argv=("sleep", "614"))))
+        await asyncio.sleep(moment / 1000)  # anywhere between asked and running
+        if starting.cancel():
+            with pytest.raises(asyncio.CancelledError):
+                await starting
+        else:
+            await (await starting).close()
+    _, out, _ = await lab.execute(pod, ExecSpec(argv=("ps",)))
+    assert "614" not in out
+    gc.collect()  # a child that was forgotten would warn

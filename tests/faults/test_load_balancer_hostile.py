@@ -260,7 +260,7 @@ def test_the_absolute_form_decides_for_rules_and_target_alike(stage: Stage) -> N
     got = stage.send(b"GET http://evil.example/ok HTTP/1.1\r\nHost: good\r\nConnection: close\r\n\r\n")
     assert got.startswith(b"HTTP/1.1 200")
     assert stage.target.heads[-1].startswith(b"GET /ok HTTP/1.1\r\n")
-    assert stage.target.header("Host") == ["evil.example"]
+    assert stage.target.header("Host") == [f"evil.example:{stage.site.port}"]
     stage.alive()
 
 

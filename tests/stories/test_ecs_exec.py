@@ -9,7 +9,7 @@ import uuid
 
 import pytest
 from tests.containers_kit import needs_local
-from tests.ecs_kit import a_region, fargate, push_tools, run, running, shell
+from tests.ecs_kit import ROLE, a_region, fargate, push_tools, run, running, shell
 from tests.support import CUMULO
 from websockets.sync.client import connect
 
@@ -41,7 +41,8 @@ def image(cloud):
 def task(cloud, image):
     aws = cloud.client("ecs")
     aws.create_cluster(clusterName="default")
-    definition = fargate(aws, "sleeper", shell(image, "echo here > /tmp/mark; sleep 1000", user="app"))
+    container = shell(image, "echo here > /tmp/mark; sleep 1000", user="app")
+    definition = fargate(aws, "sleeper", container, taskRoleArn=ROLE)
     arn = run(aws, cloud, definition, enableExecuteCommand=True)["taskArn"]
     return running(aws, arn)
 

@@ -155,7 +155,8 @@ def test_from_an_instance_to_a_task_through_a_kill_to_the_end(cloud: Process) ->
     until(lambda: given_back(cloud), "its part of the machine is free", SECONDS)
 
 
-def test_a_capacity_provider_brings_the_instances_that_tasks_wait_for(cloud: Process) -> None:
+def a_group(cloud: Process, instances: int = 0, **provider: Any) -> Any:
+    """An Auto Scaling group `g` whose instances join `web`, and its capacity provider `cp`; the client of groups."""
     ecs, ec2, groups = cloud.client("ecs"), cloud.client("ec2"), cloud.client("autoscaling")
     ami = cloud.client("ssm").get_parameter(Name=RECOMMENDED)["Parameter"]["Value"]
     ec2.create_launch_template(
@@ -171,7 +172,7 @@ def test_a_capacity_provider_brings_the_instances_that_tasks_wait_for(cloud: Pro
         LaunchTemplate={"LaunchTemplateName": "ecs", "Version": "$Latest"},
         MinSize=0,
         MaxSize=3,
-        DesiredCapacity=0,
+        DesiredCapacity=instances,
         AvailabilityZones=["us-east-1a"],
     )
     (group,) = groups.describe_auto_scaling_groups()["AutoScalingGroups"]
@@ -179,7 +180,7 @@ def test_a_capacity_provider_brings_the_instances_that_tasks_wait_for(cloud: Pro
         name="cp",
         autoScalingGroupProvider={
             "autoScalingGroupArn": group["AutoScalingGroupARN"],
-            "managedScaling": {"status": "ENABLED"},
+            **provider,
         },
     )
     ecs.put_cluster_capacity_providers(
@@ -187,6 +188,12 @@ def test_a_capacity_provider_brings_the_instances_that_tasks_wait_for(cloud: Pro
         capacityProviders=["cp"],
         defaultCapacityProviderStrategy=[{"capacityProvider": "cp", "weight": 1}],
     )
+    return groups
+
+
+def test_a_capacity_provider_brings_the_instances_that_tasks_wait_for(cloud: Process) -> None:
+    ecs = cloud.client("ecs")
+    groups = a_group(cloud, managedScaling={"status": "ENABLED"})
     definition = defined(cloud, image(cloud), "sleep 600", container={"memory": 300})
     launched = ecs.run_task(cluster="web", taskDefinition=definition, count=2)
     assert launched["failures"] == [], json.dumps(launched["failures"])
@@ -198,6 +205,37 @@ def test_a_capacity_provider_brings_the_instances_that_tasks_wait_for(cloud: Pro
         ecs.stop_task(cluster="web", task=one["taskArn"])
     for one in launched["tasks"]:
         becomes(cloud, one["taskArn"], "STOPPED")
+    groups.delete_auto_scaling_group(AutoScalingGroupName="g", ForceDelete=True)
+    until(lambda: not instances(cloud), "the instances leave with their group", SECONDS)
+    until(lambda: given_back(cloud), "their part of the machine is free", SECONDS)
+
+
+def test_a_group_that_shrinks_is_drained_first(cloud: Process) -> None:
+    """The service's task is replaced, and then ends in peace, before its instance does."""
+    ecs = cloud.client("ecs")
+    groups = a_group(cloud, 2, managedScaling={"status": "DISABLED"})
+    before = joined(cloud, 2)
+    definition = defined(cloud, image(cloud), "trap 'exit 7' TERM; while true; do sleep 0.1; done")
+    ecs.create_service(
+        cluster="web",
+        serviceName="s",
+        taskDefinition=definition,
+        desiredCount=2,
+        placementStrategy=[{"type": "spread", "field": "instanceId"}],
+    )
+    ecs.get_waiter("services_stable").wait(cluster="web", services=["s"])
+    first = ecs.list_tasks(cluster="web", serviceName="s")["taskArns"]
+    groups.set_desired_capacity(AutoScalingGroupName="g", DesiredCapacity=1)
+    (stays,) = joined(cloud)
+    assert stays["containerInstanceArn"] in {one["containerInstanceArn"] for one in before}
+    now = ecs.list_tasks(cluster="web", serviceName="s")["taskArns"]
+    found = ecs.describe_tasks(cluster="web", tasks=now)["tasks"]
+    assert {one["containerInstanceArn"] for one in found} == {stays["containerInstanceArn"]}
+    assert [one["lastStatus"] for one in found] == ["RUNNING"] * 2
+    (gone,) = set(first) - set(now)
+    ended = task(cloud, gone)
+    assert (ended["stopCode"], ended["containers"][0]["exitCode"]) == ("ServiceSchedulerInitiated", 7)
+    ecs.delete_service(cluster="web", service="s", force=True)
     groups.delete_auto_scaling_group(AutoScalingGroupName="g", ForceDelete=True)
     until(lambda: not instances(cloud), "the instances leave with their group", SECONDS)
     until(lambda: given_back(cloud), "their part of the machine is free", SECONDS)

@@ -212,6 +212,14 @@ class HostEvents(Protocol):
         """A spot instance will be taken away soon."""
         ...
 
+    async def retiring(self, instance_ids: Sequence[str]) -> bool:
+        """Their group is about to end these: take nothing new to them.  Whether something on them is to be waited for."""
+        ...
+
+    def retired(self, instance_ids: Sequence[str]) -> None:
+        """Nobody ends them any more: those that are still there are as good as others when they join again."""
+        ...
+
 
 class Hosts(Protocol):
     """The instances that have a body."""

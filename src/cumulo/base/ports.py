@@ -147,12 +147,8 @@ class InstanceFact(msgspec.Struct, frozen=True):
     network: str
 
 
-class NetworkFacts(SubnetFacts, Protocol):
+class NetworkFacts(SubnetFacts, SecurityGroups, Protocol):
     """Knows security groups and instances too."""
-
-    async def check_security_groups(self, caller: Caller, groups: Sequence[str]) -> None:
-        """AwsError as EC2 says it when one of them is not there."""
-        ...
 
     async def default_security_group(self, caller: Caller, network: str) -> str:
         """The id of a network's default security group; empty when there is none."""

@@ -1,6 +1,7 @@
 """Metrics and alarms of CloudWatch through the companions, wherever it lives."""
 
 from collections.abc import Mapping, Sequence
+from itertools import islice, permutations
 from typing import Any, Final
 
 from cumulo.base.ports import Alarm, Datum
@@ -10,6 +11,7 @@ from cumulo.companions.companions import Companions
 _SERVICE: Final = "monitoring"  # as signatures name it
 _TARGET: Final = "GraniteServiceVersion20100801"
 _DATA_PER_CALL: Final = 500
+_ORDERS_MAX: Final = 24  # of up to four dimensions, all of them
 
 
 class CloudWatch:
@@ -43,18 +45,27 @@ class CloudWatch:
         end: float,
     ) -> list[tuple[float, float]]:
         """Times and values of a statistic in periods of so many seconds, oldest first."""
-        # Not GetMetricStatistics: there the companion counts metrics with further dimensions too.
-        metric = {"Namespace": namespace, "MetricName": name, "Dimensions": _dimensions(dimensions)}
+        # Not GetMetricStatistics: there the companion counts metrics with further dimensions too.  Here it finds those
+        # alone whose dimensions came in the same order, which is no part of a metric: so each order is asked for.
+        orders = islice(permutations(_dimensions(dimensions)), _ORDERS_MAX)
+        metrics = [
+            {"Namespace": namespace, "MetricName": name, "Dimensions": list(order)} for order in orders
+        ]
         values = {
             "MetricDataQueries": [
-                {"Id": "one", "MetricStat": {"Metric": metric, "Period": period, "Stat": statistic}}
+                {
+                    "Id": f"order{number}",
+                    "MetricStat": {"Metric": metric, "Period": period, "Stat": statistic},
+                }
+                for number, metric in enumerate(metrics)
             ],
             "StartTime": start,
             "EndTime": end,
             "ScanBy": "TimestampAscending",
         }
         answer = await self._call("GetMetricData", account, region, values)
-        found: Mapping[str, Any] = next(iter(answer.get("MetricDataResults") or []), {})
+        results = answer.get("MetricDataResults") or []
+        found: Mapping[str, Any] = next((one for one in results if one.get("Values")), {})
         points = zip(found.get("Timestamps") or [], found.get("Values") or [], strict=True)
         told = [(_seconds(at), float(value)) for at, value in points]
         return sorted((at, value) for at, value in told if start <= at < end)

@@ -1,5 +1,7 @@
 """Asks EC2, wherever it lives, about subnets, networks, security groups and instances."""
 
+import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -13,10 +15,22 @@ _VERSION: Final = "2016-11-15"
 
 
 class SubnetBook:
-    """The NetworkFacts, the Networks and the SecurityGroups of the house."""
+    """The NetworkFacts and the Networks of the house."""
 
     def __init__(self, companions: Companions) -> None:
         self._companions = companions
+        self._expecting: asyncio.Task[None] | None = None
+
+    def expect(self, account: str, region: str) -> None:
+        """Somebody will ask soon: let EC2 start now, which takes seconds, and not when it is waited for."""
+        going_on = self._expecting is not None and not self._expecting.done()
+        if not going_on and not self._companions.started:
+            caller = Caller(account=account, region=region)
+            self._expecting = asyncio.get_running_loop().create_task(self._begin(caller))
+
+    async def _begin(self, caller: Caller) -> None:
+        with contextlib.suppress(AwsError):  # whoever asks in earnest is told
+            await self._ask(caller, "DescribeSubnets", {})
 
     async def subnets(self, caller: Caller, ids: Sequence[str]) -> list[Subnet]:
         """The subnets in the order of their ids.  AwsError as EC2 says it when one of them is not there."""
@@ -49,15 +63,9 @@ class SubnetBook:
 
     async def check_security_groups(self, caller: Caller, groups: Sequence[str]) -> None:
         """AwsError as EC2 says it when one of them is not there."""
-        if not groups:
-            return
-        asked = {"Filter.1.Name": "group-id"}
-        asked |= {f"Filter.1.Value.{number}": group for number, group in enumerate(groups, start=1)}
-        answer = await self._ask(caller, "DescribeSecurityGroups", asked)
-        found = {one.text("groupId") for one in answer.all("securityGroupInfo")}
-        missing = next((one for one in groups if one not in found), "")
-        if missing:
-            raise AwsError("InvalidGroup.NotFound", f"The security group '{missing}' does not exist")
+        if groups:
+            asked = {f"GroupId.{number}": group for number, group in enumerate(groups, start=1)}
+            await self._ask(caller, "DescribeSecurityGroups", asked)
 
     async def default_security_group(self, caller: Caller, network: str) -> str:
         """The id of a network's default security group; empty when there is none."""

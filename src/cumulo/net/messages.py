@@ -139,12 +139,16 @@ class Forward(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
-    """Answer the request here.  Date, Content-Length and Connection are added."""
+    """Answer the request here.  Date, Content-Length and Connection are added.
+
+    note   for whoever is told what became of the request; nothing is done with it here
+    """
 
     status: int
     headers: HeaderList = ()
     body: bytes = b""
     close: bool = False
+    note: str = ""
 
 
 Decision = Forward | Answer

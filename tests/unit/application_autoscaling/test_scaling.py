@@ -459,3 +459,25 @@ def test_step_policies_show_the_alarms_of_clients(kit):
         ]
 
     kit.run(work)
+
+
+def test_two_policies_do_not_follow_the_same_metric(kit):
+    async def work():
+        await kit.register()
+
+        async def put(name, configuration):
+            return await kit.call("PutScalingPolicy", **ABOUT, PolicyName=name, PolicyType="TargetTrackingScaling",
+                                  TargetTrackingScalingPolicyConfiguration=configuration)  # fmt: skip
+
+        await put("cpu", TRACKING)
+        await put("cpu", TRACKING | {"TargetValue": 60.0})
+        with pytest.raises(AwsError) as caught:
+            await put("again", TRACKING)
+        assert caught.value.message == (
+            "Only one TargetTrackingScaling policy for a given metric specification is allowed."
+        )
+        memory = {"PredefinedMetricType": "ECSServiceAverageMemoryUtilization"}
+        await put("memory", TRACKING | {"PredefinedMetricSpecification": memory})
+        assert len(kit.world.alarms) == 4
+
+    kit.run(work)

@@ -152,6 +152,8 @@ class Heard:
     clusters: set = field(default_factory=lambda: {"web"})
     said: list = field(default_factory=list)
     here: dict = field(default_factory=dict)
+    rounds: int = 0  # how often there is something to be waited for
+    when_retiring: object = None
 
     def wanted(self, account, region, cluster):
         return cluster in self.clusters
@@ -167,6 +169,16 @@ class Heard:
     async def left(self, host):
         self.said.append(("left", host.id))
         self.here.pop(host.id, None)
+
+    async def retiring(self, instance_ids):
+        self.said.append(("retiring", *instance_ids))
+        if self.when_retiring is not None:
+            self.when_retiring()
+        self.rounds -= 1
+        return self.rounds >= 0
+
+    def retired(self, instance_ids):
+        self.said.append(("retired", *instance_ids))
 
     async def leaving(self, host):
         self.said.append(("leaving", host.id))

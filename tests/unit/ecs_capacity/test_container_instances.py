@@ -367,3 +367,59 @@ def test_an_instance_of_a_known_address_is_updated_when_its_slice_changes(run):
         assert world.records.instances.get(instance.arn).address == "10.9.9.9"
 
     run(test)
+
+
+async def in_a_group(world, draining="ENABLED"):
+    """An instance of a capacity provider that drains, or does not."""
+    world.groups.add("g")
+    provider = {"autoScalingGroupArn": world.groups.all["g"].arn, "managedDraining": draining}
+    await world.call("CreateCapacityProvider", name="cp", autoScalingGroupProvider=provider)
+    cluster = world.records.clusters.all()[0]
+    world.records.clusters.put(replace(cluster, capacity_providers=("cp",)))
+    return await world.join(group="g")
+
+
+def test_managed_draining_waits_for_tasks_but_not_for_daemons(run):
+    async def test(world):
+        host, instance = await in_a_group(world)
+        task = world.task(instance)
+        assert await world.joining.retiring([host.id])
+        found = world.records.instances.get(instance.arn)
+        assert (found.capacity_provider, found.status) == ("cp", "DRAINING")
+        await world.joining.joined(host)  # it is looked at meanwhile
+        assert world.records.instances.get(instance.arn).status == "DRAINING"
+        world.records.tasks.put(replace(task, last_status=TaskStatus.STOPPED))
+        assert not await world.joining.retiring([host.id])
+        world.joining.retired([host.id])
+        await world.joining.joined(host)  # it was not ended after all
+        assert world.records.instances.get(instance.arn).status == "ACTIVE"
+
+    run(test)
+
+
+def test_who_was_drained_by_hand_stays_so(run):
+    async def test(world):
+        host, instance = await in_a_group(world)
+        await world.joining.retiring([host.id])
+        for status in ("ACTIVE", "DRAINING"):
+            await world.call(
+                "UpdateContainerInstancesState",
+                cluster="web",
+                containerInstances=[instance.id],
+                status=status,
+            )
+        world.joining.retired([host.id])
+        await world.joining.joined(host)
+        assert world.records.instances.get(instance.arn).status == "DRAINING"
+
+    run(test)
+
+
+def test_without_managed_draining_nobody_is_waited_for(run):
+    async def test(world):
+        host, instance = await in_a_group(world, "DISABLED")
+        world.task(instance)
+        assert not await world.joining.retiring([host.id])
+        assert world.records.instances.get(instance.arn).status == "ACTIVE"
+
+    run(test)

@@ -37,7 +37,12 @@ def test_a_task_has_every_field_that_aws_derives(tmp_path):
             {"name": "side", "image": "busybox", "essential": False, "cpu": 0, "memoryReservation": 64},
         ]
         it.define(a_definition(containers=containers, ephemeralStorage={"sizeInGiB": 30}))
-        answer = await it.tasks.run(CALLER, fargate(startedBy="me", enableExecuteCommand=True))
+        with pytest.raises(AwsError, match="a valid task role is not being used"):
+            await it.tasks.run(CALLER, fargate(enableExecuteCommand=True))
+        role = {"taskRoleArn": f"arn:aws:iam::{ACCOUNT}:role/app"}
+        answer = await it.tasks.run(
+            CALLER, fargate(startedBy="me", enableExecuteCommand=True, overrides=role)
+        )
         assert answer["failures"] == []
         (task,) = answer["tasks"]
         prefix = f"arn:aws:ecs:{REGION}:{ACCOUNT}"
@@ -74,6 +79,7 @@ def test_a_task_has_every_field_that_aws_derives(tmp_path):
             "overrides": {
                 "containerOverrides": [{"name": "app"}, {"name": "side"}],
                 "inferenceAcceleratorOverrides": [],
+                **role,
             },
             "platformFamily": "Linux",
             "platformVersion": "1.4.0",

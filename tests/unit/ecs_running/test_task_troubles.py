@@ -13,7 +13,8 @@ from tests.unit.ecs_running.running_kit import House, Registry, a_house, a_task,
 from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError
 from cumulo.base.ports import ResolvedImage
-from cumulo.engines.engine import EngineError
+from cumulo.engines.engine import EngineError, PodSpec, PodStatus
+from cumulo.engines.fake import FakeEngine
 from cumulo.engines.fake_programs import FakeProcess
 from cumulo.engines.images import Source
 from cumulo.services.ecs.model import StopCode, Task, TaskStatus
@@ -391,5 +392,46 @@ def test_a_deleted_task_is_taken_off_the_engine(tmp_path: Path) -> None:
             house.runner.wake()
             await house.runner.settled(task.arn)
             assert await house.engine.pods() == []
+
+    asyncio.run(story())
+
+
+def test_a_reset_leaves_no_pod_that_was_still_being_made(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with a_house(tmp_path) as house:
+            making, listed, made = asyncio.Event(), asyncio.Event(), asyncio.Event()
+            engine = house.engine
+            assert isinstance(engine, FakeEngine)
+            create, remove, pods = engine.create, engine.remove, engine.pods
+            lock = asyncio.Lock()  # as in the engines: one change of a pod at a time, and each to its end
+            creations: list[asyncio.Task[PodStatus]] = []
+
+            async def whole(spec: PodSpec) -> PodStatus:
+                async with lock:
+                    making.set()
+                    await made.wait()
+                    return await create(spec)
+
+            async def slowly(spec: PodSpec) -> PodStatus:
+                creations.append(asyncio.create_task(whole(spec)))
+                return await asyncio.shield(creations[-1])
+
+            async def in_turn(pod: str) -> None:
+                async with lock:
+                    await remove(pod)
+
+            async def all_pods(owner: str = "") -> list[PodStatus]:
+                listed.set()
+                return await pods(owner)
+
+            await house.begin(definition(container("main", "sleep", "100")))
+            engine.create, engine.remove, engine.pods = slowly, in_turn, all_pods  # type: ignore[method-assign]
+            await making.wait()
+            listed.clear()
+            resetting = asyncio.create_task(house.runner.reset())
+            await listed.wait()
+            made.set()
+            await asyncio.gather(resetting, *creations)
+            assert await engine.pods() == []
 
     asyncio.run(story())

@@ -507,17 +507,6 @@ def test_a_definition_that_became_inactive_still_serves_its_service(tmp_path):
     run(tmp_path, body)
 
 
-def test_a_service_says_who_made_it(tmp_path):
-    async def body(it):
-        anna = Caller(account=ACCOUNT, region=REGION, access_key="ANNA")
-        values = {"cluster": "main", "serviceName": "hers", "taskDefinition": "web:1", "desiredCount": 0}
-        values |= {"networkConfiguration": NETWORK, "launchType": "FARGATE"}
-        answer = await it.services.create(anna, values)
-        assert answer["service"]["createdBy"] == f"arn:aws:iam::{ACCOUNT}:user/anna"
-
-    run(tmp_path, body)
-
-
 def test_what_an_update_does_not_say_of_the_circuit_breaker_stays(tmp_path):
     async def body(it):
         threshold = {"type": "COUNT", "value": 1}
@@ -528,17 +517,6 @@ def test_what_an_update_does_not_say_of_the_circuit_breaker_stays(tmp_path):
         configuration = view["deploymentConfiguration"]
         assert configuration["deploymentCircuitBreaker"] == changes | {"thresholdConfiguration": threshold}
         assert (configuration["minimumHealthyPercent"], configuration["maximumPercent"]) == (100, 200)
-
-    run(tmp_path, body)
-
-
-def test_a_deployment_shows_what_service_connect_knows_of_it(tmp_path):
-    async def body(it):
-        configuration = {"enabled": True, "namespace": NAMESPACE, "services": [{"portName": "http"}]}
-        view = await it.create(serviceConnectConfiguration=configuration)
-        assert view["deployments"][0]["serviceConnectResources"] == [{"discoveryName": "http"}]
-        view = await it.create("plain")
-        assert view["deployments"][0].get("serviceConnectResources") is None
 
     run(tmp_path, body)
 
@@ -562,5 +540,27 @@ def test_the_network_is_looked_at_before_a_daemon_s_count(tmp_path):
         assert error.message.startswith("Network Configuration must be provided")
         error = await refused(it.create(**asked))
         assert error.message.startswith("The daemon scheduling strategy does not support a desired count")
+
+    run(tmp_path, body)
+
+
+def test_a_service_says_who_made_it(tmp_path):
+    async def body(it):
+        anna = Caller(account=ACCOUNT, region=REGION, access_key="ANNA")
+        values = {"cluster": "main", "serviceName": "hers", "taskDefinition": "web:1", "desiredCount": 0}
+        values |= {"networkConfiguration": NETWORK, "launchType": "FARGATE"}
+        answer = await it.services.create(anna, values)
+        assert answer["service"]["createdBy"] == f"arn:aws:iam::{ACCOUNT}:user/anna"
+
+    run(tmp_path, body)
+
+
+def test_a_deployment_shows_what_service_connect_knows_of_it(tmp_path):
+    async def body(it):
+        configuration = {"enabled": True, "namespace": NAMESPACE, "services": [{"portName": "http"}]}
+        view = await it.create(serviceConnectConfiguration=configuration)
+        assert view["deployments"][0]["serviceConnectResources"] == [{"discoveryName": "http"}]
+        view = await it.create("plain")
+        assert view["deployments"][0].get("serviceConnectResources") is None
 
     run(tmp_path, body)

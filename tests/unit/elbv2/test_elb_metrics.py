@@ -6,7 +6,7 @@ from tests.unit.elbv2.elb_api import REGION, Cloud
 
 from cumulo.base.errors import AwsError
 from cumulo.services.elbv2.arns import last_part
-from cumulo.services.elbv2.counts import Figures
+from cumulo.services.elbv2.counts import FIXED, REDIRECT, Figures
 from cumulo.services.elbv2.metrics import APPLICATION, NETWORK, LoadMetrics, since
 from cumulo.services.elbv2.model import Health, Standing
 
@@ -51,9 +51,11 @@ class World:
         for number, one in enumerate(sorted(self.records.targets.all(), key=lambda one: one.id)):
             self.records.targets.put(_with(one, states[number]))
 
-    def request(self, status=200, seconds=0.5, *, of_target=True, group=True):
+    def request(self, status=200, seconds=0.5, *, of_target=True, group=True, note=""):
         arn = self.group_arn if group else ""
-        self.counts.request(self.balancer["LoadBalancerArn"], arn, status, seconds, of_target=of_target)
+        self.counts.request(
+            self.balancer["LoadBalancerArn"], arn, status, seconds, of_target=of_target, note=note
+        )
 
     def publish(self):
         self.told.data.clear()
@@ -112,7 +114,8 @@ def test_pages_of_the_load_balancer_are_no_requests_of_targets(tmp_path):
     it.register(Health.HEALTHY)
     it.request(503, of_target=False)
     it.request(502, of_target=False)
-    it.request(301, of_target=False, group=False)
+    it.request(301, of_target=False, group=False, note=REDIRECT)
+    it.request(404, of_target=False, group=False, note=FIXED)
     told = it.publish()
     assert (
         told[APPLICATION, "RequestCount", it.of_balancer].value == 1
@@ -122,6 +125,7 @@ def test_pages_of_the_load_balancer_are_no_requests_of_targets(tmp_path):
     assert told[APPLICATION, "HTTPCode_ELB_503_Count", it.of_balancer].value == 1
     assert told[APPLICATION, "HTTPCode_ELB_3XX_Count", it.of_balancer].value == 1
     assert told[APPLICATION, "HTTP_Redirect_Count", it.of_balancer].value == 1
+    assert told[APPLICATION, "HTTP_Fixed_Response_Count", it.of_balancer].value == 1
     assert not any(name.startswith("HTTPCode_ELB") and len(whose) > 1 for _, name, *whose in told)
     it.close()
 

@@ -40,6 +40,7 @@ class World:
         self.balancer_attributes = {}
         self.listener_attributes = {}
         self.rules = []
+        self.port = 8000
 
     def group(self, name, *, targets=(), function="", **attributes):
         attributes = {key.replace("__", "."): value for key, value in attributes.items()}
@@ -79,7 +80,7 @@ class World:
             arn="l",
             load_balancer="web",
             protocol="HTTPS" if tls else "HTTP",
-            port=8000,
+            port=self.port,
             actions=(action,),
             created_at=0,
             attributes=self.listener_attributes,
@@ -304,3 +305,35 @@ def test_functions_that_fail_or_are_sent_too_much_are_not_the_clients_fault_or_a
     world.functions.answer = lambda event: "nonsense"
     assert world.ask(forward(group)).status == 502
     assert world.ask(forward(group), body=b"x" * (1024 * 1024 + 1)).status == 413
+
+
+@pytest.mark.parametrize(
+    ("port", "sent", "seen"),
+    [
+        (8000, "shop.example.com", "shop.example.com:8000"),
+        (8000, "shop.example.com:9000", "shop.example.com:9000"),
+        (8000, "[::1]", "[::1]:8000"),
+        (80, "shop.example.com:4566", "shop.example.com"),
+        (80, "shop.example.com", "shop.example.com"),
+    ],
+)
+def test_the_host_that_targets_see_has_the_port_unless_it_goes_without_saying(world, port, sent, seen):
+    world.port = port
+    action = forward(world.group("app", targets=["10.0.0.1"]))
+    decision = world.ask(action, headers=[("Host", sent)])
+    if seen == sent:
+        assert b"Host" not in dict(decision.add)
+        assert b"host" not in decision.remove
+    else:
+        assert dict(decision.add)[b"Host"] == seen.encode()
+        assert b"host" in decision.remove
+    world.balancer_attributes = {"routing.http.preserve_host_header.enabled": "true"}
+    kept = world.ask(action, headers=[("Host", sent)])
+    assert b"Host" not in dict(kept.add)
+
+
+def test_too_many_forwarded_addresses_are_refused_before_a_target_is_asked(world):
+    action = forward(world.group("app", targets=["10.0.0.1"]))
+    sent = [("X-Forwarded-For", ", ".join(["1.1.1.1"] * 31))]
+    assert world.ask(action, headers=sent).status == 463
+    assert isinstance(world.ask(action, headers=[("X-Forwarded-For", "1.1.1.1")]), Forward)

@@ -107,11 +107,11 @@ def test_health_checks_and_attributes_are_changed(it, elb):
     have = {one["Key"]: one["Value"] for one in change(stickiness__enabled="true")["Attributes"]}
     assert have["stickiness.enabled"] == "true"
     assert have["deregistration_delay.timeout_seconds"] == "300"
-    assert refused(change, stickiness__type="source_ip")[0] == "ValidationError"
+    assert refused(change, stickiness__type="source_ip")[0] == "InvalidConfigurationRequest"
     assert refused(change, proxy_protocol_v2__enabled="true")[0] == "ValidationError"
     assert refused(change, stickiness__type="app_cookie") == (
         "InvalidConfigurationRequest",
-        "A cookie name must be specified for app_cookie stickiness",
+        "You must set an application cookie name to enable stickiness of type 'app_cookie'",
     )
     slow = {"slow_start__duration_seconds": "30", "load_balancing__algorithm__type": "weighted_random"}
     assert refused(change, **slow)[0] == "InvalidConfigurationRequest"
@@ -321,3 +321,75 @@ def test_a_group_takes_so_many_targets_and_no_more(it, elb):
         refused(elb.register_targets, TargetGroupArn=arn, Targets=[{"Id": "10.9.9.9"}])[0] == "TooManyTargets"
     )
     elb.register_targets(TargetGroupArn=arn, Targets=many[:1])
+
+
+def test_attributes_of_other_kinds_of_groups_are_refused_with_aws_sentences(it, elb):
+    groups = {
+        "http": it.group("http"),
+        "tcp": it.group("tcp", Protocol="TCP"),
+        "tls": it.group("tls", Protocol="TLS"),
+        "function": it.group("function", TargetType="lambda", Protocol=None, Port=None, VpcId=None),
+    }
+    wrong = "InvalidConfigurationRequest"
+    for name, key, value, said in (
+        (
+            "http",
+            "stickiness.type",
+            "source_ip",
+            (wrong, "Stickiness type 'source_ip' is not supported for target groups with the HTTP protocol"),
+        ),
+        (
+            "tcp",
+            "stickiness.type",
+            "lb_cookie",
+            (wrong, "Stickiness type 'lb_cookie' is not supported for target groups with the TCP protocol"),
+        ),
+        (
+            "tls",
+            "stickiness.type",
+            "source_ip",
+            (wrong, "You cannot enable stickiness on target groups with the TLS protocol"),
+        ),
+        (
+            "function",
+            "deregistration_delay.timeout_seconds",
+            "5",
+            (
+                wrong,
+                "A target group with target type 'lambda' does not support the attribute deregistration_delay.timeout_seconds",
+            ),
+        ),
+        (
+            "http",
+            "deregistration_delay.timeout_seconds",
+            "3601",
+            (
+                "ValidationError",
+                "'deregistration_delay.timeout_seconds' value '3601' must be between '0-3600' inclusive",
+            ),
+        ),
+        ("http", "nobody", "1", ("ValidationError", "Target group attribute key 'nobody' is not recognized")),
+    ):
+        arn = groups[name]["TargetGroupArn"]
+        asked = {"TargetGroupArn": arn, "Attributes": [{"Key": key, "Value": value}]}
+        assert refused(elb.modify_target_group_attributes, **asked) == said
+    sticky = [
+        {"Key": "stickiness.enabled", "Value": "true"},
+        {"Key": "stickiness.type", "Value": "app_cookie"},
+    ]
+    assert refused(
+        elb.modify_target_group_attributes, TargetGroupArn=groups["http"]["TargetGroupArn"], Attributes=sticky
+    ) == (wrong, "You must set an application cookie name to enable stickiness of type 'app_cookie'")
+
+
+def test_a_check_may_take_its_whole_interval_only_where_aws_allows_it(it):
+    even = {"HealthCheckIntervalSeconds": 10, "HealthCheckTimeoutSeconds": 10}
+    it.group("tcp", Protocol="TCP", **even)
+    assert refused(it.group, name="http", **even) == (
+        "ValidationError",
+        "Health check timeout '10' must be smaller than the interval '10'",
+    )
+    assert refused(it.group, name="tcp2", Protocol="TCP", **(even | {"HealthCheckTimeoutSeconds": 11})) == (
+        "ValidationError",
+        "Health check timeout '11' must be smaller than or equal to the interval '10'",
+    )

@@ -8,6 +8,7 @@ from wire_door import MODELS
 from cumulo.base.errors import AwsError
 from cumulo.wire.errors import Errors
 from cumulo.wire.protocols.registry import codec
+from cumulo.wire.validate import Fault
 
 JSON = ("Content-Type", "application/json")
 XML = '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -114,3 +115,14 @@ def test_a_bug_is_hidden_behind_the_services_own_word(service, code, status, cap
     assert "secret" not in body
     assert "ZeroDivisionError" in caplog.text
     assert "id-1" in caplog.text
+
+
+def test_application_auto_scaling_lists_choices_by_the_alphabet():
+    model = MODELS.service("application-autoscaling")
+    errors = Errors(model, "json", codec(model, "json"))
+    fault = Fault("policyType", "Value 'X' at 'policyType' failed to satisfy constraint: "
+                  "Member must satisfy enum value set: [StepScaling, TargetTrackingScaling, PredictiveScaling]")  # fmt: skip
+    assert errors.validation([fault]).message == (
+        "1 validation error detected: Value 'X' at 'policyType' failed to satisfy constraint: "
+        "Member must satisfy enum value set: [PredictiveScaling, StepScaling, TargetTrackingScaling]"
+    )

@@ -262,9 +262,14 @@ class LocalEngine:
         if live is not None:
             await self._hands.do(lambda: self._groups.kill(pod))
             await self._keeper.settled(live)
-        await self._network.close(pod)
         settled = live is not None and all(run.exit is not None for run in live.runs.values())
-        await self._hands.do(lambda: self._starter.clear_pod(pod, settled=settled))
+        done = await asyncio.gather(
+            self._network.close(pod),
+            self._hands.do(lambda: self._starter.clear_pod(pod, settled=settled)),
+            return_exceptions=True,  # what is going on in a thread is never let go of
+        )
+        for failed in filter(None, done):
+            raise failed
         self._keeper.pods.pop(pod, None)
 
     async def remove_volume(self, name: str) -> None:

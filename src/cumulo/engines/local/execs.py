@@ -1,6 +1,7 @@
 """Further processes in running containers: the runtime's `exec` as our child, its output on pipes or a terminal."""
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import secrets
@@ -47,7 +48,14 @@ class Execs:
 
     async def start(self, run: str, folder: Path, process: bytes, asked: ExecSpec) -> "Session":
         """Start one.  `process` is OCI's.  StartFailed."""
-        started = await self._hands.do(lambda: self._spawn(run, folder, process, asked))
+        spawning = asyncio.ensure_future(self._hands.do(lambda: self._spawn(run, folder, process, asked)))
+        try:
+            started = await asyncio.shield(spawning)
+        except asyncio.CancelledError:
+            # The thread goes on (a health check waited too long for it), and what it starts would be nobody's.
+            with contextlib.suppress(StartFailed):
+                await Session(self._hands, await spawning).close()
+            raise
         session = Session(self._hands, started)
         try:
             await session.started()
@@ -233,6 +241,7 @@ class Session:
         if self.closed:
             return
         self.closed = True
+        await self._inside_known()
         if self._started.child.poll() is None:
             self._kill()
             try:
@@ -247,6 +256,15 @@ class Session:
         self._started = msgspec.structs.replace(self._started, outputs=())
         for kind in ("json", "pid", "log"):
             self._file(kind).unlink(missing_ok=True)
+
+    async def _inside_known(self) -> None:
+        """Wait until the runtime says which process is inside: one that is killed before would leave it there."""
+        for _ in range(int(_CLOSE_SECONDS_MAX / _LOOK_SECONDS)):
+            if self._born or self._started.child.poll() is not None:
+                return
+            self._born = processes.born(_number(self._file("pid")))
+            if not self._born:
+                await asyncio.sleep(_LOOK_SECONDS)
 
     def _kill(self) -> None:
         """End the process inside, and with it the runtime that waits for it; or the runtime, when there is none yet."""

@@ -22,6 +22,7 @@ from cumulo.wire.service import Coverage, Operation, Values
 STEP, TRACKING, PREDICTIVE = "StepScaling", "TargetTrackingScaling", "PredictiveScaling"
 POLICIES_MAX = 50  # of one target
 STEPS_MAX = 20
+_METRICS = ("PredefinedMetricSpecification", "CustomizedMetricSpecification")
 _NOT_PREDICTED = "predictive scaling is not built"
 
 
@@ -58,7 +59,12 @@ class Policies:
         configuration = _configuration(subject, kind, values)
         if before is not None and before.kind != kind:
             raise invalid("The type of a scaling policy cannot be changed")
-        if before is None and len(self._records.policies.scan(join_key(subject.key, ""))) >= POLICIES_MAX:
+        others = [one for one in self._records.policies.scan(join_key(subject.key, "")) if one.name != name]
+        if kind == TRACKING and any(_same_metric(one, configuration) for one in others):
+            raise invalid(
+                "Only one TargetTrackingScaling policy for a given metric specification is allowed."
+            )
+        if before is None and len(others) >= POLICIES_MAX:
             raise invalid(f"A scalable target has at most {POLICIES_MAX} scaling policies")
         policy = ScalingPolicy(
             subject=subject,
@@ -149,6 +155,13 @@ def _configuration(subject: Subject, kind: str, values: Values) -> Mapping[str, 
     if min(tracking.get("ScaleOutCooldown", 0), tracking.get("ScaleInCooldown", 0)) < 0:
         raise invalid("Cooldown must not be negative")
     return dict(tracking)
+
+
+def _same_metric(policy: ScalingPolicy, configuration: Mapping[str, Any]) -> bool:
+    """Whether a target-tracking policy follows the metric that a configuration names."""
+    return policy.kind == TRACKING and all(
+        policy.configuration.get(name) == configuration.get(name) for name in _METRICS
+    )
 
 
 def _check_steps(said: Mapping[str, Any]) -> None:

@@ -19,7 +19,8 @@ from cumulo.engines.engine import EngineError
 from cumulo.services.ec2.asking import Asking
 from cumulo.services.ec2.bodies import Bodies, Slicing
 from cumulo.services.ec2.embodying import Parts
-from cumulo.services.ec2.guard import InstanceGuard, StackGuard, Unchanged
+from cumulo.services.ec2.group_guard import GroupGuard
+from cumulo.services.ec2.guard import InstanceGuard, StackGuard
 from cumulo.services.ec2.kinds import Kinds
 from cumulo.services.ec2.metering import InstanceMeter
 from cumulo.services.ec2.model import Place
@@ -96,7 +97,13 @@ class Ec2House:
 
     def guards(self) -> Mapping[str, Guard]:
         """For `Companions.guard`, by service."""
-        groups = Unchanged(self._records, self._watch.wake)
+        groups = GroupGuard(
+            self._records,
+            self._watch.wake,
+            groups=self._groups,
+            events=self._events,
+            wake_all=self._watch.wake,
+        )
         stacks = StackGuard(self._records, self._watch.wake)
         instances = InstanceGuard(
             self._records,

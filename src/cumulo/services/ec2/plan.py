@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from cumulo.base.carriage import Load
-from cumulo.base.instances import SeenInstance
+from cumulo.base.instances import Group, SeenInstance
 from cumulo.services.ec2.model import Instance
 
 RUNS: Final = frozenset({"pending", "running"})
@@ -87,3 +87,15 @@ def billed_seconds(started_at: float, metered_at: float, now: float, *, ends: bo
     """What is to be billed of a run since `metered_at`: what has passed, and at the end the rest of a first minute."""
     until = max(now, started_at + 60.0) if ends else now
     return max(0.0, until - metered_at)
+
+
+def ending(group: Group, form: Mapping[str, str]) -> list[str]:
+    """The instances that end when a call asks for fewer: the first that are not protected, as many as are too many."""
+    asked = form.get("DesiredCapacity") or form.get("MaxSize", "")
+    if not asked.isdigit():
+        return []
+    wanted = int(asked)
+    if "DesiredCapacity" in form and form.get("MaxSize", "").isdigit():
+        wanted = min(wanted, int(form["MaxSize"]))
+    free = [one.id for one in group.members if not one.protected]
+    return free[: max(len(group.members) - wanted, 0)]

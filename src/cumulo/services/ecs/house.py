@@ -93,6 +93,7 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     groups      Auto Scaling groups, which managed scaling grows and shrinks
     settle_seconds   a service's task without health checks counts as healthy after so long
     shrink_seconds   instances of a capacity provider that are of no use for so long are ended
+    expect_subnets   subnets of this account and region will be asked for soon
     metrics_seconds  so often CloudWatch is told what tasks use
     """
 
@@ -125,6 +126,7 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     shrink_seconds: float
     metrics_seconds: float
     publish: Callable[[Mapping[str, Sequence[str]]], Awaitable[None]]
+    expect_subnets: Callable[[str, str], None]
 
 
 class EcsHouse:
@@ -165,6 +167,7 @@ class EcsHouse:
             architecture=_ARCHITECTURES.get(around.machine, "X86_64"),
         )
         around.carriage.add(self._launching.promised)
+        records.definitions.listeners.append(self._defined)
         self._capacity = Capacity(
             records,
             hosts=around.hosts,
@@ -359,6 +362,11 @@ class EcsHouse:
                 await asyncio.sleep(RETRY_SECONDS)
 
     # -- small things ----------------------------------------------------------------------------------------
+
+    def _defined(self, before: TaskDefinition | None, after: TaskDefinition | None) -> None:
+        """What needs subnets will hardly be registered for nothing."""
+        if before is None and after is not None and after.network_mode == "awsvpc":
+            self._around.expect_subnets(after.account, after.region)
 
     def _insights(self, caller: Caller) -> str:
         return self._settings.effective(caller, "containerInsights")

@@ -62,7 +62,7 @@ class Services:
         namespaces: Namespaces | None = None,
         principal_of: Callable[[str], str] = _nobody,
     ) -> None:
-        """Who looks at a service before it is accepted.
+        """Who looks at a service before it is accepted, and who makes it.
 
         check_groups   at its security groups, by account, region and ids
         connections    at what it says of discovery and Service Connect
@@ -112,7 +112,6 @@ class Services:
         await self._check_network(caller, service)
         await self._check_connections(service, definition, "CreateService")
         await self._records.store.ready()
-        cluster = find_cluster(self._records, caller, values.get("cluster"))  # it may have gone meanwhile
         existing = self._existing(cluster, service.name, fingerprint)  # another one may have come meanwhile
         if existing is not None:
             return {"service": self._views.service(existing, tags=True)}

@@ -1,5 +1,6 @@
 """Which zones a task's subnets are in, and whether its groups are there: EC2 is asked, and remembered for a minute."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -29,6 +30,7 @@ class SubnetZones:
         self._groups = groups
         self._there: OrderedDict[_Key, float] = OrderedDict()
         self._known: OrderedDict[_Key, tuple[float, str]] = OrderedDict()
+        self._asking: dict[tuple[str, ...], asyncio.Task[Mapping[str, str]]] = {}
 
     async def zones(self, account: str, region: str, subnets: Sequence[str]) -> Mapping[str, str]:
         """Zone by subnet, in the order in which they were asked for.  AwsError for one that is not there."""
@@ -39,7 +41,7 @@ class SubnetZones:
         for subnet in subnets:
             until, zone = self._known.get((account, region, subnet), (0.0, ""))
             if until <= now:
-                return await self._ask(self._subnets, account, region, subnets)
+                return await self._ask_once(self._subnets, account, region, subnets)
             found[subnet] = zone
         return found
 
@@ -63,6 +65,23 @@ class SubnetZones:
             self._there.move_to_end((account, region, one))
         while len(self._there) > REMEMBERED_MAX:
             self._there.popitem(last=False)
+
+    async def _ask_once(
+        self, port: SubnetFacts, account: str, region: str, subnets: Sequence[str]
+    ) -> Mapping[str, str]:
+        """Many tasks may be started at once: one question is enough for all of them."""
+        key = account, region, *subnets
+        asking = self._asking.get(key)
+        if asking is None:
+            asking = asyncio.get_running_loop().create_task(self._ask(port, account, region, subnets))
+            self._asking[key] = asking
+            asking.add_done_callback(lambda done: self._answered(key, done))
+        return await asyncio.shield(asking)  # who has come first may go away
+
+    def _answered(self, key: tuple[str, ...], done: "asyncio.Task[Mapping[str, str]]") -> None:
+        self._asking.pop(key, None)
+        if not done.cancelled():
+            done.exception()  # nobody may be left to be told
 
     async def _ask(
         self, port: SubnetFacts, account: str, region: str, subnets: Sequence[str]

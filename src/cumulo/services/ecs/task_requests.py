@@ -78,6 +78,12 @@ def _shared(
         raise not_implemented("ecs", operation, "volumeConfigurations: there are no EBS volumes for tasks")
     if definition.status != "ACTIVE":
         raise client("TaskDefinition is inactive")
+    role = values.get("overrides", {}).get("taskRoleArn") or definition.document.get("taskRoleArn")
+    if values.get("enableExecuteCommand") and not role:
+        raise invalid(
+            "The execute command failed because a valid task role is not being used. Specify a valid task role in"
+            " your task definition or as a task override and try again."
+        )
     return {
         "account": caller.account,
         "region": caller.region,

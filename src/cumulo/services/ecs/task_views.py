@@ -33,7 +33,7 @@ def task_view(task: Task, *, tags: bool) -> Values:
         "connectivity": task.connectivity or None,
         "containerInstanceArn": task.instance_arn or None,
         "containers": [] if task.waits else [_container(task, one) for one in task.containers],
-        "cpu": task.own_cpu or None,
+        "cpu": task.own_cpu or str(task.cpu_units),
         "desiredStatus": task.desired_status,
         "enableExecuteCommand": task.execute_command,
         "group": task.group,

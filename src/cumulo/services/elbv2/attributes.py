@@ -142,6 +142,7 @@ _GROUP_TCP: Final[_Table] = {
     "target_health_state.unhealthy.draining_interval_seconds": ("0", _number(0, 360000)),
     **_GROUP_HEALTH,
 }
+_STICKINESS: Final = ("lb_cookie", "app_cookie", "source_ip")
 _RESERVED_COOKIES: Final = re.compile(r"AWSALB(?:APP|TG|CORS|TGCORS)?.*")
 
 _RESPONSE_HEADERS: Final = (
@@ -208,12 +209,16 @@ def changed_balancer(one: LoadBalancer, given: Sequence[Document]) -> dict[str, 
 
 def changed_group(one: Group, given: Sequence[Document]) -> dict[str, str]:
     """What a target group has set after ModifyTargetGroupAttributes."""
+    for attribute in given:
+        _check_of_kind(one, attribute.get("Key", ""), attribute.get("Value", ""))
     after = _changed(_group_table(one), one.attributes, given, "Target group")
     whole = _all(_group_table(one), after)
     if whole.get("stickiness.enabled") == "true" and whole["stickiness.type"] == "app_cookie":
         name = whole["stickiness.app_cookie.cookie_name"]
         if not name:
-            raise misconfigured("A cookie name must be specified for app_cookie stickiness")
+            raise misconfigured(
+                "You must set an application cookie name to enable stickiness of type 'app_cookie'"
+            )
         if _RESERVED_COOKIES.fullmatch(name):
             raise misconfigured(f"The cookie name '{name}' is reserved for use by the load balancer")
     algorithm = whole.get("load_balancing.algorithm.type")
@@ -224,6 +229,21 @@ def changed_group(one: Group, given: Sequence[Document]) -> dict[str, str]:
     if whole.get("load_balancing.algorithm.anomaly_mitigation") == "on":
         raise not_implemented("elbv2", "ModifyTargetGroupAttributes", "anomaly mitigation")
     return after
+
+
+def _check_of_kind(one: Group, key: str, value: str) -> None:
+    """AwsError for what other target groups have, and this one cannot."""
+    if one.target_type == "lambda" and key in _GROUP_HTTP and key not in _GROUP_LAMBDA:
+        raise misconfigured(f"A target group with target type 'lambda' does not support the attribute {key}")
+    if key == "deregistration_delay.timeout_seconds" and not _DELAY[key][1](value):
+        raise invalid(f"'{key}' value '{value}' must be between '0-3600' inclusive")
+    if key == "stickiness.type" and value in _STICKINESS and one.protocol:
+        if one.protocol == "TLS" and value == "source_ip":
+            raise misconfigured("You cannot enable stickiness on target groups with the TLS protocol")
+        if not _group_table(one)[key][1](value):
+            raise misconfigured(
+                f"Stickiness type '{value}' is not supported for target groups with the {one.protocol} protocol"
+            )
 
 
 def changed_listener(one: Listener, given: Sequence[Document]) -> dict[str, str]:

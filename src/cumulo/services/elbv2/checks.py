@@ -64,10 +64,10 @@ def _check(one: HealthCheck, *, target_type: str, protocol: str) -> None:
             f"Health check enabled must be true for target groups with target type '{target_type}'"
         )
     _check_protocol(one, target_type=target_type, protocol=protocol)
-    if one.timeout >= one.interval and not (one.protocol == "TCP" and one.timeout == one.interval):
-        raise invalid(
-            f"Health check timeout '{one.timeout}' must be smaller than the interval '{one.interval}'"
-        )
+    may_equal = protocol not in ("HTTP", "HTTPS", "")
+    if one.timeout > one.interval or (one.timeout == one.interval and not may_equal):
+        bound = "smaller than or equal to" if may_equal else "smaller than"
+        raise invalid(f"Health check timeout '{one.timeout}' must be {bound} the interval '{one.interval}'")
     port_ok = one.port == "traffic-port" or (
         one.port.isascii() and one.port.isdigit() and 1 <= int(one.port) <= 65535
     )

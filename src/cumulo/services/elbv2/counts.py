@@ -5,6 +5,8 @@ from typing import Final
 
 import msgspec
 
+FIXED: Final = "fixed-response"
+REDIRECT: Final = "redirect"
 _NO_TARGET: Final = 503  # no target could take the request
 
 
@@ -14,7 +16,7 @@ class Figures(msgspec.Struct):
     requests     all that have ended; `routed` are those that a target was chosen for: RequestCount
     by_target    answers of targets by the first digit of their status: HTTPCode_Target_2XX_Count
     by_balancer  answers of the load balancer's own, the same way and by number: HTTPCode_ELB_5XX_Count, _502_Count
-    redirects    of those, the ones that lead elsewhere: HTTP_Redirect_Count
+    redirects    of those, what rules answered with: HTTP_Redirect_Count; and `fixed`: HTTP_Fixed_Response_Count
     seconds      TargetResponseTime, summed over `timed` answers of targets
     connections  of network load balancers: NewFlowCount; `octets` that went through them: ProcessedBytes
     """
@@ -24,6 +26,7 @@ class Figures(msgspec.Struct):
     by_target: dict[str, int] = {}
     by_balancer: dict[str, int] = {}
     redirects: int = 0
+    fixed: int = 0
     seconds: float = 0.0
     timed: int = 0
     connection_errors: int = 0
@@ -41,8 +44,13 @@ class Counts:
         self._figures: dict[str, Figures] = {}
         self._spans: dict[str, Span] = {}
 
-    def request(self, balancer: str, group: str, status: int, seconds: float, *, of_target: bool) -> None:
-        """A request has ended.  `group` is empty when no target group took part; status 0: the client went away."""
+    def request(
+        self, balancer: str, group: str, status: int, seconds: float, *, of_target: bool, note: str = ""
+    ) -> None:
+        """A request has ended.  `group` is empty when no target group took part; status 0: the client went away.
+
+        note   FIXED or REDIRECT when a rule's action was the answer
+        """
         family = f"{status // 100}XX"
         for arn in (balancer, group) if group else (balancer,):
             figures = self._of(arn)
@@ -62,8 +70,8 @@ class Counts:
                 figures.by_balancer[name] = figures.by_balancer.get(name, 0) + 1
             if status in (502, 504):
                 figures.connection_errors += 1
-            if not group and family == "3XX":
-                figures.redirects += 1
+            figures.redirects += note == REDIRECT
+            figures.fixed += note == FIXED
 
     def connection(self, balancer: str, group: str, octets: int = 0) -> None:
         """A network load balancer has passed a connection on, with so many bytes to both sides."""

@@ -6,7 +6,7 @@ operations ──▶ Records ──heard──▶ Plane ──▶ fronts ──r
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from random import Random
 
 import msgspec
@@ -22,7 +22,7 @@ from cumulo.services.elbv2.function_calls import FunctionCalls
 from cumulo.services.elbv2.listeners import Listeners
 from cumulo.services.elbv2.load_balancers import LoadBalancers
 from cumulo.services.elbv2.metrics import PERIOD_SECONDS, LoadMetrics
-from cumulo.services.elbv2.plane import Machine, Plane
+from cumulo.services.elbv2.plane import NAME_PREFIX, Machine, Plane, name_of
 from cumulo.services.elbv2.pools import Owns, Pools
 from cumulo.services.elbv2.probing import Probe, Probing
 from cumulo.services.elbv2.records import Records
@@ -121,6 +121,11 @@ class ElbHouse:
     def count(self) -> int:
         """How many load balancers there are, of all accounts."""
         return len(self._records.balancers)
+
+    def strays(self, names: Iterable[str]) -> list[str]:
+        """Of names of the machine's addresses, those of load balancers that are gone."""
+        living = {name_of(one.arn) for one in self._records.balancers.all()}
+        return [name for name in names if name.startswith(NAME_PREFIX) and name not in living]
 
     def figures(self) -> Mapping[str, Figures]:
         """What load balancers and target groups have done, by ARN: for CloudWatch, and for who scales by it."""

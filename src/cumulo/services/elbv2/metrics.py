@@ -34,6 +34,7 @@ def since(before: Figures, now: Figures) -> Figures:
         by_target={name: n - before.by_target.get(name, 0) for name, n in now.by_target.items()},
         by_balancer={name: n - before.by_balancer.get(name, 0) for name, n in now.by_balancer.items()},
         redirects=now.redirects - before.redirects,
+        fixed=now.fixed - before.fixed,
         seconds=now.seconds - before.seconds,
         timed=now.timed - before.timed,
         connection_errors=now.connection_errors - before.connection_errors,
@@ -71,7 +72,8 @@ def of_requests(whose: Mapping[str, str], done: Figures, span: Span | None, at: 
 def of_itself(whose: Mapping[str, str], done: Figures, at: float) -> list[Datum]:
     """What an application load balancer answered by itself."""
     counted = {f"HTTPCode_ELB_{name}_Count": number for name, number in done.by_balancer.items()}
-    return _counted(whose, counted | {"HTTP_Redirect_Count": done.redirects}, at)
+    ours = {"HTTP_Redirect_Count": done.redirects, "HTTP_Fixed_Response_Count": done.fixed}
+    return _counted(whose, counted | ours, at)
 
 
 def of_flows(whose: Mapping[str, str], done: Figures, at: float) -> list[Datum]:

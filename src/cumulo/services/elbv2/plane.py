@@ -29,6 +29,7 @@ from cumulo.state.store import StoreError
 SETTLE_SECONDS: Final = 5.0  # that an operation waits for the data plane at the most
 RETRY_SECONDS: Final = 5.0
 GRACE_SECONDS: Final = 5.0  # for requests that run when a listener goes
+NAME_PREFIX: Final = "elb-"  # of addresses of the machine's own
 
 _log = Log("elbv2")
 
@@ -261,7 +262,7 @@ class Plane:
 
 def name_of(arn: str) -> str:
     """What the machine knows a load balancer by."""
-    return f"elb-{arn.rpartition('/')[2]}"
+    return NAME_PREFIX + arn.rpartition("/")[2]
 
 
 def _same_to_clients(before: LoadBalancer, after: LoadBalancer) -> bool:

@@ -13,6 +13,7 @@ from cumulo.net.messages import Answer, Decision, Forward, HeaderList, ReadBody,
 from cumulo.net.pool import Backend
 from cumulo.services.elbv2 import attributes, cookies
 from cumulo.services.elbv2.actions import location
+from cumulo.services.elbv2.counts import FIXED, REDIRECT
 from cumulo.services.elbv2.error_pages import SERVER, page
 from cumulo.services.elbv2.function_calls import FunctionCalls
 from cumulo.services.elbv2.matching import Matcher, Seen
@@ -201,10 +202,10 @@ class Manner:
         headers, body = page(status, why)
         return self.answer(status, headers, body)
 
-    def answer(self, status: int, headers: HeaderList, body: bytes) -> Answer:
+    def answer(self, status: int, headers: HeaderList, body: bytes, note: str = "") -> Answer:
         """An answer of the load balancer's own, with what it adds to each."""
         kept = tuple(line for line in headers if line[0] != SERVER[0])
-        return Answer(status, (*self._own, *kept, *self.answer_headers), body)
+        return Answer(status, (*self._own, *kept, *self.answer_headers), body, note=note)
 
     def request_headers(self, head: RequestHead) -> tuple[HeaderList, frozenset[bytes]]:
         """Lines that a target gets beside the client's, and names of those that it does not get."""
@@ -256,7 +257,8 @@ def _addresses(head: RequestHead) -> int:
 def _fixed(config: Document, manner: Manner) -> Decide:
     content_type = config.get("ContentType") or "text/plain"
     headers = ((b"Content-Type", f"{content_type}; charset=utf-8".encode()),)
-    answer = manner.answer(int(config["StatusCode"]), headers, config.get("MessageBody", "").encode())
+    body = config.get("MessageBody", "").encode()
+    answer = manner.answer(int(config["StatusCode"]), headers, body, FIXED)
     return lambda _head, _body: answer
 
 
@@ -273,7 +275,9 @@ def _redirect(config: Mapping[str, str], listener: Listener, manner: Manner) -> 
             query=head.query,
         )
         headers, body = page(status)
-        return manner.answer(status, (*headers, (b"Location", target.encode("latin-1", "replace"))), body)
+        return manner.answer(
+            status, (*headers, (b"Location", target.encode("latin-1", "replace"))), body, REDIRECT
+        )
 
     return decide
 

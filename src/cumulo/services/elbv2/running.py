@@ -142,7 +142,8 @@ class Workshop:
         elif isinstance(decision, FunctionAnswer):
             self.counts.request(balancer, decision.group, status, seconds, of_target=True)
         else:
-            self.counts.request(balancer, "", status, seconds, of_target=False)
+            note = decision.note if decision is not None and decision.status == status else ""
+            self.counts.request(balancer, "", status, seconds, of_target=False, note=note)
 
     def _spliced(
         self,

@@ -131,7 +131,9 @@ class ContainerInstances:
     def _with_status(self, instance: ContainerInstance, status: str) -> ContainerInstance:
         if instance.status == status:
             return instance
-        return self._records.instances.put(replace(instance, status=status, version=instance.version + 1))
+        return self._records.instances.put(
+            replace(instance, status=status, status_reason="", version=instance.version + 1)
+        )
 
     async def deregister(self, caller: Caller, values: Values) -> Values:
         """DeregisterContainerInstance: with `force` its tasks are stopped; final while the instance runs."""

@@ -12,11 +12,12 @@ from cumulo.base.log import Log
 from cumulo.services.ecs import arns
 from cumulo.services.ecs.capacity.instance_attributes import registered_attributes
 from cumulo.services.ecs.capacity.resources import registered_cpu, registered_memory
-from cumulo.services.ecs.model import Cluster, ContainerInstance, StopCode, Tags
-from cumulo.services.ecs.records import Records
+from cumulo.services.ecs.model import Cluster, ContainerInstance, StopCode, Tags, Task
+from cumulo.services.ecs.records import Records, service_key
 from cumulo.services.ecs.seams import Launches, Runner
 from cumulo.state.store import join_key
 
+RETIRING: Final = "its Auto Scaling group is about to end it"
 DEREGISTERED: Final = "deregistered"  # why an INACTIVE instance does not come back while it runs
 _DEFAULT: Final = "default"
 _GOOD: Final = frozenset({"ACTIVE", "PROVISIONING"})
@@ -48,6 +49,7 @@ class Joining:
         self._clock = clock
         self._ids = ids
         self._capabilities = capabilities
+        self._retiring: set[str] = set()  # ids of EC2, as long as somebody waits for them to be empty
         records.clusters.listeners.append(self._heard_cluster)
 
     def wanted(self, account: str, region: str, cluster: str) -> bool:
@@ -69,6 +71,8 @@ class Joining:
             self._records.instances.put(self._registered(host, cluster))
         else:
             now = replace(known, agent_connected=True, slice=host.slice, address=host.address)
+            if now.status_reason == RETIRING and host.id not in self._retiring:
+                now = replace(now, status="ACTIVE", status_reason="")  # it was not ended after all
             if now != known:
                 self._records.instances.put(replace(now, version=now.version + 1))
         await self._records.store.commit()
@@ -101,6 +105,32 @@ class Joining:
             return
         self._records.instances.put(replace(known, status="DRAINING", version=known.version + 1))
         await self._records.store.commit()
+
+    async def retiring(self, instance_ids: Sequence[str]) -> bool:
+        """Managed draining: DRAINING, so that services place their tasks elsewhere; whether tasks are left there."""
+        left = False
+        for id_ in instance_ids:
+            for instance in self._records.instances.by("ec2", id_):
+                if instance.status not in ("ACTIVE", "DRAINING") or not self._drains(instance):
+                    continue
+                self._retiring.add(id_)
+                if instance.status == "ACTIVE":
+                    drained = replace(instance, status="DRAINING", status_reason=RETIRING)
+                    self._records.instances.put(replace(drained, version=instance.version + 1))
+                tasks = self._records.tasks.by("instance", instance.arn)
+                left = left or not all(is_daemon(self._records, task) for task in tasks)
+        await self._records.store.commit()
+        return left
+
+    def retired(self, instance_ids: Sequence[str]) -> None:
+        """See HostEvents."""
+        self._retiring.difference_update(instance_ids)
+
+    def _drains(self, instance: ContainerInstance) -> bool:
+        """Whether its capacity provider manages draining."""
+        key = join_key(instance.account, instance.region, instance.capacity_provider)
+        provider = self._records.providers.get(key) if instance.capacity_provider else None
+        return provider is not None and provider.auto_scaling_group.get("managedDraining") == "ENABLED"
 
     async def _gone(self, host: Host, how: str) -> None:
         reason = f"Host EC2 (instance {host.id}) {how}."
@@ -169,6 +199,12 @@ class Joining:
             if provider is not None and provider.group_name == host.group:
                 return name
         return ""
+
+
+def is_daemon(records: Records, task: Task) -> bool:
+    """Whether a task belongs to a DAEMON service: it lives and ends with its instance."""
+    service = records.services.get(service_key(task.cluster_arn, task.service)) if task.service else None
+    return service is not None and service.scheduling == "DAEMON"
 
 
 def inactive(instance: ContainerInstance, now: float, reason: str = "") -> ContainerInstance:

@@ -12,6 +12,7 @@ from cumulo.base.errors import AwsError
 from cumulo.base.instances import Group, GroupMember, Groups, Hosts
 from cumulo.base.log import Log
 from cumulo.base.ports import Datum, Metrics
+from cumulo.services.ecs.capacity.joining import is_daemon
 from cumulo.services.ecs.capacity.scaling_plan import (
     Decision,
     Facts,
@@ -22,7 +23,7 @@ from cumulo.services.ecs.capacity.scaling_plan import (
     decide,
 )
 from cumulo.services.ecs.model import CapacityProvider, Cluster, ContainerInstance, Task
-from cumulo.services.ecs.records import Records, service_key
+from cumulo.services.ecs.records import Records
 from cumulo.state.store import StoreError, join_key
 
 SHRINK_SECONDS: Final = 900.0  # as AWS: its alarm wants 15 minutes
@@ -205,17 +206,11 @@ class ManagedScaling:
         tasks = self._records.tasks.by("instance", instance.arn)
         return Member(
             id=member.id,
-            tasks=sum(not self._is_daemon(task) for task in tasks),
+            tasks=sum(not is_daemon(self._records, task) for task in tasks),
             joined=instance.agent_connected,
             draining=instance.status == "DRAINING",
             protected=member.protected,
         )
-
-    def _is_daemon(self, task: Task) -> bool:
-        if not task.service:
-            return False
-        service = self._records.services.get(service_key(task.cluster_arn, task.service))
-        return service is not None and service.scheduling == "DAEMON"
 
     # -- doing -------------------------------------------------------------------------------------------
 
@@ -239,7 +234,9 @@ class ManagedScaling:
             instance = self._instance(GroupMember(id_, ""))
             if instance is None:
                 leaving.append(id_)
-            elif all(self._is_daemon(task) for task in self._records.tasks.by("instance", instance.arn)):
+            elif all(
+                is_daemon(self._records, task) for task in self._records.tasks.by("instance", instance.arn)
+            ):
                 if instance.status == "ACTIVE":
                     self._records.instances.put(
                         replace(instance, status="DRAINING", version=instance.version + 1)

@@ -3,10 +3,10 @@
            ┌────────── something came of a verb, somebody wants it stopped, time has passed
            ▼
 step ─▶ put ─▶ step ... ─▶ todo ─▶ verbs (each a task of its own) ─▶ wait
-         └───▶ commit ┄┄┄┄┄┄┄┄┄┄┄┄┄▲ what ends something waits for it
+         └───▶ commit ┄┄┄┄┄┄┄┄┄┄┄┄┄▲ what takes away traces waits for it
 
-What brings a task up does not wait until its progress is on disk: a kill in between leaves a record that is behind the
-engine, and `look` catches up.  What takes away the traces (signals, removal) comes after them.
+A verb does not wait until the task's progress is on disk: a kill in between leaves a record that is behind the engine,
+and `look` catches up.  Only what the engine would not know any more (how a container has ended) is on disk first.
 """
 
 import asyncio
@@ -32,7 +32,6 @@ from cumulo.state.store import StoreBroken, StoreError
 RETRY_SECONDS: Final = 0.5
 RETRY_SECONDS_MAX: Final = 15.0
 DISK_SECONDS: Final = 1.0
-_ENDS: Final = frozenset({Verb.DETACH, Verb.SIGNAL, Verb.KILL, Verb.REMOVE})
 _BRINGS_UP: Final = frozenset({Verb.PULL, Verb.CREATE, Verb.PREPARE, Verb.ATTACH, Verb.PROBE})
 _log = Log("ecs")
 
@@ -161,8 +160,11 @@ class Life:
     async def _do(self, action: Action, task: Task) -> None:
         """Carry out one verb, again and again while the engine is out of reach."""
         wait = RETRY_SECONDS
-        if action.verb in _ENDS or (action.verb is Verb.START and _was_started(task, action.container)):
-            await self._saved()
+        if _takes_away_traces(action, task):
+            try:
+                await self._saved()
+            except StoreBroken:
+                return  # the loop ends of it, too
         while True:
             try:
                 change = await self._work(action, task)
@@ -209,6 +211,8 @@ class Life:
         return works[action.verb]()
 
 
-def _was_started(task: Task, container: str) -> bool:
-    """Whether this is not its first start: how it ended then must be known before that is overwritten."""
-    return any(one.name == container and one.restarts for one in task.containers)
+def _takes_away_traces(action: Action, task: Task) -> bool:
+    """Whether the engine forgets by it how a container has ended: the removal, and each start but the first."""
+    if action.verb is Verb.START:
+        return any(one.name == action.container and one.restarts for one in task.containers)
+    return action.verb is Verb.REMOVE

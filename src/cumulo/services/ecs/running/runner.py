@@ -155,9 +155,9 @@ class TaskRunner:
         try:
             engine = await self._world.engine()
             slots = asyncio.Semaphore(REMOVALS_MAX)
-            await asyncio.gather(
-                *(_remove(engine, pod.name, slots) for pod in await engine.pods(names.OWNER))
-            )
+            # Those of live tasks by their names too: one that is just being made is in no list yet.
+            pods = self._pods() | {pod.name for pod in await engine.pods(names.OWNER)}
+            await asyncio.gather(*(_remove(engine, pod, slots) for pod in pods))
             for name in self._volumes():
                 await engine.remove_volume(name)
         except EngineError as error:

@@ -143,7 +143,8 @@ class Verbs:
             efs=self._efs(task),
             image_volumes={name: image.config.volumes for name, image in images.items()},
         )
-        await asyncio.to_thread(_make_folders, mounted)
+        if mounted.folders:
+            await asyncio.to_thread(_make_folders, mounted)
         hosts: dict[str, str] = {}
         for attachment in self._world.attachments:
             hosts |= attachment.hosts(task)

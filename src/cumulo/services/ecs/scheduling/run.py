@@ -24,6 +24,7 @@ from cumulo.services.ecs.scheduling.shelves import Book
 from cumulo.services.ecs.scheduling.telling import Announce, Telling
 from cumulo.services.ecs.scheduling.wakes import Wakes
 from cumulo.services.ecs.seams import Failure, Launched, Launches, Runner
+from cumulo.state.store import StoreError
 
 WORKERS = (
     8  # services that are looked at at the same time: one that launches slowly does not hold up the others
@@ -147,6 +148,9 @@ class Scheduler:
     async def _one(self, key: str) -> None:
         try:
             at = await self.turn(key)
+        except StoreError as error:
+            _log.warning("a service waits for the disk", service=key, error=str(error))
+            at = self._clock.now() + AFTER_FAULT_SECONDS
         except Exception:  # noqa: BLE001 - one service's fault must not stop the others
             _log.exception("a service could not be looked at", service=key)
             at = self._clock.now() + AFTER_FAULT_SECONDS

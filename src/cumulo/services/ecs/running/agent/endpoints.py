@@ -8,7 +8,7 @@ With the machine's network both are elsewhere: a loopback address of the task's 
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from cumulo.base.clock import Clock
@@ -112,13 +112,15 @@ class Agent:
                 return
             opened: list[Adopted | Closer] = []
             host = definition.network_mode == "host"
-            address, port = (names.loopback_of(task), PORT_OF_HOST) if host else (LINK_LOCAL, PORT)
+            places = [(PORT_OF_HOST, names.loopback_of(task)) if host else (PORT, LINK_LOCAL)]
+            if self._cloud is not None and not host:
+                places.append((CLOUD_PORT, LINK_LOCAL))
             try:
-                sock = await engine.listen_inside(pod, port, address)
-                opened.append(await self._server.adopt(sock, task.arn))
-                if self._cloud is not None and not host:
-                    inside = await engine.listen_inside(pod, CLOUD_PORT, LINK_LOCAL)
-                    opened.append(await self._cloud(inside, pod))
+                own, *inside = await _listeners(engine, pod, places)
+                opened.append(await self._server.adopt(own, task.arn))
+                for sock in inside:
+                    assert self._cloud is not None
+                    opened.append(await self._cloud(sock, pod))
             except Unsupported as error:
                 _log.warning("a task has no metadata endpoint", task=task.arn, error=str(error))
             except EngineError as error:
@@ -153,3 +155,25 @@ class Agent:
         """Let go of everything, for good."""
         self.let_go()
         await self._server.stop(0.0)
+
+
+async def _listeners(engine: Engine, pod: str, places: Sequence[tuple[int, str]]) -> Sequence[socket.socket]:
+    """Sockets that listen inside a pod at (port, address), made side by side; all or none.  EngineError."""
+    loop = asyncio.get_running_loop()
+    making = [loop.create_task(engine.listen_inside(pod, port, address)) for port, address in places]
+    try:
+        await asyncio.wait(making)
+    except asyncio.CancelledError:
+        for one in making:
+            one.add_done_callback(_close)
+        raise
+    failed = [one for one in making if one.exception() is not None]
+    if failed:
+        for one in making:
+            _close(one)
+    return [one.result() for one in failed or making]
+
+
+def _close(made: "asyncio.Task[socket.socket]") -> None:
+    if not made.cancelled() and made.exception() is None:
+        made.result().close()
