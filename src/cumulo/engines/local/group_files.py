@@ -1,7 +1,6 @@
 """Files of control groups: to read, to write, to remove; and what their texts say."""
 
 import os
-import signal
 from pathlib import Path
 
 from cumulo.sandbox.cgroups import counter
@@ -42,14 +41,6 @@ def io_bytes(text: str) -> tuple[int, int]:
         if key in sums:
             sums[key] += int(value)
     return sums["rbytes"], sums["wbytes"]
-
-
-def end_process(pid: int) -> None:
-    """End a process; harmless when it has ended."""
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
 
 
 def text_of(path: Path) -> str:

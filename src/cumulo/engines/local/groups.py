@@ -12,11 +12,11 @@ from typing import TypeVar
 
 import msgspec
 
+from cumulo.base.killing import kill_those
 from cumulo.engines.engine import EngineError, Limits
 from cumulo.engines.local.bundle import PERIOD_US, quota_us
 from cumulo.engines.local.group_files import (
     blkio_bytes,
-    end_process,
     folders,
     io_bytes,
     lower_below,
@@ -144,8 +144,7 @@ class _Groups:
             self._hold(name)
             for base in self.bases():
                 write_if_there(base / self._place(name) / "cgroup.kill", "1")
-            for pid in left:
-                end_process(pid)
+            kill_those(left, lambda: self.processes(name))
             for below in [name, *(f"{name}/{one}" for one in self.containers(name))]:
                 self.thaw(below)
             if time.monotonic() > deadline:
@@ -186,8 +185,7 @@ class _Groups:
             if passed > _PARENT_SECONDS_MAX:
                 return
             if passed > _MONITOR_SECONDS_MAX:
-                for pid in self.processes(MONITORS) - {os.getpid()}:
-                    end_process(pid)
+                kill_those(self.processes(MONITORS) - {os.getpid()}, lambda: self.processes(MONITORS))
             time.sleep(0.005)
 
 

@@ -4,15 +4,17 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
+from cumulo.base.killing import kill_those
 from cumulo.base.tasks import cancel_all
 from cumulo.engines.engine import EngineError, NoSuchPod
 from cumulo.engines.local.hands import Hands
 from cumulo.engines.local.live import Live
 from cumulo.engines.local.places import RunRecord
-from cumulo.engines.local.processes import is_there, kill
+from cumulo.engines.local.processes import is_there
 from cumulo.engines.local.starting import Starter
 from cumulo.engines.local.watching import watch
 
@@ -67,7 +69,7 @@ class Keeper:
             await asyncio.wait(going, timeout=seconds_max)
             for run in live.runs.values():
                 if run.exit is None and is_there(run.monitor, run.monitor_born):
-                    kill(run.monitor)
+                    kill_those((run.monitor,), partial(_if_there, run.monitor, run.monitor_born))
 
     async def alone(self, pod: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Do it when nobody else changes the pod, and to its end, also when the caller is cancelled."""
@@ -116,3 +118,7 @@ class Keeper:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # a caller that was cancelled does not ask
+
+
+def _if_there(pid: int, born: int) -> tuple[int, ...]:
+    return (pid,) if is_there(pid, born) else ()

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 from pathlib import Path
 
 
@@ -68,14 +67,6 @@ def mentioning(*words: str) -> list[int]:
 def command_line(pid: int) -> list[str]:
     """Its words; none when it has ended."""
     return [word.decode("utf-8", "replace") for word in _command_line(str(pid))]
-
-
-def kill(pid: int) -> None:
-    """End it, if it is there."""
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
 
 
 def _command_line(pid: str) -> list[bytes]:

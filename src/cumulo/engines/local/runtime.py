@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from cumulo.base.killing import kill_those
 from cumulo.engines.engine import StartFailed
 from cumulo.engines.local import processes
 
@@ -137,8 +138,7 @@ class Runtime:
             if not starting:
                 return gate.exists()
             if time.monotonic() > deadline:
-                for pid in starting:
-                    processes.kill(pid)
+                kill_those(starting, lambda: processes.mentioning(run))
             time.sleep(0.002)
         return False
 
@@ -146,8 +146,7 @@ class Runtime:
         """End monitor and runtime of a run and forget its state.  The container's processes are its group's matter."""
         for _ in range(_ROUNDS_MAX):  # a runtime may have been born while we looked
             left = [pid for pid in processes.mentioning(run) if self._is_ours(pid)]
-            for pid in left:
-                processes.kill(pid)
+            kill_those(left, lambda: processes.mentioning(run))
             if not left:
                 break
             time.sleep(0.002)

@@ -2,10 +2,12 @@
 
 import contextlib
 import time
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
+from cumulo.base.killing import kill_those
 from cumulo.engines.engine import EngineError
 from cumulo.engines.local import processes, volumes
 from cumulo.engines.local.files import delete_folder
@@ -82,13 +84,11 @@ def _execs(one: Found, places: Places, groups: Groups) -> None:
             continue
         _await_starting(folder)
         inside = groups.processes(f"{one.record.spec.name}/{spec.name}")
-        for file in folder.glob("*.pid"):
-            pid = _number(file)
-            if pid in inside:
-                processes.kill(pid)
+        name = f"{one.record.spec.name}/{spec.name}"
+        kill_those({_number(file) for file in folder.glob("*.pid")} & inside, partial(groups.processes, name))
         for asked in folder.glob("*.json"):
-            for pid in processes.mentioning(str(asked)):
-                processes.kill(pid)
+            mentioning = partial(processes.mentioning, str(asked))
+            kill_those(mentioning(), mentioning)
         delete_folder(folder)
 
 

@@ -1,7 +1,9 @@
 """Waiting for the end of a run: its process, and then its monitor, which has written the exit code by then."""
 
 import asyncio
+import contextlib
 import os
+import signal
 from collections.abc import Awaitable, Callable, Coroutine
 
 from cumulo.base.tasks import cancel_all
@@ -30,7 +32,8 @@ async def watch(run: RunRecord, kill: Callable[[], Awaitable[None]]) -> None:
             try:
                 await asyncio.wait_for(processes.ended(monitor), _MONITOR_SECONDS_MAX)
             except TimeoutError:  # it hangs: somebody holds the output open, or has stopped it
-                processes.kill(run.monitor)
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(monitor, signal.SIGKILL)
                 await processes.ended(monitor)
     finally:
         for fd in (process, monitor):
