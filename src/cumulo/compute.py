@@ -6,6 +6,7 @@ EC2 ──HostEvents──▶ ECS ──TargetGroups──▶ load balancing
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -46,7 +47,13 @@ from cumulo.state.store import Store
 from cumulo.wire.service import Service
 
 SETTLE_SECONDS = 5.0  # AWS believes a task without health checks after 40 s
-UNMADE = ("ApplicationAutoScaling", "ECS", "ElasticLoadBalancingV2")  # whose resources stacks cannot make
+UNMADE = (
+    "ApplicationAutoScaling",
+    "ECR",
+    "ECS",
+    "ElasticLoadBalancingV2",
+    "Lambda",
+)  # whose resources stacks cannot make
 MINUTE = 60.0  # CloudWatch's period, in whole seconds even where time is quicker
 SHRINK_SECONDS = 900.0  # as AWS: what a group has too much must last so long
 _LOOPBACK_FIRST = 127 << 24 | 66 << 16  # 127.66.0.0/16: addresses of load balancers where no engine gives any
@@ -207,7 +214,7 @@ class Compute:
         async with asyncio.TaskGroup() as group:
             for house in (self.ec2, self.ecs, self.elb, self.scaling):
                 group.create_task(house.run())
-            group.create_task(self._reap_addresses())
+            group.create_task(self._reap())
 
     async def close(self) -> None:
         """Let go, when nothing runs any more; containers live on."""
@@ -245,12 +252,16 @@ class Compute:
         if engine is not None and Capability.HOST_ADDRESSES in engine.capabilities:
             await engine.free_host_address(name)
 
-    async def _reap_addresses(self) -> None:
-        """Give back what load balancers had that are gone, once: a kill may have come between."""
+    async def _reap(self) -> None:
+        """Give back what instances and load balancers had that are gone, once: a kill may have come between."""
         if not (self._ground.data / "engine").is_dir():
             return
         engine = await self._engine_or_none()
-        if engine is None or Capability.HOST_ADDRESSES not in engine.capabilities:
+        if engine is None:
+            return
+        with contextlib.suppress(EngineError):
+            await self.ec2.reap()
+        if Capability.HOST_ADDRESSES not in engine.capabilities:
             return
         for name in self.elb.strays(await engine.host_addresses()):
             try:

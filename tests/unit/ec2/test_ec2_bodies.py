@@ -517,13 +517,17 @@ def test_what_a_kill_has_left_of_instances_is_reaped(run):
         await world.engine.make_slice("i-stray", Limits())
         await world.engine.make_slice("batch-1", Limits())
         await world.again()
-        running = asyncio.create_task(world.house.run())
-        async with asyncio.timeout(5):
-            while "i-stray" in world.slices():  # noqa: ASYNC110 - another's list
-                await asyncio.sleep(0)
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        await world.house.reap()
         assert world.slices() == ["batch-1", id_]
+
+    run(test)
+
+
+def test_what_is_left_is_reaped_although_no_instance_is(run):
+    async def test(world):
+        await world.engine.make_slice("i-stray", Limits())
+        await world.house.reap()
+        assert world.slices() == []
 
     run(test)
 

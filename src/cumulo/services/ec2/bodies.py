@@ -91,14 +91,14 @@ class Bodies:
             await engine.free_host_address(host.id)
         return True
 
-    async def reap(self, living: Collection[str]) -> None:
+    async def reap(self, living: Callable[[], Collection[str]]) -> None:
         """Remove slices and addresses of instances that are not `living`.  EngineError."""
         engine = await self._engine()
         if Capability.SLICES in engine.capabilities:
-            for name in _strays(await engine.slices(), living):
+            for name in _strays(await engine.slices(), living()):
                 await self._try(engine.remove_slice(name), name)
         if Capability.HOST_ADDRESSES in engine.capabilities:
-            for name in _strays(await engine.host_addresses(), living):
+            for name in _strays(await engine.host_addresses(), living()):
                 await self._try(engine.free_host_address(name), name)
 
     async def _try(self, work: Awaitable[None], name: str) -> None:

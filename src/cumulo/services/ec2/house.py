@@ -171,12 +171,13 @@ class Ec2House:
 
     async def run(self) -> None:
         """Follow EC2, for ever."""
-        if self._records.all():
-            with contextlib.suppress(EngineError):
-                await self._bodies.reap({one.id for one in self._records.all()})
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch.run())
             group.create_task(self._spot.run())
+
+    async def reap(self) -> None:
+        """Remove the bodies of instances that are gone, once: a kill may have come between.  EngineError."""
+        await self._bodies.reap(lambda: {one.id for one in self._records.all()})
 
     async def close(self) -> None:
         """Put what runs on the bill."""
