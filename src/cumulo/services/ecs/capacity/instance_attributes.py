@@ -7,7 +7,8 @@ from cumulo.base.instances import Host
 from cumulo.services.ecs.model import Document
 
 CUSTOM_MAX: Final = 10
-_AGENTS: Final = ("ecs.", "com.amazonaws.ecs.")
+ADDRESS: Final = "cumulo.address"  # where this machine and tasks reach the host ports of an instance
+_AGENTS: Final = ("ecs.", "com.amazonaws.ecs.", "cumulo.")
 
 
 def is_custom(name: str) -> bool:
@@ -26,6 +27,7 @@ def registered_attributes(host: Host, capabilities: Sequence[str]) -> tuple[Docu
         "ecs.os-type": "linux",
         "ecs.subnet-id": host.subnet,
         "ecs.vpc-id": host.network,
+        ADDRESS: host.address,
     }
     own: list[Document] = [{"name": name} for name in capabilities]
     own += [{"name": name, "value": value} for name, value in said.items() if value]
@@ -36,6 +38,12 @@ def registered_attributes(host: Host, capabilities: Sequence[str]) -> tuple[Docu
 def attribute(name: str, value: str) -> Document:
     """One attribute; without a value when that is empty."""
     return {"name": name, "value": value} if value else {"name": name}
+
+
+def located(have: Sequence[Document], address: str) -> tuple[Document, ...]:
+    """The attributes of an instance that is reached there now."""
+    rest = tuple(one for one in have if one["name"] != ADDRESS)
+    return (*rest, attribute(ADDRESS, address)) if address else rest
 
 
 def put(have: Sequence[Document], more: Mapping[str, str]) -> tuple[Document, ...]:

@@ -10,7 +10,7 @@ from cumulo.base.ids import Ids
 from cumulo.base.instances import Host, Hosts
 from cumulo.base.log import Log
 from cumulo.services.ecs import arns
-from cumulo.services.ecs.capacity.instance_attributes import registered_attributes
+from cumulo.services.ecs.capacity.instance_attributes import located, registered_attributes
 from cumulo.services.ecs.capacity.resources import registered_cpu, registered_memory
 from cumulo.services.ecs.model import Cluster, ContainerInstance, StopCode, Tags, Task
 from cumulo.services.ecs.records import Records, service_key
@@ -70,7 +70,16 @@ class Joining:
         if known is None:
             self._records.instances.put(self._registered(host, cluster))
         else:
-            now = replace(known, agent_connected=True, slice=host.slice, address=host.address)
+            attributes = known.attributes
+            if known.address != host.address:
+                attributes = located(attributes, host.address)
+            now = replace(
+                known,
+                agent_connected=True,
+                slice=host.slice,
+                address=host.address,
+                attributes=attributes,
+            )
             if now.status_reason == RETIRING and host.id not in self._retiring:
                 now = replace(now, status="ACTIVE", status_reason="")  # it was not ended after all
             if now != known:
