@@ -176,7 +176,7 @@ def test_a_restart_policy_and_health_checks_go_on(cloud: Process, image: str) ->
     script = "echo up; trap 'exit 0' TERM; while [ ! -e /tmp/sick2 ]; do sleep 0.1; done; exit 1"
     definition = counting(aws, "checked", image, script, healthCheck=check)
     arn = run(aws, cloud, definition)["taskArn"]
-    until(lambda: task(aws, arn)["healthStatus"] == "HEALTHY", "it is healthy", 30)
+    until(lambda: task(aws, arn).get("healthStatus") == "HEALTHY", "it is healthy", 30)
     cloud.kill()
     cloud.start()
     aws = cloud.client("ecs")

@@ -28,7 +28,7 @@ RECOMMENDED = "/aws/service/ecs/optimized-ami/amazon-linux-2023/recommended/imag
 
 
 class Nobody:
-    """A Runner, Launches, and UsageSink for which there is nothing to do."""
+    """A Runner, Launches, and UsageLedger for which there is nothing to do."""
 
     def __init__(self) -> None:
         self.used: list = []
@@ -39,7 +39,7 @@ class Nobody:
     async def place_waiting(self):
         return None
 
-    def record(self, *records):
+    def keep(self, *records):
         self.used += records
 
 

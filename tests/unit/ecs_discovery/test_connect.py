@@ -260,6 +260,30 @@ async def test_cloud_map_and_the_service_show_an_endpoint(world: World) -> None:
 
 
 @story
+async def test_two_tasks_that_come_at_once_make_an_endpoint_once(world: World) -> None:
+    service = await served(world, 8080, appProtocol="http")
+    asked = world.map.service_named
+    under_way = most = 0
+
+    async def slowly(*which: Any) -> Any:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0)
+        try:
+            return await asked(*which)
+        finally:
+            under_way -= 1
+
+    world.map.service_named = slowly  # type: ignore[method-assign]
+    tasks = [world.task(f"t{n}", service, private_ip=f"10.1.0.{n}") for n in range(1, 4)]
+    await asyncio.gather(*(world.connect.attach(task) for task in tasks))
+    assert most == 1
+    assert len(world.map.instances) == 3
+    await world.close()
+
+
+@story
 async def test_an_engine_that_cannot_listen_inside_starts_no_client(world: World) -> None:
     async def refused(*_: Any) -> None:
         raise Unsupported("it cannot")

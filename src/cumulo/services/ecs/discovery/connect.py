@@ -4,6 +4,7 @@ A task is given the endpoints that there are when it is made, as in AWS, and kee
 addresses that are its own alone, where a proxy of ours listens, also again after a restart.
 """
 
+import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
@@ -60,6 +61,7 @@ class Connect:
         self._pools: dict[_Key, ServerPool] = {}
         self._users: Counter[_Key] = Counter()  # of a pool: fronts that lead to it
         self._fronts: dict[str, dict[tuple[str, Alias], Front]] = {}  # of each task: by pod and alias
+        self._naming = asyncio.Lock()
         self._log = Log("ecs")
         records.tasks.listeners.append(self._heard)
 
@@ -177,7 +179,8 @@ class Connect:
             except AwsError as error:
                 if error.code != "ServiceNotFound":
                     raise
-        return await self._map.service_named(task.account, task.region, namespace, name)
+        async with self._naming:  # two tasks that come at once must not make it twice
+            return await self._map.service_named(task.account, task.region, namespace, name)
 
     async def detach(self, task: Task) -> None:
         """No new request comes; those under way have a few seconds."""
