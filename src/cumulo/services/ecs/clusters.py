@@ -160,7 +160,11 @@ class Clusters:
             raise _contains("ContainerInstances", "Container Instances are active or draining")
         if any(one.status != "INACTIVE" for one in records.services.by("cluster", cluster.arn)):
             raise _contains("Services", "Services are active")
-        if any(one.is_live for one in records.tasks.by("cluster", cluster.arn)):
+        # Those that were told to stop end by themselves: a service is INACTIVE before its last task is STOPPED.
+        if any(
+            one.is_live and one.desired_status != "STOPPED"
+            for one in records.tasks.by("cluster", cluster.arn)
+        ):
             raise _contains("Tasks", "Tasks are active")
         if cluster.status == "INACTIVE":
             return self._answer(cluster, _WHEN_DELETED)
