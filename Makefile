@@ -17,7 +17,7 @@ demo: setup  ## start a cloud, deploy an application, call it, show its logs and
 
 test: setup check  ## everything that this machine can run
 	scripts/test-tools
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 check: setup  ## style, types, import rules
 	$(BIN)/ruff check
