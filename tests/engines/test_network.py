@@ -78,7 +78,7 @@ async def test_pods_find_each_other_by_name(lab: Lab) -> None:
     tag = uuid.uuid4().hex[:6]
     await lab.up(lab.container(*serve("found", 80)), name=f"server-{tag}", names=(f"db-{tag}.internal",))
     for name in (f"server-{tag}", f"db-{tag}.internal"):
-        ran = await lab.sh(f"for i in $(seq 60); do nc {name} 80 </dev/null && break; sleep 0.1; done")
+        ran = await lab.sh(f"for i in $(seq 60); do nc -w 2 {name} 80 </dev/null && break; sleep 0.1; done")
         assert ran.out == "found\n"
 
 

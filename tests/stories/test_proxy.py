@@ -10,6 +10,7 @@ import socket
 import ssl
 import struct
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -67,8 +68,16 @@ def play(scene: Callable[[], Coroutine[Any, Any, None]], seconds: float = 60) ->
         await eventually(lambda: sockets() <= before, 5)
         assert not faults
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(bounded())
+    loop = uvloop.new_event_loop()
+    try:
+        loop.run_until_complete(bounded())
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        # Closing waits for every handle of uvloop's own, and was seen to wait for one for ever.
+        closing = threading.Thread(target=loop.close, daemon=True)
+        closing.start()
+        closing.join(10)
 
 
 def certificate(*names: str) -> Certificate:

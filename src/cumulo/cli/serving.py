@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import os
+import threading
 from collections.abc import Callable
 
 from cumulo.app import Cloud
@@ -10,6 +12,7 @@ from cumulo.sandbox.probe import Report
 from cumulo.settings import Settings
 from cumulo.state.store import StoreError
 
+CLOSING_SECONDS_MAX = 5.0
 _log = Log("app")
 
 
@@ -45,5 +48,16 @@ async def _serve(settings: Settings, on_ready: Callable[[Cloud], None], report: 
         await cloud.stop()
     except (StoreError, OSError) as error:
         _log.error("not everything could be kept; what was acknowledged is in the journal", error=str(error))
-        return 1
-    return 1 if cloud.loops.died else 0
+        return _leave(1)
+    return _leave(1 if cloud.loops.died else 0)
+
+
+def _leave(code: int) -> int:
+    """The exit code; and everything is stopped: the process ends soon, even where the closing of the loop hangs.
+
+    uvloop waits for every handle of its own, and was seen to wait for one for ever.
+    """
+    end = threading.Timer(CLOSING_SECONDS_MAX, os._exit, (code,))
+    end.daemon = True
+    end.start()
+    return code
