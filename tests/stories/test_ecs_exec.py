@@ -1,5 +1,6 @@
 """Commands in running containers: cumulo exec, and ExecuteCommand as the AWS CLI's plugin speaks it."""
 
+import contextlib
 import json
 import os
 import pty
@@ -11,6 +12,7 @@ import pytest
 from tests.containers_kit import needs_local
 from tests.ecs_kit import ROLE, a_region, fargate, push_tools, run, running, shell
 from tests.support import CUMULO
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from cumulo.services.ecs.executing.messages import (
@@ -117,7 +119,8 @@ def test_the_api_gives_a_session_that_the_plugins_protocol_can_use(cloud, task):
         for raw in socket:
             message = decode(raw)
             if message.type == "output_stream_data":
-                socket.send(encode(acknowledgement(message, uuid.uuid4(), 0)))
+                with contextlib.suppress(ConnectionClosed):  # the session has ended meanwhile
+                    socket.send(encode(acknowledgement(message, uuid.uuid4(), 0)))
             if message.type == "channel_closed":
                 break
             if message.payload_type == PayloadType.HANDSHAKE_REQUEST:

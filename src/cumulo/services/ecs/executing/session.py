@@ -224,7 +224,7 @@ def _size(message: Message | None) -> tuple[int, int] | None:
     """Rows and columns that a message tells; None when it tells none."""
     if message is None or message.payload_type != PayloadType.SIZE:
         return None
-    with contextlib.suppress(ValueError, TypeError, KeyError):
+    with contextlib.suppress(ValueError, TypeError, KeyError, OverflowError):
         said = json.loads(message.payload)
         rows, columns = int(said["rows"]), int(said["cols"])
         if 0 < rows <= _ROWS_MAX and 0 < columns <= _ROWS_MAX:
