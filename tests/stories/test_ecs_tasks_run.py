@@ -460,7 +460,7 @@ def test_tasks_of_a_container_instance_live_in_its_slice(tmp_path: Path) -> None
                 task.arn, StopCode.TERMINATION_NOTICE, "Host EC2 (instance i-0) terminated."
             )
             done = await house.stopped(task)
-            assert done.containers[0].exit_code in (None, 137), "killed; often nobody is left to tell"
+            assert done.containers[0].exit_code is None, "killed with its machine: nobody is left to tell"
             await house.runner.settled(task.arn)
             await house.engine.remove_slice("i-0123")
             await house.engine.free_host_address("i-0123")

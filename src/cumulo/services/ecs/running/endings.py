@@ -39,7 +39,7 @@ def absorb(
         one = _agents(task, one, "RUNNING")
     elif seen is not None and seen.state == "exited" and not _is_old(one, seen):
         one = _ended(task, one, told, seen)
-        if one.name in facts.killed and host_gone(task, facts):
+        if _is_killed(one, facts) and host_gone(task, facts):
             one = replace(one, exit_code=None)  # it went with its machine: no agent was left to tell
     elif one.name in facts.lost and one.status in {"CREATED", "RUNNING"}:
         one = replace(one, status="STOPPED", reason=LOST, finished_at=now, health=Health.UNKNOWN)
@@ -49,6 +49,11 @@ def absorb(
         health = checks.health(facts.checked.get(one.name), one.health)
         one = one if health is one.health else replace(one, health=health)
     return one
+
+
+def _is_killed(one: TaskContainer, facts: Facts) -> bool:
+    """Whether it was sent SIGKILL; its end may be told before the one who sends it has come back."""
+    return one.name in facts.killed or Action(Verb.KILL, one.name) in facts.doing
 
 
 def _made(one: TaskContainer, facts: Facts) -> TaskContainer:
