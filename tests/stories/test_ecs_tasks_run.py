@@ -179,11 +179,11 @@ def test_what_ended_while_nobody_looked_is_noticed_with_its_code(tmp_path: Path)
 def test_containers_of_a_task_share_an_address_and_wait_for_one_another(tmp_path: Path) -> None:
     async def story() -> None:
         async with a_house(tmp_path) as house:
-            mounted = {"mountPoints": [{"sourceVolume": "work", "containerPath": "/work"}]}
-            first = logged("first", "sleep 0.3; echo prepared > /work/file", essential=False, **mounted)
+            mounted = {"mountPoints": [{"sourceVolume": "work", "containerPath": "/shared"}]}
+            first = logged("first", "sleep 0.3; echo prepared > /shared/file", essential=False, **mounted)
             server = logged(
                 "Web_Server",
-                "cd /work && exec httpd -f -p 8080",
+                "cd /shared && exec httpd -f -p 8080",
                 dependsOn=[{"containerName": "first", "condition": "SUCCESS"}],
                 stopTimeout=2,
                 healthCheck={
