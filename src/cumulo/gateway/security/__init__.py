@@ -1,0 +1,1 @@
+"""Who may call: authorizers, policies, keys and limits, for every kind of API."""

@@ -1,0 +1,85 @@
+"""The stages that answer now: control planes publish them, requests find them, compiled once at the first of these."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from cumulo.gateway.visit import Visit
+from cumulo.wire.http import Response
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose stage it is, and of what kind (REST, HTTP, WEBSOCKET)."""
+
+    account: str
+    region: str
+    api_id: str
+    stage: str
+    kind: str
+    api_name: str = ""
+    disable_execute_api_endpoint: bool = False
+
+
+class Compiled(Protocol):
+    """A stage of a deployment, made ready once: requests pay no look-up in any store."""
+
+    place: Place
+
+    async def answer(self, visit: Visit) -> Response:
+        """Answer a request.  Never raises for what a client did; refusals are answers."""
+        ...
+
+
+class Published:
+    """A stage and how it is compiled."""
+
+    __slots__ = ("_compiled", "_make", "place")
+
+    def __init__(self, place: Place, make: Callable[[], Compiled]) -> None:
+        self.place = place
+        self._make = make
+        self._compiled: Compiled | None = None
+
+    @property
+    def compiled(self) -> Compiled:
+        """The stage, compiled when first asked for."""
+        if self._compiled is None:
+            self._compiled = self._make()
+        return self._compiled
+
+
+class Stages:
+    """Published stages by API and name."""
+
+    def __init__(self) -> None:
+        self._by_api: dict[str, dict[str, Published]] = {}
+
+    def publish(self, place: Place, make: Callable[[], Compiled]) -> None:
+        """From now on this answers for the place's API and stage; requests that are on their way keep what they have."""
+        self._by_api.setdefault(place.api_id, {})[place.stage] = Published(place, make)
+
+    def withdraw(self, api_id: str, stage: str) -> None:
+        """Nobody answers for it any more; harmless when nobody does."""
+        stages = self._by_api.get(api_id)
+        if stages is not None:
+            stages.pop(stage, None)
+            if not stages:
+                del self._by_api[api_id]
+
+    def forget(self, api_id: str) -> None:
+        """The whole API is gone."""
+        self._by_api.pop(api_id, None)
+
+    def find(self, api_id: str, stage: str) -> Published | None:
+        """The stage, or None."""
+        stages = self._by_api.get(api_id)
+        return None if stages is None else stages.get(stage)
+
+    def of(self, api_id: str) -> list[Published]:
+        """All stages of an API."""
+        return list(self._by_api.get(api_id, {}).values())
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._by_api.clear()

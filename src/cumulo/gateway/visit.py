@@ -1,0 +1,118 @@
+"""One request to an API on its way: where it goes, what is known of it, and how it may be refused."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from cumulo.wire.http import Request
+
+
+class Address(msgspec.Struct, frozen=True, kw_only=True):
+    """Which API and stage a request is for.
+
+    path       what routes match: percent-encoded, begins with a slash, without stage and base path
+    raw_path   as the client asked for it at this API's host: with the stage (when it has a name) or the base path
+    domain     the name in the Host header, without a port; `domain_prefix` its first label
+    base_path  of the custom domain's mapping, without slashes; empty: none
+    """
+
+    api_id: str
+    stage: str
+    path: str
+    raw_path: str
+    domain: str
+    base_path: str = ""
+    custom: bool = False
+
+    @property
+    def domain_prefix(self) -> str:
+        """The first label of the domain."""
+        return self.domain.partition(".")[0]
+
+
+class ClientCertificate(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client showed for mutual TLS, in the words of `identity.clientCert`."""
+
+    pem: str
+    subject: str
+    issuer: str
+    serial: str
+    not_before: str
+    not_after: str
+
+
+class Visit:
+    """A request to an API between its arrival and its answer.
+
+    context      AWS's `$context`, nested: {"requestId": ..., "identity": {"sourceIp": ...}, "authorizer": {...}, "error": {...},
+                 "integration": {...}}; filled along the way; what templates, mappings, events and access logs read
+    body         the whole body once it was read, else None
+    started      monotonic seconds; `started_ms` since the epoch
+    log          lines of the execution log (milliseconds, text) where one is kept, else None
+    trace        the X-Amzn-Trace-Id of this request
+    """
+
+    __slots__ = (
+        "address",
+        "body",
+        "certificate",
+        "context",
+        "integration_ms",
+        "log",
+        "request",
+        "started",
+        "started_ms",
+        "trace",
+    )
+
+    def __init__(
+        self,
+        request: Request,
+        address: Address,
+        *,
+        started: float,
+        started_ms: int,
+        trace: str,
+        context: dict[str, Any],
+        certificate: ClientCertificate | None = None,
+    ) -> None:
+        self.request = request
+        self.address = address
+        self.started = started
+        self.started_ms = started_ms
+        self.trace = trace
+        self.context = context
+        self.certificate = certificate
+        self.body: bytes | None = None
+        self.integration_ms = 0
+        self.log: list[tuple[int, str]] | None = None
+
+
+class Refused(Exception):
+    """The gateway itself answers.  `kind` is one of AWS's gateway response types (ACCESS_DENIED, THROTTLED, ...).
+
+    message   `$context.error.message`; None: the kind's default (gateway/refusals.py)
+    fields    more of `$context.error`: `validationErrorString`
+    """
+
+    def __init__(
+        self, kind: str, message: str | None = None, *, fields: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(f"{kind}: {message}")
+        self.kind = kind
+        self.message = message
+        self.fields: Mapping[str, str] = fields or {}
+
+
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
+    """What an authorizer found out about a caller.
+
+    context    `$context.authorizer`: principalId and the context of Lambda authorizers, claims and scopes of JWTs
+    identity   more of `$context.identity`: of IAM callers (accessKey, accountId, caller, user, userArn, ...)
+    usage_key  the API key's value that a Lambda authorizer names (usageIdentifierKey)
+    """
+
+    context: Mapping[str, Any] = {}
+    identity: Mapping[str, Any] = {}
+    usage_key: str = ""
