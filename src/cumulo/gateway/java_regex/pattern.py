@@ -32,7 +32,7 @@ class JavaPattern:
         if len(pattern) > PATTERN_CHARACTERS_MAX:
             raise PatternError(f"A regular expression is longer than {PATTERN_CHARACTERS_MAX} characters")
         self.pattern = pattern
-        parser = Parser((f"(?{flags})" if flags else "") + pattern, groups=True)
+        parser = Parser((f"(?{flags})" if flags else "") + pattern, groups=True, strict=True)
         try:
             self._node: Node = parser.parse()
         except (Untranslatable, ValueError, OverflowError, RecursionError) as error:
