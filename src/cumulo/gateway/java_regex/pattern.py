@@ -16,7 +16,7 @@ from cumulo.wire.regex.syntax import Chars, Node, Sequence, Untranslatable, to_p
 PATTERN_CHARACTERS_MAX = 1000
 _CHEAP_STEPS = 10_000_000
 _GROUPS_MAX = 50
-_CHARACTERS_A_STEP = 100  # what is made counts as well as what is looked at
+_CHARACTERS_A_STEP = 250  # what is made counts as well as what is looked at
 
 Charge = Callable[[int], None]
 

@@ -116,7 +116,7 @@ def test_no_regular_expression_runs_away(pattern):
 def test_paths_that_multiply_are_stopped():
     deep = "[" * 300 + "]" * 300
     assert "steps" in stopped("$input.path('$..*..*..*').size()", deep.encode())
-    long = "[" * 300 + json.dumps("x" * 100_000) + "]" * 300
+    long = "[" * 300 + json.dumps("x" * 2_000_000) + "]" * 300
     assert "steps" in stopped("$input.json('$..*')", long.encode())
 
 
@@ -155,3 +155,9 @@ def test_large_payloads_pass_through():
         [{"id": number, "text": "x" * 80} for number in range(50_000)], separators=(",", ":")
     ).encode()
     assert compile_template("$input.json('$')").render(Scope(body=body)).text.encode() == body
+
+
+def test_ten_megabytes_can_be_escaped():
+    body = json.dumps({"text": "x y " * 2_500_000}, separators=(",", ":"))
+    escaped = compile_template("$util.escapeJavaScript($input.json('$'))").render(Scope(body=body)).text
+    assert escaped == body.replace('"', '\\"')
