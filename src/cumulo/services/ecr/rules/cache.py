@@ -15,8 +15,6 @@ from contextlib import AbstractAsyncContextManager
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.base.log import Log
-from cumulo.base.policy import Question
-from cumulo.base.policy_principals import Who
 from cumulo.base.tasks import cancel_all
 from cumulo.engines.images import Descriptor, Login, PullError, Reference, Source
 from cumulo.services.ecr.core import Catalog
@@ -262,6 +260,8 @@ class PullCache:
         """Another account's repository must allow its images to be pulled."""
         if source.account == rule.account:
             return
+        from cumulo.base.policy import Question, Who
+
         for action in ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"):
             asked = Question(
                 action=action,
