@@ -38,10 +38,7 @@ def answer_2(payload: bytes) -> Told:
     if not isinstance(said, dict) or "statusCode" not in said:
         body = said.encode("utf-8", "replace") if isinstance(said, str) else payload
         return Told(200, [JSON], body)
-    headers = _headers(said.get("headers"))
-    typed = any(name == "content-type" for name, _ in headers)
-    if not typed:
-        headers.append(PLAIN)
+    headers = _typed(_headers(said.get("headers")))
     cookies = said.get("cookies")
     if cookies is not None:
         headers += _cookies(cookies)
@@ -56,9 +53,16 @@ def answer_1(payload: bytes) -> Told:
     many = _many(said.get("multiValueHeaders"))
     taken = {(name, value) for name, value in many}
     headers = [pair for pair in _headers(said.get("headers")) if pair not in taken] + many
-    if not any(name == "content-type" for name, _ in headers):
-        headers.append(PLAIN)
-    return Told(_status(said["statusCode"]), headers, _body(said))
+    return Told(_status(said["statusCode"]), _typed(headers), _body(said))
+
+
+def _typed(headers: Headers) -> Headers:
+    """With a type: text, where the function says none."""
+    for name, _ in headers:
+        if name == "content-type":
+            return headers
+    headers.append(PLAIN)
+    return headers
 
 
 def _read(payload: bytes) -> Any:
@@ -103,7 +107,7 @@ def _line(name: str, value: Any) -> tuple[str, str]:
         if not isinstance(value, int | float):
             raise BadAnswer(f"The value of {name} is no text")
         value = str(value).lower()
-    if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
+    if not _NAME.fullmatch(name) or not (value.isprintable() or _VALUE.fullmatch(value)):
         raise BadAnswer("A header has characters that headers do not have")
     return name.lower(), value
 

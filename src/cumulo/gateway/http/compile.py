@@ -216,12 +216,11 @@ class HttpStage:
     def _for_browsers(self, request: Request, response: Response) -> None:
         """Say to browsers what the configuration says, and nothing else."""
         assert self._cors is not None
-        if request.method == "OPTIONS" and response.status == 204 and is_preflight(request):
-            return
-        response.headers = [
-            *without_cors(response.headers),
-            *self._cors.headers(request.headers.get("origin")),
-        ]
+        preflight = is_preflight(request)
+        if preflight and response.status == 204:
+            return  # it has been said
+        origin = request.headers.get("origin") if preflight or request.method != "OPTIONS" else ""
+        response.headers = [*without_cors(response.headers), *self._cors.headers(origin)]
 
     async def _counted(self, visit: Visit, status: int, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """A body on its way to the client, which is observed when it has ended."""

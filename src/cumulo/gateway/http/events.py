@@ -16,18 +16,11 @@ from cumulo.gateway.visit import ClientCertificate, Grant, Visit
 
 Pairs = Sequence[tuple[str, str]]
 
-_HOP: Final = frozenset(
-    {
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "expect",
-    }
-)
+_DROPPED: Final = frozenset(
+    {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "expect",
+     "x-amzn-trace-id", "x-forwarded-port", "x-forwarded-proto"}
+)  # fmt: skip
+_PARTICULAR: Final = _DROPPED | {"x-forwarded-for", "host", "content-length"}
 _TEXT: Final = frozenset({"application/json", "application/xml", "application/javascript"})
 _SHOWN: Final = {
     name.lower(): name
@@ -68,31 +61,34 @@ def headers_of(visit: Visit) -> list[tuple[str, str]]:
     request = visit.request
     address = source = visit.context["identity"]["sourceIp"]
     pairs: list[tuple[str, str]] = []
+    add = pairs.append
     sized = False
     port = ""
     for raw_name, raw_value in request.headers.raw:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        if name in _HOP or name == "x-amzn-trace-id":
-            continue
-        if name.startswith("x-forwarded-"):
-            if name == "x-forwarded-for":
-                address = f"{value}, {source}"
-            if name in _SHOWN:
+        name = raw_name.decode("latin-1")
+        if name in _PARTICULAR:
+            if name in _DROPPED:
                 continue
-        elif name == "content-length":
-            sized = True
-        elif name == "host":
-            port = value.rpartition(":")[2] if value[-1:].isdigit() and ":" in value else ""
-        pairs.append((name, value))
+            if name == "x-forwarded-for":
+                address = f"{raw_value.decode('latin-1')}, {source}"
+                continue
+            if name == "host":
+                port = _port(raw_value.decode("latin-1"))
+            else:
+                sized = True
+        add((name, raw_value.decode("latin-1")))
     if not sized:
-        pairs.append(("content-length", str(len(visit.body or b""))))
-    pairs += (
-        ("x-amzn-trace-id", visit.trace),
-        ("x-forwarded-for", address),
-        ("x-forwarded-port", port or ("443" if request.scheme == "https" else "80")),
-        ("x-forwarded-proto", request.scheme),
-    )
+        add(("content-length", str(len(visit.body)) if visit.body else "0"))
+    scheme = request.scheme
+    add(("x-amzn-trace-id", visit.trace))
+    add(("x-forwarded-for", address))
+    add(("x-forwarded-port", port or ("443" if scheme == "https" else "80")))
+    add(("x-forwarded-proto", scheme))
     return pairs
+
+
+def _port(host: str) -> str:
+    return host.rpartition(":")[2] if ":" in host and host[-1:].isdigit() else ""
 
 
 def arguments_of(query: str) -> list[tuple[str, str]]:
