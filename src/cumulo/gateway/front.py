@@ -1,0 +1,184 @@
+"""Where requests to APIs come in: finds API and stage, by host name or by path, and lets the compiled stage answer.
+
+<api>.execute-api.<anything>/<stage>/pets          host names, as AWS's; `localhost` in place of amazonaws.com
+api.example.com/base/pets                          custom domain names
+/_aws/execute-api/<api>/<stage>/pets               for clients without such names
+/restapis/<api>/<stage>/_user_request_/pets        LocalStack's form
+"""
+
+import asyncio
+import re
+from typing import Final, Protocol
+
+from cumulo.gateway.context import Visits
+from cumulo.gateway.stages import Published, Stages
+from cumulo.gateway.visit import Address, ClientCertificate, Visit
+from cumulo.wire.http import Request, Response
+
+DEFAULT: Final = "$default"
+OWN_PATH: Final = "/_aws/execute-api/"
+_API_HOST: Final = re.compile(r"([a-z0-9]+)\.execute-api\.[a-z0-9.-]+")
+_STRANGER_PATH: Final = re.compile(r"/restapis/([a-z0-9]+)/([^/]+)/_user_request_(/.*)?")
+
+Found = tuple[Published, Address]
+
+
+class Mapped(Protocol):
+    """What a custom domain's mapping leads to: base path without slashes."""
+
+    api_id: str
+    stage: str
+    base_path: str
+
+
+class Domains(Protocol):
+    """Custom domain names."""
+
+    def knows(self, host: str) -> bool:
+        """Whether this is one (lower case, without a port)."""
+        ...
+
+    def find(self, host: str, path: str) -> Mapped | None:
+        """The mapping with the longest base path that `path` begins with."""
+        ...
+
+
+class Manages(Protocol):
+    """What a WebSocket API's compiled stage can do besides."""
+
+    async def manage(self, visit: Visit) -> Response:
+        """Answer a request under /@connections/."""
+        ...
+
+    def connect(self, visit: Visit) -> asyncio.Protocol:
+        """The protocol of a connection that asks for a WebSocket."""
+        ...
+
+
+class NoDomains:
+    """There are none."""
+
+    def knows(self, host: str) -> bool:  # noqa: ARG002 - the port's
+        """No."""
+        return False
+
+    def find(self, host: str, path: str) -> None:  # noqa: ARG002 - the port's
+        """Nothing."""
+        return
+
+
+class Front:
+    """Finds who answers."""
+
+    def __init__(self, stages: Stages, visits: Visits, domains: Domains | None = None) -> None:
+        self._stages = stages
+        self._visits = visits
+        self.domains: Domains = domains or NoDomains()
+
+    def wants(self, host: str, path: str) -> bool:
+        """Whether a request is for an API: by its Host header, or its path."""
+        if ".execute-api." in host or path.startswith(OWN_PATH):
+            return True
+        if path.startswith("/restapis/") and "/_user_request_" in path:
+            return True
+        return self.domains.knows(_name(host))
+
+    async def answer(self, request: Request, certificate: ClientCertificate | None = None) -> Response:
+        """Answer a request that this wants."""
+        found = self._find(request)
+        if isinstance(found, Response):
+            return found
+        published, address = found
+        visit = self._visits.make(request, address, published.place, certificate)
+        compiled = published.compiled
+        if published.place.kind == "WEBSOCKET" and address.path.startswith("/@connections"):
+            manages: Manages = compiled  # type: ignore[assignment]  # those of WebSocket APIs do
+            return await manages.manage(visit)
+        return await compiled.answer(visit)
+
+    def upgrade(
+        self, request: Request, certificate: ClientCertificate | None = None
+    ) -> asyncio.Protocol | None:
+        """The protocol for a request for a WebSocket to a WebSocket API; None lets it be answered as any other."""
+        if not self.wants(request.headers.get("host"), request.path):
+            return None
+        found = self._find(request)
+        if isinstance(found, Response) or found[0].place.kind != "WEBSOCKET":
+            return None
+        published, address = found
+        manages: Manages = published.compiled  # type: ignore[assignment]  # those of WebSocket APIs do
+        return manages.connect(self._visits.make(request, address, published.place, certificate))
+
+    def _find(self, request: Request) -> "Found | Response":
+        path, host = request.path, request.headers.get("host")
+        name = _name(host)
+        if path.startswith(OWN_PATH):
+            api, _, rest = path[len(OWN_PATH) :].partition("/")
+            return self._by_path(api, "/" + rest, name)
+        stranger = _STRANGER_PATH.fullmatch(path) if "/_user_request_" in path else None
+        if stranger is not None:
+            api, stage, rest = stranger.groups()
+            return self._at(api, stage, rest or "/", f"/{stage}{rest or '/'}", _domain(api, name))
+        by_host = _API_HOST.fullmatch(name)
+        if by_host is not None:
+            return self._by_path(by_host[1], path, name)
+        return self._mapped(name, path)
+
+    def _by_path(self, api: str, path: str, name: str) -> "Found | Response":
+        """The stage is the path's first segment; `$default` has none."""
+        first, slash, rest = path[1:].partition("/")
+        domain = _domain(api, name)
+        stages = self._stages
+        if first and stages.find(api, first) is not None:
+            whole = "/" + rest if slash else "/"
+            raw = path if first != DEFAULT else whole
+            return self._at(api, first, whole, raw, domain)
+        return self._at(api, DEFAULT, path, path, domain)
+
+    def _mapped(self, name: str, path: str) -> "Found | Response":
+        mapping = self.domains.find(name, path)
+        if mapping is None:
+            return forbidden()
+        base = mapping.base_path
+        rest = path[len(base) + 1 :] if base else path
+        address = Address(
+            api_id=mapping.api_id,
+            stage=mapping.stage,
+            path=rest or "/",
+            raw_path=path,
+            domain=name,
+            base_path=base,
+            custom=True,
+        )
+        published = self._stages.find(mapping.api_id, mapping.stage)
+        return (published, address) if published is not None else forbidden()
+
+    def _at(self, api: str, stage: str, path: str, raw: str, domain: str) -> "Found | Response":
+        published = self._stages.find(api, stage)
+        if published is None:
+            others = self._stages.of(api)
+            return not_found() if others and others[0].place.kind == "HTTP" else forbidden()
+        if published.place.disable_execute_api_endpoint:
+            return not_found() if published.place.kind == "HTTP" else forbidden()
+        return published, Address(api_id=api, stage=stage, path=path, raw_path=raw, domain=domain)
+
+
+def forbidden() -> Response:
+    """What AWS says where there is no such API, stage or mapping."""
+    headers = [("Content-Type", "application/json"), ("x-amzn-ErrorType", "ForbiddenException")]
+    return Response(403, headers, b'{"message":"Forbidden"}')
+
+
+def not_found() -> Response:
+    """What HTTP APIs say where there is nothing."""
+    return Response(404, [("Content-Type", "application/json")], b'{"message":"Not Found"}')
+
+
+def _name(host: str) -> str:
+    """A Host header without its port."""
+    return host.rpartition(":")[0].lower() if host[-1:].isdigit() and ":" in host else host.lower()
+
+
+def _domain(api: str, name: str) -> str:
+    """The domain that events show: a request by path has none of the API's own."""
+    return name if ".execute-api." in name else f"{api}.execute-api.localhost"
