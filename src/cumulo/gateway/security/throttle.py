@@ -13,6 +13,7 @@ from cumulo.gateway.stages import Place
 ACCOUNT_RATE = 10_000.0
 ACCOUNT_BURST = 5_000
 BUCKETS_MAX = 65_536
+_ONE = 1.0 - 1e-9  # a token, as sums of parts of tokens come out
 
 
 class TokenBucket:
@@ -31,7 +32,7 @@ class TokenBucket:
         if now > self._at:
             self._tokens = min(float(self.burst), self._tokens + (now - self._at) * self.rate)
             self._at = now
-        return self._tokens >= 1.0
+        return self._tokens >= _ONE
 
     def take(self, now: float) -> bool:
         """Take a token; False when there is none."""
