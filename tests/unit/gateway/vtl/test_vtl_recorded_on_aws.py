@@ -68,8 +68,16 @@ def test_what_is_missing_is_an_empty_text_and_that_is_true(template, given, expe
 @pytest.mark.parametrize(
     ("template", "given", "expected"),
     [
-        ("#foreach ($n in $names)Hello $n. #end$n", {"names": ["Chris", "Steve"]}, "Hello Chris. Hello Steve. "),
-        ("#foreach ($w in $a)$w to#foreach ($w in $b) $w#end. #end", {"a": ["H", "G"], "b": ["C", "S"]}, "H to C S. G to C S. "),
+        (
+            "#foreach ($n in $names)Hello $n. #end$n",
+            {"names": ["Chris", "Steve"]},
+            "Hello Chris. Hello Steve. ",
+        ),
+        (
+            "#foreach ($w in $a)$w to#foreach ($w in $b) $w#end. #end",
+            {"a": ["H", "G"], "b": ["C", "S"]},
+            "H to C S. G to C S. ",
+        ),
         ("#foreach ($w in $a)$velocityCount,#end", {"a": ["H", "G"]}, "1,2,"),
         (
             "#foreach ($w in $a)Outer $foreach.index#foreach ($w in $b), inner $foreach.index#end. #end",
@@ -83,9 +91,17 @@ def test_what_is_missing_is_an_empty_text_and_that_is_true(template, given, expe
         ("#foreach($value in $values)foo#end", {}, ""),
         ("#set($values = [2..-2])#foreach($value in $values)$value,#end", {}, "2,1,0,-1,-2,"),
         ("#foreach( $v in [1..5] )$v\n#end", {}, "1\n2\n3\n4\n5\n"),
-        ("#set($var = 1)#foreach ($i in $items)$var,#set($var = $i)#end$var", {"items": [2, 3, 4]}, "1,2,3,4"),
+        (
+            "#set($var = 1)#foreach ($i in $items)$var,#set($var = $i)#end$var",
+            {"items": [2, 3, 4]},
+            "1,2,3,4",
+        ),
         ("#set($i = 1)$i,#foreach ($i in [2, 3, 4])$i,#set($i = $i)#end$i", {}, "1,2,3,4,1"),
-        ("#foreach ($j in [1,2])#foreach ($i in [3, 4])$foreach.count,#end$foreach.count|#end", {}, "1,2,1|1,2,2|"),
+        (
+            "#foreach ($j in [1,2])#foreach ($i in [3, 4])$foreach.count,#end$foreach.count|#end",
+            {},
+            "1,2,1|1,2,2|",
+        ),
     ],
 )
 def test_loops(template, given, expected):
@@ -104,8 +120,16 @@ def test_loops(template, given, expected):
         ("#set( $v = \"\" )#set( $y = '' ).$v.$y.", {}, "..."),
         ("#set( $s = '\\{\n\t\r\\%\x05' )$s", {}, "\\{\n\t\r\\%\x05"),
         ('"\\{\n\t\r\\%\x05"', {}, '"\\{\n\t\r\\%\x05"'),
-        ("#set( $s = '2020-01-20T08:00:00.000Z' )$s.matches('^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:00\\.000Z$')", {}, "true"),
-        ('#set( $s = "2020-01-20T08:00:00.000Z" )$s.matches("^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:00\\.000Z$")', {}, "true"),
+        (
+            "#set( $s = '2020-01-20T08:00:00.000Z' )$s.matches('^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:00\\.000Z$')",
+            {},
+            "true",
+        ),
+        (
+            '#set( $s = "2020-01-20T08:00:00.000Z" )$s.matches("^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:00\\.000Z$")',
+            {},
+            "true",
+        ),
     ],
 )
 def test_strings(template, given, expected):
@@ -118,8 +142,11 @@ def test_strings(template, given, expected):
         ("## comment\nStuff\nMore stuff## more comments $blah", "Stuff\nMore stuff"),
         ("Stuff#*\n more comments *#\n and more stuff", "Stuff\n and more stuff"),
         ("\n#if(true)\nhello##\n#end", "\nhello"),
-        ("hello #if (true)Steve.\n#if(true)Happy Birthday\n#end.\n#end Off out later?", "hello Steve.\nHappy Birthday\n.\n Off out later?"),
-        ("blah\n#set($l = [\"Hello \", 7])\n#foreach($v in $l)$v#end\n\nblah", "blah\nHello 7\nblah"),
+        (
+            "hello #if (true)Steve.\n#if(true)Happy Birthday\n#end.\n#end Off out later?",
+            "hello Steve.\nHappy Birthday\n.\n Off out later?",
+        ),
+        ('blah\n#set($l = ["Hello ", 7])\n#foreach($v in $l)$v#end\n\nblah', "blah\nHello 7\nblah"),
         (
             '\n        #set( $o = {\n          "id": "user1",\n          "domain": "d"\n        } )\n        {\n          "key": "$o.id"\n        }\n        ',
             '\n                {\n          "key": "user1"\n        }\n        ',
@@ -162,7 +189,11 @@ def test_arithmetic(template, expected):
         ("#set($foo = 'foobar123bab') $foo.replaceAll('ba.', 'foo')", {}, " foofoo123foo"),
         ("#set($foo = 'something') $foo.indexOf('e')", {}, " 3"),
         ("#set($foo = 'something') $foo.substring(3, 6)", {}, " eth"),
-        ("#set( $ignore = $d.put('k', 'new value') )$ignore - $d.k", {"d": {"k": "initial value"}}, "initial value - new value"),
+        (
+            "#set( $ignore = $d.put('k', 'new value') )$ignore - $d.k",
+            {"d": {"k": "initial value"}},
+            "initial value - new value",
+        ),
         ("#set($d = {} )#set($key = 'bar')#set( $d[$key] = 'foo' )$d", {}, "{bar=foo}"),
         ("#set($a = ['one', 'two', 'three'] )#set($i = 1)#set( $a[$i] = 'foo' )$a", {}, "[one, foo, three]"),
         ('#set( $m = {} )#set($x = $m.put(\'k\', null))#if("$m.k" == "")none#{else}some#end', {}, "none"),
@@ -172,7 +203,7 @@ def test_arithmetic(template, expected):
         ("$a[1].bar1", {"a": ["foo", {"bar1": "bar2"}]}, "bar2"),
         ('$a["foo"]', {"a": {"foo": "bar"}}, "bar"),
         ("$a.b.c['foo:bar']", {"a": {"b": {"c": {"foo:bar": "baz"}}}}, "baz"),
-        ("#set($a = {\"dog\": \"$horse\"})$a.dog", {"horse": "cow"}, "cow"),
+        ('#set($a = {"dog": "$horse"})$a.dog', {"horse": "cow"}, "cow"),
     ],
 )
 def test_lists_and_maps(template, given, expected):
