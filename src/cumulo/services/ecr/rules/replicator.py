@@ -208,12 +208,13 @@ class Replicator:
     def _permit(self, job: Replication, action: str) -> None:
         if job.to.account == job.account:
             return
-        asked = policy.Question(
-            account=job.account,
+        from cumulo.base.policy import Question, Who
+
+        asked = Question(
             action=action,
             resource=repository_arn(job.to.account, job.to.region, job.repository),
-            principal=f"arn:aws:iam::{job.account}:root",
-            context={"aws:principalaccount": job.account, "aws:sourceaccount": job.account},
+            who=Who(job.account, f"arn:aws:iam::{job.account}:root"),
+            keys={"aws:principalaccount": job.account, "aws:sourceaccount": job.account},
         )
         if not policy.allows(self._registries.of(job.to.account, job.to.region).policy, asked):
             raise AwsError(
