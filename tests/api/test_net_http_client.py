@@ -333,7 +333,7 @@ def test_nobody_at_the_address_fails():
         with pytest.raises(HttpFailed):
             await client.send("GET", "http://127.0.0.1:1/", (), seconds=5)
         with pytest.raises(HttpFailed):
-            await client.send("GET", "https" + backend.url[4:], (), seconds=5)
+            await client.send("GET", "https" + backend.url[4:], (), seconds=0.1)
         assert await settled(client)
 
     play(always(OK), scene)

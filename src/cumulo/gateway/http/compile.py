@@ -28,6 +28,7 @@ from cumulo.gateway.http.refusals import (
 )
 from cumulo.gateway.http.routes import Match, Routes
 from cumulo.gateway.http.service_integration import ServiceIntegration
+from cumulo.gateway.integrations.streams import CountedBody
 from cumulo.gateway.integrations.urls import query_of
 from cumulo.gateway.stages import Place
 from cumulo.gateway.tools import Tools
@@ -117,7 +118,10 @@ class HttpStage:
             self._observer.done(visit, self.place, status=response.status, response_bytes=len(body))
         else:
             assert not isinstance(body, FileBody), "integrations give no files"
-            response.body = self._counted(visit, response.status, body)
+            status = response.status
+            response.body = CountedBody(
+                body, lambda size: self._observer.done(visit, self.place, status=status, response_bytes=size)
+            )
         return response
 
     async def _response(self, visit: Visit) -> Response:
@@ -221,16 +225,6 @@ class HttpStage:
             return  # it has been said
         origin = request.headers.get("origin") if preflight or request.method != "OPTIONS" else ""
         response.headers = [*without_cors(response.headers), *self._cors.headers(origin)]
-
-    async def _counted(self, visit: Visit, status: int, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """A body on its way to the client, which is observed when it has ended."""
-        size = 0
-        try:
-            async for piece in body:
-                size += len(piece)
-                yield piece
-        finally:
-            self._observer.done(visit, self.place, status=status, response_bytes=size)
 
 
 def _way(

@@ -17,6 +17,7 @@ INTERNAL: Final = "API_CONFIGURATION_ERROR"
 _FAULT: Final = (500, "Internal Server Error")
 _KINDS: Final = {
     "ACCESS_DENIED": (403, "Forbidden"),
+    "BAD_REQUEST_PARAMETERS": (400, "Bad Request"),
     "EXPIRED_TOKEN": (403, "Forbidden"),
     "INTEGRATION_FAILURE": (503, "Service Unavailable"),
     "INTEGRATION_TIMEOUT": (503, "Service Unavailable"),
