@@ -15,7 +15,7 @@ from cumulo.base.errors import AwsError
 from cumulo.gateway.definitions.v2 import Integration, Route, V2Definition, V2Stage
 from cumulo.gateway.http.cors import CorsPolicy, is_preflight, without_cors
 from cumulo.gateway.http.events import Asked, arguments_of, decoded, headers_of
-from cumulo.gateway.http.expressions import Facts
+from cumulo.gateway.http.expressions import BadExpression, Facts
 from cumulo.gateway.http.function_integration import FunctionIntegration
 from cumulo.gateway.http.mapping import Draft, RequestMapping, ResponseMapping
 from cumulo.gateway.http.proxy_integration import ProxyIntegration, too_large
@@ -55,6 +55,20 @@ class Ask(Protocol):
     async def ask(self, visit: Visit, asked: Asked, grant: Grant | None) -> Response:
         """Ask whatever it leads to.  Refused."""
         ...
+
+
+class Broken:
+    """An integration that cannot be called as it is configured."""
+
+    wants_body: Final = False
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    async def ask(self, visit: Visit, asked: Asked, grant: Grant | None) -> Response:  # noqa: ARG002 - as all do
+        """Refused."""
+        visit.context["integration"] = {"error": self._why}
+        raise Refused(INTERNAL, self._why)
 
 
 class Way(msgspec.Struct, frozen=True, kw_only=True):
@@ -242,27 +256,36 @@ def _way(
         rate = rate if own.throttling_rate_limit is None else own.throttling_rate_limit
         burst = burst if own.throttling_burst_limit is None else own.throttling_burst_limit
     integration = definition.integrations.get(route.target.removeprefix("integrations/"))
-    mapped = integration is not None and not integration.integration_subtype
+    ask: Ask | None = None
+    request_mapping: RequestMapping | None = None
+    response_mappings: dict[str, ResponseMapping] = {}
+    if integration is not None:
+        try:
+            ask = _integration(definition, stage, place, route, integration, tools)
+            request_mapping, response_mappings = _mappings(integration)
+        except BadExpression as bad:
+            ask = Broken(f"Invalid mapping expression specified: {bad}")
     return Way(
         route_key=route.route_key,
         rate=rate,
         burst=burst,
         authorize=authorization(definition, stage, route, tools),
-        integration=_integration(definition, stage, place, route, integration, tools),
-        request_mapping=(
-            RequestMapping(integration.request_parameters)
-            if integration is not None and mapped and integration.request_parameters
-            else None
-        ),
-        response_mappings=(
-            {}
-            if integration is None
-            else {
-                status: ResponseMapping(parameters)
-                for status, parameters in integration.response_parameters.items()
-                if parameters
-            }
-        ),
+        integration=ask,
+        request_mapping=request_mapping,
+        response_mappings=response_mappings,
+    )
+
+
+def _mappings(integration: Integration) -> tuple[RequestMapping | None, dict[str, ResponseMapping]]:
+    """What changes requests and answers; the parameters of subtypes are no mapping.  BadExpression."""
+    mapped = integration.request_parameters and not integration.integration_subtype
+    return (
+        RequestMapping(integration.request_parameters) if mapped else None,
+        {
+            status: ResponseMapping(parameters)
+            for status, parameters in integration.response_parameters.items()
+            if parameters
+        },
     )
 
 
@@ -271,11 +294,9 @@ def _integration(
     stage: V2Stage,
     place: Place,
     route: Route,
-    integration: Integration | None,
+    integration: Integration,
     tools: Tools,
-) -> Ask | None:
-    if integration is None:
-        return None
+) -> Ask:
     if integration.integration_type == "HTTP_PROXY":
         return ProxyIntegration(stage, place, route, integration, tools)
     if integration.integration_subtype:
