@@ -91,13 +91,21 @@ def test_a_function_of_an_http_api_shows_what_was_set_and_what_follows(it, aws):
         ),
         (
             PROXY | {"RequestParameters": {"append:header.Authorization": "x"}},
-            MAPPING.format("Operations on header Authorization are restricted"),
+            MAPPING.format("Operations on header authorization are restricted"),
         ),
         (
             PROXY | {"ResponseParameters": {"200": {"append:overwrite.static": "x"}}},
             MAPPING.format(
                 "Invalid Response Actioned Parameter destination specified: append:overwrite.static"
             ),
+        ),
+        (
+            PROXY | {"RequestParameters": {"append:header.a": "$request.nothing{"}},
+            MAPPING.format("Invalid mapping expression specified: $request.nothing{"),
+        ),
+        (
+            SQS | {"RequestParameters": {"QueueUrl": "q", "MessageBody": "$request.x}"}},
+            MAPPING.format("Invalid mapping expression specified: $request.x}"),
         ),
         (PROXY | {"ResponseParameters": {"99": {"append:header.a": "x"}}}, "Status Code 99 is not valid"),
         (SQS | {"IntegrationSubtype": "S3-PutObject"}, "Operation: S3-PutObject is not supported."),
