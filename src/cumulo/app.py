@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cumulo.apis_slot import ApisSlot
 from cumulo.base.caller import Caller
 from cumulo.base.carriage import this_machine
 from cumulo.base.clock import SystemClock
@@ -60,6 +61,7 @@ from cumulo.wire.server import Server
 from cumulo.wire.service import Service
 
 if TYPE_CHECKING:
+    from cumulo.apis import Apis, ApisGround
     from cumulo.compute import Compute, Ground
 
 _log = Log("app")
@@ -103,16 +105,20 @@ class Cloud:
         await self.lambda_.start()
         if self.compute.built is not None:
             await self.compute.built.start()
+        if self.apis.built is not None:
+            await self.apis.built.start()
         self.loops.begin("journal", self.journal.run())
         self.loops.begin("logs", self.logs.run())
         self.loops.begin("ecr", self.ecr.run())
         if self.compute.built is not None:
             self.loops.begin("compute", self.compute.built.run())
+        if self.apis.built is not None:
+            self.loops.begin("apis", self.apis.built.run())
         self.loops.begin("engine", self._take_up())
         self.loops.begin("fleet", self.fleet.run())
         self.loops.begin("events", self.events.run())
         self._server.handler = self.pages
-        self._server.upgrade = self.compute.upgrade
+        self._server.upgrade = self._upgrade
         self._server.lanes = (self._lane,)
         self.pages.is_ready = True
         _log.info("ready", endpoint=self.endpoint, data=str(self.data), replayed=replayed)
@@ -142,6 +148,9 @@ class Cloud:
             last.push_async_callback(self.loops.end, "fleet")
             last.push_async_callback(self.fleet.close)
             last.push_async_callback(self.loops.end, "events")
+            if self.apis.built is not None:
+                last.push_async_callback(self.apis.built.close)
+                last.push_async_callback(self.loops.end, "apis")
 
     def abandon(self) -> None:
         """Remove the temporary folder of a cloud that could not start."""
@@ -152,6 +161,8 @@ class Cloud:
         """Empty everything, companions too."""
         await self.loops.end("events")
         try:
+            if self.apis.built is not None:
+                await self.apis.built.reset()
             if self.compute.built is not None:
                 await self.compute.built.reset()
             await self.lambda_.reset()
@@ -221,12 +232,13 @@ class Cloud:
         self._build_ecr()
         self._build_functions()
         self._build_compute()
+        self.apis = ApisSlot(self._apis_ground, self._begin_apis, self.data / "apis")
         early = {
             "ecr": gated(self.ecr.service(), self.store.ready),
             "lambda": gated(self._functions.service(), self.store.ready),
             "logs": gated(Service("logs", self.logs.operations()), self.store.ready),
         }
-        self._services = Services(early, self.compute, partial(gated, ready=self.store.ready))
+        self._services = Services(early, (self.compute, self.apis), partial(gated, ready=self.store.ready))
         self.door = Door(
             self._services,
             self.companions,
@@ -248,6 +260,8 @@ class Cloud:
             tracer=self._functions.tracer,
         )
         self.pages = self._pages()
+        if self.apis.was_used:
+            self.apis.build()
 
     def _pages(self) -> Pages:
         """The cloud's own pages, in front of the door."""
@@ -260,6 +274,7 @@ class Cloud:
             ecr=self.ecr,
             companions=self.companions,
             compute=self.compute,
+            apis=self.apis,
         )
         self.meter.tags = Labels(standing.tags_of)
         return Pages(
@@ -281,6 +296,7 @@ class Cloud:
             exec_=self.compute.exec,
             interrupt=Interruptions(self.compute.interrupt_instance, self.compute.interrupt_task).handle,
             balancer_for=self.compute.balancer_for,
+            api_for=self.apis.handler_for,
         )
 
     def _build_ecr(self) -> None:
@@ -368,6 +384,36 @@ class Cloud:
             principal_of=self._principal_of,
             note=self.notes.append,
         )
+
+    def _begin_apis(self, apis: "Apis") -> None:
+        async def begin() -> None:
+            await apis.start()
+            await apis.run()
+
+        self.loops.begin("apis", begin())
+
+    def _apis_ground(self) -> "ApisGround":
+        from cumulo.apis import ApisGround
+
+        return ApisGround(
+            data=self.data,
+            store=self.store,
+            journal=self.journal,
+            clock=self.clock,
+            ids=self.ids,
+            keys=self.keys,
+            companions=self.companions,
+            meter=self.meter,
+            logs=self.logs,
+            invoker=self._functions.caller,
+            ours=self.door,
+            listener_url=self.compute.listener_url,
+            port=self.port,
+            shared=self.settings.mode == "shared",
+        )
+
+    def _upgrade(self, request: Request) -> asyncio.Protocol | None:
+        return self.compute.upgrade(request) or self.apis.upgrade(request)
 
     # -- containers --------------------------------------------------------------------------------------
 

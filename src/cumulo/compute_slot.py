@@ -4,9 +4,9 @@ A cloud that has used them once builds them at its start from then on: there is 
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from cumulo.companions.guards import Call, Form, Guard
 from cumulo.wire.http import Handler, Request, Response
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from cumulo.compute import Compute, Ground
 
 SPOT_WARNING_SECONDS = 120.0
-NAMES = ("application-autoscaling", "ecs", "elbv2")
 GUARDED = ("autoscaling", "cloudformation", "ec2")
 _STARTS_MACHINES = frozenset({"RunInstances", "RequestSpotInstances", "RequestSpotFleet", "CreateFleet"})
 _READS = ("Describe", "Get", "List")
@@ -25,11 +24,14 @@ _READS = ("Describe", "Get", "List")
 class ComputeSlot:
     """Builds it once.
 
+    names    of its services
     ground   what it stands on
     begin    runs what was built, beside the server
     marker   a file that says that it was built before
     pace     how many times quicker than on AWS some things go
     """
+
+    names = ("application-autoscaling", "ecs", "elbv2")
 
     def __init__(
         self,
@@ -65,6 +67,14 @@ class ComputeSlot:
             self._begin(self.build())
         assert self.built is not None
         return self.built
+
+    def services(self) -> Mapping[str, Service]:
+        """As the door wants them."""
+        return self.get().services()
+
+    async def listener_url(self, arn: str) -> str:
+        """Where a load balancer's listener answers; empty when there is none."""
+        return self.built.elb.url_of(arn) if self.built is not None else ""
 
     def guards(self) -> Mapping[str, Guard]:
         """For the companions, until it is built."""
@@ -121,24 +131,37 @@ class LateGuard:
         return self._slot.get().guards()[self._service]
 
 
+class Late(Protocol):
+    """Services that are built when they are looked up, and their names."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """By botocore's names."""
+        ...
+
+    def services(self) -> Mapping[str, Service]:
+        """As the door wants them."""
+        ...
+
+
 class Services(Mapping[str, Service]):
-    """Our services by name; those of the slot are built when they are looked up."""
+    """Our services by name; those of the slots are built when they are looked up."""
 
     def __init__(
-        self, early: Mapping[str, Service], slot: ComputeSlot, wrap: Callable[[Service], Service]
+        self, early: Mapping[str, Service], late: Sequence[Late], wrap: Callable[[Service], Service]
     ) -> None:
         self._known = dict(early)
-        self._slot = slot
+        self._late = {name: slot for slot in late for name in slot.names}
         self._wrap = wrap
 
     def __getitem__(self, name: str) -> Service:
-        if name not in self._known and name in NAMES:
-            late = self._slot.get().services()
+        if name not in self._known and name in self._late:
+            late = self._late[name].services()
             self._known |= {one: self._wrap(service) for one, service in late.items()}
         return self._known[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted({*self._known, *NAMES}))
+        return iter(sorted({*self._known, *self._late}))
 
     def __len__(self) -> int:
-        return len({*self._known, *NAMES})
+        return len({*self._known, *self._late})

@@ -70,6 +70,7 @@ class Pages:
         exec_: Handler,
         interrupt: Handler,
         balancer_for: Callable[[str], Handler | None],
+        api_for: Callable[[str, str], Handler | None],
     ) -> None:
         self._door = door
         self._clock = clock
@@ -99,6 +100,7 @@ class Pages:
         self._registry = registry
         self._layers = layers
         self._balancer_for = balancer_for
+        self._api_for = api_for
         self.is_ready = False
 
     async def __call__(self, request: Request) -> Response:
@@ -108,6 +110,9 @@ class Pages:
         balancer = self._balancer_for(host) if ".elb." in host else None
         if balancer is not None:
             return await balancer(request)
+        api = self._api_for(host, path)
+        if api is not None:
+            return await api(request)
         if path.startswith("/v2") and _is_registry(request):
             return await self._registry(request)
         if not path.startswith(("/_", "/metrics")) or "authorization" in request.headers:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from cumulo.apis_slot import ApisSlot
 from cumulo.companions.companions import Companions
 from cumulo.compute_slot import ComputeSlot
 from cumulo.meter.labels import TagsOf
@@ -29,6 +30,7 @@ class Standing:
         ecr: EcrHouse,
         companions: Companions,
         compute: ComputeSlot,
+        apis: ApisSlot,
     ) -> None:
         self._notes = notes
         self._lambda = lambda_
@@ -37,14 +39,16 @@ class Standing:
         self._ecr = ecr
         self._companions = companions
         self._compute = compute
+        self._apis = apis
 
     def gauges(self) -> Mapping[str, float]:
         """What /metrics and `cumulo status` show of the state of things."""
-        built = self._compute.built
+        built, apis = self._compute.built, self._apis.built
         return {f"environments_{name}": float(count) for name, count in self._fleet.counts().items()} | {
             "functions": float(self._lambda.count()),
             "repositories": float(self._ecr.count()),
             **(built.gauges() if built is not None else {}),
+            **(apis.gauges() if apis is not None else {}),
             "queued_events": float(len(self._events)),
             "companions_started": float(self._companions.started),
         }
@@ -56,8 +60,12 @@ class Standing:
 
     def tags_of(self, service: str) -> TagsOf | None:
         """Who knows the tags of a service's resources."""
-        built = self._compute.built
-        late = built.tags() if built is not None else {}
+        late = {
+            name: tags_of
+            for built in (self._compute.built, self._apis.built)
+            if built is not None
+            for name, tags_of in built.tags().items()
+        }
         early: Mapping[str, TagsOf] = {"ecr": self._ecr.tags_of, "lambda": self._lambda.tags_of}
         return early.get(service) or late.get(service)
 

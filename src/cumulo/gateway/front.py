@@ -77,12 +77,11 @@ class Front:
 
     def wants(self, host: str, path: str) -> bool:
         """Whether a request is for an API: by its Host header, or its path."""
-        return (
-            ".execute-api." in host
-            or path.startswith((OWN_PATH, "/restapis/"))
-            and (path.startswith(OWN_PATH) or "/_user_request_" in path)
-            or self.domains.knows(_name(host))
-        )
+        if ".execute-api." in host or path.startswith(OWN_PATH):
+            return True
+        if path.startswith("/restapis/") and "/_user_request_" in path:
+            return True
+        return self.domains.knows(_name(host))
 
     async def answer(self, request: Request, certificate: ClientCertificate | None = None) -> Response:
         """Answer a request that this wants."""

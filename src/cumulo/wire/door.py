@@ -17,7 +17,7 @@ from cumulo.base.ids import Ids
 from cumulo.wire import bodies, validate
 from cumulo.wire.authenticate import Authenticator
 from cumulo.wire.errors import Errors, bare_errors
-from cumulo.wire.http import BytesBody, Handler, Request, Response
+from cumulo.wire.http import BytesBody, Handler, Headers, Request, Response
 from cumulo.wire.keys import Keys
 from cumulo.wire.models import Models, OperationModel, ServiceModel
 from cumulo.wire.patterns import Patterns
@@ -26,6 +26,7 @@ from cumulo.wire.protocols.registry import codec
 from cumulo.wire.protocols.rest import form
 from cumulo.wire.routing import FORM, Found, Operations, Router
 from cumulo.wire.service import Run, Service, Values
+from cumulo.wire.sigv4 import Scope
 
 Lenient = Iterable[tuple[str, str, str]]
 
@@ -137,6 +138,27 @@ class Door:
             return await self._serve_form(request)
         return await self._accompany(request)
 
+    async def call(
+        self,
+        caller: Caller,
+        service: str,
+        method: str,
+        path: str,
+        *,
+        query: str = "",
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+    ) -> Response | None:
+        """A request of the cloud's own in the name of `caller`, when `service` (a signature's scope) is ours; else None."""
+        scope = Scope(access_key=caller.account, date="", region=caller.region, service=service)
+        lines = {"host": "localhost", **(headers or {})}
+        raw = Headers((name.lower().encode(), value.encode("latin-1")) for name, value in lines.items())
+        request = Request(method, path, query, raw, BytesBody(body))
+        name = self._router.service(request, scope)
+        if name is None:
+            return None
+        return await self._serve(self._service(name), request, body, caller)
+
     def refuse(self, service: str, error: AwsError, request_id: str) -> Response:
         """How an error of one of our services looks on the wire, for lanes."""
         served = self._service(service)
@@ -153,16 +175,20 @@ class Door:
             )
         return served
 
-    async def _serve(self, served: Served, request: Request, body: bytes | None) -> Response:
+    async def _serve(
+        self, served: Served, request: Request, body: bytes | None, caller: Caller | None = None
+    ) -> Response:
         protocol, request_id = served.operations.protocol, ""
         try:
             found = served.operations.find(request)
             if found is not None:
                 protocol = found.protocol
-            self.authenticate.identify(request)
+            if caller is None:
+                self.authenticate.identify(request)
             if body is None:
                 body = await self._read(served, request, found)
-            caller = self.authenticate(request, body)
+            if caller is None:
+                caller = self.authenticate(request, body)
             request_id = caller.request_id
             body = bodies.unwrap(request.headers, body, limits.BODY_BYTES_MAX) if body else b""
             if found is None:

@@ -122,6 +122,18 @@ class ElbHouse:
         """How many load balancers there are, of all accounts."""
         return len(self._records.balancers)
 
+    def url_of(self, arn: str) -> str:
+        """Where a listener answers, or a load balancer's first one, by ARN; empty when there is none."""
+        listener = self._records.listeners.get(arn)
+        if listener is None:
+            found = self._records.listeners.by("balancer", arn)
+            listener = found[0] if found else None
+        balancer = self._records.balancers.get(listener.load_balancer) if listener is not None else None
+        if listener is None or balancer is None or not balancer.address:
+            return ""
+        scheme = "https" if listener.protocol in {"HTTPS", "TLS"} else "http"
+        return f"{scheme}://{balancer.address}:{listener.port}"
+
     def strays(self, names: Iterable[str]) -> list[str]:
         """Of names of the machine's addresses, those of load balancers that are gone."""
         living = {name_of(one.arn) for one in self._records.balancers.all()}

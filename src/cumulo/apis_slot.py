@@ -1,0 +1,72 @@
+"""API Gateway, built when it is first needed: a cloud must start at once and stay small.
+
+A cloud that has used it once builds it at its start from then on: there are stages to publish.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cumulo.wire.http import Handler, Request
+from cumulo.wire.service import Service
+
+if TYPE_CHECKING:
+    from cumulo.apis import Apis, ApisGround
+
+
+class ApisSlot:
+    """Builds it once.
+
+    ground   what it stands on
+    begin    starts and runs what was built, beside the server
+    marker   a file that says that it was built before
+    """
+
+    names = ("apigateway", "apigatewayv2", "apigatewaymanagementapi")
+
+    def __init__(
+        self, ground: "Callable[[], ApisGround]", begin: "Callable[[Apis], None]", marker: Path
+    ) -> None:
+        self._ground = ground
+        self._begin = begin
+        self._marker = marker
+        self.built: Apis | None = None
+
+    @property
+    def was_used(self) -> bool:
+        """Whether an earlier process has built it."""
+        return self._marker.exists()
+
+    def build(self) -> "Apis":
+        """Build it, and run nothing yet; the one that is there when it is."""
+        if self.built is None:
+            from cumulo.apis import Apis
+
+            self._marker.touch(mode=0o600)
+            self.built = Apis(self._ground())
+        return self.built
+
+    def get(self) -> "Apis":
+        """The one that is there, or one that is built and begun now."""
+        if self.built is None:
+            self._begin(self.build())
+        assert self.built is not None
+        return self.built
+
+    def services(self) -> Mapping[str, Service]:
+        """As the door wants them."""
+        return self.get().services()
+
+    def handler_for(self, host: str, path: str) -> Handler | None:
+        """Who answers a request to an API; None when it is none."""
+        built = self.built
+        if built is not None:
+            return built.front.answer if built.front.wants(host, path) else None
+        if ".execute-api." in host or path.startswith("/_aws/execute-api/"):
+            return self.get().front.answer  # which says that there is no such API
+        return None
+
+    def upgrade(self, request: Request) -> asyncio.Protocol | None:
+        """The protocol for a request for a WebSocket to an API; None when it is for none."""
+        return self.built.front.upgrade(request) if self.built is not None else None
