@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from tests.unit.ecr_rules.rules_kit import FAR, HOME, OTHER, REGION, play, refused
 
 from cumulo.base.caller import Caller
-from cumulo.services.ecr.rules.policy import Question, allows, fault
+from cumulo.base.policy import Question
+from cumulo.base.policy_principals import Who
+from cumulo.services.ecr.rules.policy import allows, fault
 
 PROFILE = f"arn:aws:signer:us-east-1:{HOME}:/signing-profiles/mine"
 
@@ -218,11 +220,10 @@ def test_a_reset_forgets_everything(tmp_path):
 
 ARN = f"arn:aws:ecr:us-east-1:{HOME}:repository/prod/app"
 ASKED = Question(
-    account=OTHER,
     action="ecr:ReplicateImage",
     resource=ARN,
-    principal=f"arn:aws:iam::{OTHER}:role/r",
-    context={"aws:principalaccount": OTHER},
+    who=Who(OTHER, f"arn:aws:iam::{OTHER}:role/r"),
+    keys={"aws:principalaccount": OTHER},
 )
 
 
@@ -296,7 +297,7 @@ def test_whatever_is_put_as_a_policy_is_judged(document, changes):
         allows(text, ASKED)
 
 
-def test_a_denial_wins_also_when_its_condition_is_not_known():
+def test_a_denial_counts_unless_its_condition_fails():
     statements = [json.loads(policy())["Statement"][0]]
     statements.append(
         statements[0]
@@ -304,7 +305,11 @@ def test_a_denial_wins_also_when_its_condition_is_not_known():
     )
     text = json.dumps({"Statement": statements})
     assert fault(text) == ""
-    assert not allows(text, ASKED)
+    assert allows(text, ASKED)  # a replication comes from no address
+    statements[1]["Condition"] = {"NotIpAddress": {"aws:SourceIp": "10.0.0.0/8"}}
+    assert not allows(json.dumps({"Statement": statements}), ASKED)
+    statements[1]["Condition"] = {"IpAdress": {"aws:SourceIp": "10.0.0.0/8"}}
+    assert fault(json.dumps({"Statement": statements})) == "The condition operator IpAdress is not known"
     assert not allows("", ASKED)
     assert not allows("{}", ASKED)
     assert not allows(policy(Principal=None, NotPrincipal={"AWS": "nobody"}), ASKED)

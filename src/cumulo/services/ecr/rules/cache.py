@@ -15,6 +15,8 @@ from contextlib import AbstractAsyncContextManager
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.base.log import Log
+from cumulo.base.policy import Question
+from cumulo.base.policy_principals import Who
 from cumulo.base.tasks import cancel_all
 from cumulo.engines.images import Descriptor, Login, PullError, Reference, Source
 from cumulo.services.ecr.core import Catalog
@@ -261,12 +263,11 @@ class PullCache:
         if source.account == rule.account:
             return
         for action in ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"):
-            asked = policy.Question(
-                account=rule.account,
+            asked = Question(
                 action=action,
                 resource=repository_arn(source.account, source.region, source.name),
-                principal=rule.role_arn,
-                context={"aws:principalaccount": rule.account, "aws:principalarn": rule.role_arn},
+                who=Who(rule.account, rule.role_arn),
+                keys={"aws:principalaccount": rule.account, "aws:principalarn": rule.role_arn},
             )
             if not policy.allows(source.policy, asked):
                 raise AwsError("UpstreamAccessDenied", f"The upstream repository does not allow {action}")

@@ -56,8 +56,8 @@ def upstream_of(rules: Iterable[CacheRule], name: str) -> Upstream | None:
     return Upstream(rule, namespace(rule.upstream_prefix) + rest)
 
 
-def wild(pattern: str, text: str, *, one: str = "") -> bool:
-    """Whether a text matches a pattern in which * stands for any characters, and `one` for any single one.
+def wild(pattern: str, text: str) -> bool:
+    """Whether a text matches a pattern in which * stands for any characters.
 
     When what follows a star does not fit, that star takes one character more; earlier stars never need to.
     """
@@ -67,7 +67,7 @@ def wild(pattern: str, text: str, *, one: str = "") -> bool:
         if at < len(pattern) and pattern[at] == "*":
             star, since = at, here
             at += 1
-        elif at < len(pattern) and pattern[at] in (text[here], one):
+        elif at < len(pattern) and pattern[at] == text[here]:
             at += 1
             here += 1
         elif star >= 0:

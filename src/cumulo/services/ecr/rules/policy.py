@@ -1,18 +1,11 @@
-"""Registry and repository policies: whether a text is one, and what it allows.  Pure.
-
-Only as much of the policy language as permissions of other accounts need: Effect, Principal, Action, Resource
-(each also with Not), and the conditions on strings and ARNs.  A condition that is not known never grants and
-never stops a denial from counting.
-"""
+"""Registry and repository policies: whether a text is one for ECR, and what it allows.  Pure."""
 
 import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
-from cumulo.services.ecr.rules.plan import wild
+from cumulo.base.policy import Decision, PolicyError, Question, compile_policy
 
 V1_ACTIONS = frozenset({"ecr:ReplicateImage", "ecr:BatchImportUpstreamImage", "ecr:CreateRepository"})
 # An ARN, an account, or the id that stays when a user or role has been deleted.
@@ -31,16 +24,6 @@ _STATEMENT = frozenset(
         "Condition",
     }
 )
-
-
-class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """Who wants to do what to which resource; `context` has the values of condition keys by lower-case name."""
-
-    account: str
-    action: str
-    resource: str
-    principal: str = ""
-    context: Mapping[str, str] = {}
 
 
 def fault(text: str, *, scope: str = "V2", resources: bool = True) -> str:
@@ -62,7 +45,17 @@ def fault(text: str, *, scope: str = "V2", resources: bool = True) -> str:
     sids = [s["Sid"] for s in statements if isinstance(s, dict) and s.get("Sid")]
     if len(set(map(str, sids))) != len(sids):
         return "statement ids must be unique"
-    return next((why for s in statements if (why := _statement_fault(s, scope, resources))), "")
+    why = next((why for s in statements if (why := _statement_fault(s, scope, resources))), "")
+    return why or _not_compiled(policy)
+
+
+def _not_compiled(policy: Mapping[str, Any]) -> str:
+    """What is wrong beyond ECR's own rules: conditions."""
+    try:
+        compile_policy(policy)
+    except PolicyError as error:
+        return str(error)
+    return ""
 
 
 def _statement_fault(statement: Any, scope: str, resources: bool) -> str:
@@ -79,9 +72,6 @@ def _statement_fault(statement: Any, scope: str, resources: bool) -> str:
     names = _list(statement.get("Resource", statement.get("NotResource", "*")))
     if not names or not all(isinstance(name, str) and _is_resource(name) for name in names):
         return "a resource is not valid"
-    conditions = statement.get("Condition", {})
-    if not isinstance(conditions, dict) or not all(isinstance(c, dict) for c in conditions.values()):
-        return "a condition is not valid"
     return _action_fault(statement, scope)
 
 
@@ -111,37 +101,7 @@ def allows(text: str, question: Question) -> bool:
     """
     if not text or (fault(text) and fault(text, resources=False)):
         return False
-    allowed = False
-    for statement in _list(json.loads(text)["Statement"]):
-        if not (_concerns(statement, question) and _conditions_hold(statement, question)):
-            continue
-        if statement["Effect"] == "Deny":
-            return False
-        allowed = True
-    return allowed
-
-
-def _concerns(statement: Mapping[str, Any], question: Question) -> bool:
-    wanted = question.action.lower()
-    actions = _list(statement.get("Action", statement.get("NotAction")))
-    hit = any(_like(str(action).lower(), wanted) for action in actions)
-    if hit == ("NotAction" in statement):
-        return False
-    names = _list(statement.get("Resource", statement.get("NotResource", "*")))
-    hit = any(_like(str(name), question.resource) for name in names)
-    if hit == ("NotResource" in statement):
-        return False
-    principals = _principals(statement.get("Principal", statement.get("NotPrincipal"))) or []
-    hit = any(_is_principal(principal, question) for principal in principals)
-    return hit != ("NotPrincipal" in statement)
-
-
-def _is_principal(principal: str, question: Question) -> bool:
-    """An account's root stands for everybody in the account."""
-    if principal in ("*", question.account) or (question.principal and principal == question.principal):
-        return True
-    parts = principal.split(":")
-    return len(parts) == 6 and parts[4] == question.account and parts[5] == "root"
+    return compile_policy(json.loads(text)).decide(question) is Decision.ALLOW
 
 
 def _principals(value: Any) -> list[str] | None:
@@ -157,55 +117,6 @@ def _principals(value: Any) -> list[str] | None:
             return None
     found = _list(value.get("AWS", []))
     return found if all(_PRINCIPAL.fullmatch(name) for name in found) else None
-
-
-def _conditions_hold(statement: Mapping[str, Any], question: Question) -> bool:
-    denies = statement["Effect"] == "Deny"
-    for operator, wanted in statement.get("Condition", {}).items():
-        for key, values in wanted.items():
-            held = _holds(operator, question.context.get(key.lower()), [str(v) for v in _list(values)])
-            if not (denies if held is None else held):
-                return False
-    return True
-
-
-def _holds(operator: str, value: str | None, wanted: list[str]) -> bool | None:
-    """Whether one condition holds; None when the operator is not known."""
-    name = operator.removesuffix("IfExists")
-    if name == "Null":
-        return (value is None) == (wanted[:1] == ["true"])
-    if name not in _OPERATORS:
-        return None
-    if value is None:
-        return operator != name or "Not" in name
-    hit = any(_OPERATORS[name](pattern, value) for pattern in wanted)
-    return hit != ("Not" in name)
-
-
-def _same(pattern: str, value: str) -> bool:
-    return pattern == value
-
-
-def _same_but_case(pattern: str, value: str) -> bool:
-    return pattern.lower() == value.lower()
-
-
-def _like(pattern: str, value: str) -> bool:
-    return wild(pattern, value, one="?")
-
-
-_OPERATORS = {
-    "StringEquals": _same,
-    "StringNotEquals": _same,
-    "StringEqualsIgnoreCase": _same_but_case,
-    "StringNotEqualsIgnoreCase": _same_but_case,
-    "StringLike": _like,
-    "StringNotLike": _like,
-    "ArnEquals": _like,
-    "ArnLike": _like,
-    "ArnNotEquals": _like,
-    "ArnNotLike": _like,
-}
 
 
 def _list(value: Any) -> list[Any]:

@@ -15,6 +15,8 @@ from msgspec.structs import replace
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.base.log import Log
+from cumulo.base.policy import Question
+from cumulo.base.policy_principals import Who
 from cumulo.services.ecr.catalog import StoredCatalog
 from cumulo.services.ecr.model import Image, Repository
 from cumulo.services.ecr.rules import policy
@@ -208,12 +210,11 @@ class Replicator:
     def _permit(self, job: Replication, action: str) -> None:
         if job.to.account == job.account:
             return
-        asked = policy.Question(
-            account=job.account,
+        asked = Question(
             action=action,
             resource=repository_arn(job.to.account, job.to.region, job.repository),
-            principal=f"arn:aws:iam::{job.account}:root",
-            context={"aws:principalaccount": job.account, "aws:sourceaccount": job.account},
+            who=Who(job.account, f"arn:aws:iam::{job.account}:root"),
+            keys={"aws:principalaccount": job.account, "aws:sourceaccount": job.account},
         )
         if not policy.allows(self._registries.of(job.to.account, job.to.region).policy, asked):
             raise AwsError(
