@@ -24,16 +24,6 @@ _CAPITAL: Final = frozenset({"ACCESS_DENIED"})  # whose default body says "Messa
 _NOT_CUSTOMIZED: Final = frozenset({"REQUEST_TOO_LARGE"})
 
 
-class Failed(Refused):
-    """A refusal with a status of its own in place of its kind's (502 for what an integration got wrong)."""
-
-    def __init__(
-        self, kind: str, message: str | None = None, *, status: int, fields: Mapping[str, str] | None = None
-    ) -> None:
-        super().__init__(kind, message, fields=fields)
-        self.status = status
-
-
 class GatewayResponses:
     """The gateway responses of a deployment."""
 
@@ -51,7 +41,7 @@ class GatewayResponses:
             "message": message,
             "messageString": msgspec.json.encode(message).decode(),
             "responseType": refused.kind,
-            **{name: value for name, value in refused.fields.items() if name != "log"},
+            **refused.fields,
         }
         status = getattr(refused, "status", 0) or kind.status
         headers: Pairs = [("Content-Type", JSON), ("x-amzn-ErrorType", kind.error_type)]

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from cumulo.gateway.rest.call import Call
+from cumulo.gateway.rest.failures import misconfigured
 from cumulo.gateway.visit import Refused
 
 Value = str | list[str] | None
@@ -96,7 +97,7 @@ def _nothing(_call: Call, _endpoint: Endpoint | None) -> Value:
 def _target(text: str) -> tuple[str, str]:
     place, _, name = text.removeprefix("integration.request.").partition(".")
     if place not in Mapped._fields:
-        raise Refused("API_CONFIGURATION_ERROR", fields={"log": f"Invalid mapping expression {text}"})
+        raise misconfigured(f"Invalid mapping expression specified: {text}")
     return place, name
 
 

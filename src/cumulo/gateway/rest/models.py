@@ -12,6 +12,7 @@ from cumulo.gateway.definitions.rest import Model, RestDefinition
 
 BASE: Final = "https://apigateway.amazonaws.com/restapis/"
 ERRORS_TOLD_MAX: Final = 16
+BACKTRACKS_MAX: Final = 100_000
 _DRAFT_4: Final = "http://json-schema.org/draft-04/schema#"
 
 Check = Callable[[bytes], list[str]]
@@ -76,10 +77,10 @@ def _checking(validator: Any) -> Check:
 
 
 def _patterns() -> Any:
-    """A regular expression engine that takes a time linear in the text's length."""
+    """Patterns that look around may backtrack, but not for long."""
     import jsonschema_rs
 
-    return jsonschema_rs.RegexOptions()
+    return jsonschema_rs.FancyRegexOptions(backtrack_limit=BACKTRACKS_MAX)
 
 
 def _others(models: Mapping[str, Model], base: str) -> dict[str, Any]:

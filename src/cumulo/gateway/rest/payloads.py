@@ -9,12 +9,12 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from cumulo.gateway.rest.failures import misconfigured
 from cumulo.gateway.visit import Refused
 
 PAYLOAD_BYTES_MAX: Final = 10 * 1024 * 1024
 JSON: Final = "application/json"
 _GZIP: Final = 16 + zlib.MAX_WBITS
-_CONFIGURATION: Final = "API_CONFIGURATION_ERROR"
 
 IsBinary = Callable[[str], bool]
 
@@ -82,7 +82,7 @@ def from_base64(body: bytes) -> bytes:
     try:
         return base64.b64decode(body, validate=True)
     except (binascii.Error, ValueError):
-        raise Refused(_CONFIGURATION, fields={"log": "Unable to base64 decode the body."}) from None
+        raise misconfigured("Unable to base64 decode the body.") from None
 
 
 def decompress(body: bytes, coding: str, bytes_max: int = PAYLOAD_BYTES_MAX) -> bytes:

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import msgspec
 
 from cumulo.gateway.integrations.functions import with_variables
-from cumulo.gateway.visit import Refused
+from cumulo.gateway.rest.failures import misconfigured
 
 _PARAMETER: Final = re.compile(r"\{([^{}/]+?)\+?\}")
 _ARN: Final = re.compile(
@@ -39,17 +39,14 @@ def http_url(uri: str, path: Mapping[str, str], variables: Mapping[str, str]) ->
     url = _filled(with_variables(uri, variables), path)
     wrong = _ILLEGAL.search(url)
     if wrong is not None:
-        raise Refused(
-            "API_CONFIGURATION_ERROR",
-            fields={"log": f"Illegal character in path at index {wrong.start()}: {url}"},
-        )
+        raise misconfigured(f"Illegal character in path at index {wrong.start()}: {url}")
     try:
         parts = urlsplit(url)
         good = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         good = False
     if not good:
-        raise Refused("API_CONFIGURATION_ERROR", fields={"log": "Invalid endpoint address"})
+        raise misconfigured("Invalid endpoint address")
     return url
 
 
@@ -57,7 +54,7 @@ def aws_uri(uri: str, path: Mapping[str, str], variables: Mapping[str, str]) -> 
     """An AWS integration's URI for one request.  Refused when it is none."""
     found = _ARN.fullmatch(with_variables(uri, variables))
     if found is None:
-        raise Refused("API_CONFIGURATION_ERROR", fields={"log": "Invalid endpoint address"})
+        raise misconfigured("Invalid endpoint address")
     rest, _, query = _filled(found["rest"], path).partition("?")
     host = found["host"] or ""
     if found["kind"] == "path":

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from cumulo.gateway.definitions.rest import Method, RequestValidator
 from cumulo.gateway.rest.call import Call
 from cumulo.gateway.rest.models import Models
-from cumulo.gateway.rest.payloads import JSON, media_type
+from cumulo.gateway.rest.payloads import media_type
 from cumulo.gateway.visit import Refused
 
 Validate = Callable[[Call], None]
@@ -24,12 +24,8 @@ def compile_validation(method: Method, validator: RequestValidator | None, model
     def validate(call: Call) -> None:
         missing = [name for place, name in required if not _has(call, place, name)]
         if missing:
-            listed = ", ".join(missing)
-            raise Refused(
-                "BAD_REQUEST_PARAMETERS",
-                f"Missing required request parameters: [{listed}]",
-                fields={"validationErrorString": f"Missing required request parameters: [{listed}]"},
-            )
+            told = f"Missing required request parameters: [{', '.join(missing)}]"
+            raise Refused("BAD_REQUEST_PARAMETERS", told, fields={"validationErrorString": told})
         if check_body:
             _check_body(call, method, models)
 
@@ -55,8 +51,6 @@ def _check_body(call: Call, method: Method, models: Models) -> None:
     """By the model for the body's type; where there is none for it, a body of another type is not looked at."""
     names = method.request_models
     name = names.get(media_type(call.content_type)) or names.get("$default")
-    if name is None:
-        name = names.get(JSON) if call.header("content-type") is None else None
     if name is None:
         return
     wrong = models.check(name)(call.body)
