@@ -25,7 +25,12 @@ class AwsService:
     """An AWS integration whose URI names a service."""
 
     def __init__(
-        self, definition: RestDefinition, integration: Integration, tools: Tools, prepare: Prepare, finish: Finish
+        self,
+        definition: RestDefinition,
+        integration: Integration,
+        tools: Tools,
+        prepare: Prepare,
+        finish: Finish,
     ) -> None:
         self._api_id = definition.api_id
         self._account = definition.account
@@ -122,7 +127,12 @@ async def _endpoint(answer: Answer, uri: AwsUri, headers: dict[str, str]) -> End
     pairs = tuple(answer.headers)
     said = said_as(uri.service)
     wants_json = (value_of(headers.items(), "accept") or "").startswith(JSON)
-    if said is not None and not said.target and wants_json and "xml" in (value_of(pairs, "content-type") or ""):
+    if (
+        said is not None
+        and not said.target
+        and wants_json
+        and "xml" in (value_of(pairs, "content-type") or "")
+    ):
         told = json_of_xml(body)
         if told is not None:
             pairs = (*((name, value) for name, value in pairs if name.lower() not in {"content-type", "content-length"}),

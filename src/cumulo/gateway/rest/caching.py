@@ -9,7 +9,6 @@ import msgspec
 from cumulo.gateway.rest.call import Call
 
 ENTRY_BYTES_MAX: Final = 1_048_576
-MEMORY_BYTES_MAX: Final = 64 * 1024 * 1024  # of one stage; AWS's sizes begin at half a gigabyte
 ENTRY_BYTES_EXTRA: Final = 512  # about what an entry weighs besides its body
 WARNING: Final = "199 Cache-control headers were ignored because the caller was unauthorized."
 
@@ -28,7 +27,9 @@ class Kept(msgspec.Struct, frozen=True):
 class ResponseCache:
     """Least recently used goes first.  Pure: moments (monotonic seconds) are handed in."""
 
-    def __init__(self, bytes_max: int = MEMORY_BYTES_MAX) -> None:
+    BYTES_MAX: Final = 64 * 1024 * 1024  # of one stage; AWS's sizes begin at half a gigabyte
+
+    def __init__(self, bytes_max: int = BYTES_MAX) -> None:
         self._bytes_max = bytes_max
         self._bytes = 0
         self._kept: OrderedDict[Key, Kept] = OrderedDict()
@@ -88,7 +89,9 @@ def key_of(call: Call, namespace: str, parameters: tuple[str, ...], mapped: Mapp
 def _value(call: Call, place: str, name: str) -> str:
     if place == "path":
         return call.path_parameters.get(name, "\0")
-    values = call.headers.get(name.lower()) if place in {"header", "multivalueheader"} else call.query.get(name)
+    values = (
+        call.headers.get(name.lower()) if place in {"header", "multivalueheader"} else call.query.get(name)
+    )
     return "\0" if values is None else "\1".join(values)
 
 

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 from cumulo.gateway.definitions.rest import Method, Resource
 from cumulo.gateway.rest.headers import DROPPED_ON_ARRIVAL, shown
 from cumulo.gateway.visit import Visit
+from cumulo.gateway.vtl.scope import Overrides
 from cumulo.wire.http import Headers
 
 QUERY_FIELDS_MAX = 1000
@@ -20,8 +21,7 @@ class Call:
     path_parameters    as they came: percent-encoded
     body               whole, after decompression; empty when there was none
     variables          of the stage (or the canary)
-    request_override   what a request template set in $context.requestOverride: header, querystring, path
-    response_override  what templates set in $context.responseOverride: header, status
+    overrides          what templates set in $context.requestOverride and .responseOverride; None: none has run
     """
 
     __slots__ = (
@@ -29,11 +29,10 @@ class Call:
         "context",
         "headers",
         "method",
+        "overrides",
         "path_parameters",
         "query",
-        "request_override",
         "resource",
-        "response_override",
         "variables",
         "visit",
     )
@@ -55,8 +54,7 @@ class Call:
         self.headers = headers_of(visit.request.headers)
         self.query = query_of(visit.request.query)
         self.body = b""
-        self.request_override: dict[str, Any] = {}
-        self.response_override: dict[str, Any] = {}
+        self.overrides: Overrides | None = None
 
     def header(self, name: str) -> str | None:
         """The last value of a header, its name in lower case."""

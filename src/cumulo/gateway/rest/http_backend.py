@@ -59,7 +59,15 @@ class Backend:
         return kept + added + own
 
     async def send(
-        self, call: Call, log: Log, method: str, url: str, headers: Pairs, body: bytes, *, stream: bool = False
+        self,
+        call: Call,
+        log: Log,
+        method: str,
+        url: str,
+        headers: Pairs,
+        body: bytes,
+        *,
+        stream: bool = False,
     ) -> Answer:
         """Ask the backend.  Refused: 504, or 500 where a VPC link leads nowhere."""
         body = b"" if method in _NO_BODY else body
@@ -215,6 +223,3 @@ def _named(headers: Pairs) -> Pairs:
     if value_of(headers, "content-type") is None:
         headers.insert(0, ("Content-Type", JSON))
     return headers
-
-
-Body = bytes | AsyncIterator[bytes]

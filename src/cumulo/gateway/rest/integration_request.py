@@ -9,7 +9,7 @@ from cumulo.gateway.rest.call import Call
 from cumulo.gateway.rest.failures import misconfigured
 from cumulo.gateway.rest.headers import clean, illegal
 from cumulo.gateway.rest.payloads import IsBinary, request_body
-from cumulo.gateway.rest.templates import Templates
+from cumulo.gateway.rest.templates import NOTHING, Templates
 
 
 class Outgoing(NamedTuple):
@@ -38,15 +38,15 @@ def compile_outgoing(integration: Integration, is_binary: IsBinary) -> Prepare:
         body = request_body(call.body, binary=binary, handling=handling) if call.body else b""
         if name is not None:
             body = templates.render(name, call, body)
-        override = call.request_override
-        headers = texts(mapped.header | _entries(override, "header"))
+        override = call.overrides or NOTHING
+        headers = texts(replaced(mapped.header, override.header))
         wrong = illegal(headers, kind)
         if wrong is not None:
             raise misconfigured(f"{wrong} header already present")
         return Outgoing(
             headers,
-            _fields(mapped.querystring | _entries(override, "querystring")),
-            texts(mapped.path | _entries(override, "path")),
+            _fields({**mapped.querystring, **override.querystring}),
+            texts({**mapped.path, **override.path}),
             body,
         )
 
@@ -70,6 +70,9 @@ def _fields(values: Mapping[str, Any]) -> dict[str, str | list[str]]:
     }
 
 
-def _entries(override: Mapping[str, Any], place: str) -> dict[str, Any]:
-    found = override.get(place)
-    return dict(found) if isinstance(found, Mapping) else {}
+def replaced(mapped: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
+    """Mapped headers, and those that templates set in their place whatever the case of their names."""
+    if not override:
+        return dict(mapped)
+    names = {name.lower() for name in override}
+    return {name: value for name, value in mapped.items() if name.lower() not in names} | dict(override)

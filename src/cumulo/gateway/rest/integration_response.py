@@ -1,7 +1,7 @@
 """What a client is answered when the integration is no proxy: the integration response that fits, and its mappings."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator, Callable
+from typing import NamedTuple
 
 import msgspec
 
@@ -10,10 +10,10 @@ from cumulo.gateway.rest import mappings
 from cumulo.gateway.rest.call import Call
 from cumulo.gateway.rest.failures import misconfigured
 from cumulo.gateway.rest.headers import Pairs, returned, value_of
-from cumulo.gateway.rest.integration_request import texts
+from cumulo.gateway.rest.integration_request import replaced, texts
 from cumulo.gateway.rest.mappings import Endpoint
 from cumulo.gateway.rest.payloads import JSON, IsBinary, response_body
-from cumulo.gateway.rest.templates import Templates
+from cumulo.gateway.rest.templates import NOTHING, Templates
 from cumulo.wire.patterns import Matches, compile_pattern
 
 
@@ -65,11 +65,11 @@ def compile_incoming(method: Method, is_binary: IsBinary) -> Finish:
         name = choice.templates.for_response(accept)
         if name is not None:
             body = choice.templates.render(name, call, body)
-        override = call.response_override
-        headers = list(texts(merged(mapped, override.get("header"))).items())
+        override = call.overrides or NOTHING
+        headers = list(texts(replaced(mapped, override.response_header)).items())
         if not any(key.lower() == "content-type" for key, _ in headers):
             headers.insert(0, ("Content-Type", JSON if name is None or name == "$default" else name))
-        return MethodAnswer(status_of(override.get("status")) or int(response.status_code), returned(headers), body)
+        return MethodAnswer(status_of(override.status) or int(response.status_code), returned(headers), body)
 
     return finish
 
@@ -98,16 +98,6 @@ def _matcher(pattern: str) -> Matches:
     return made if made is not None else pattern.__eq__
 
 
-def merged(mapped: Mapping[str, Any], override: Any) -> dict[str, Any]:
-    """Mapped headers, and those that templates set in their place whatever the case of their names."""
-    if not isinstance(override, Mapping) or not override:
-        return dict(mapped)
-    names = {name.lower() for name in override}
-    return {name: value for name, value in mapped.items() if name.lower() not in names} | dict(override)
-
-
-def status_of(value: Any) -> int:
+def status_of(value: int | None) -> int:
     """A status that a template set; 0 when it is none (which AWS ignores)."""
-    if isinstance(value, str) and value.strip().isdigit():
-        value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and 100 <= value < 600 else 0
+    return value if value is not None and 100 <= value < 600 else 0

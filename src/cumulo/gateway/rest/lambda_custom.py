@@ -23,7 +23,13 @@ class LambdaCustom:
     """An AWS integration whose URI names a function."""
 
     def __init__(
-        self, functions: Functions, aws: AwsCalls, caller: Caller, prepare: Prepare, finish: Finish, seconds: float
+        self,
+        functions: Functions,
+        aws: AwsCalls,
+        caller: Caller,
+        prepare: Prepare,
+        finish: Finish,
+        seconds: float,
     ) -> None:
         self._functions = functions
         self._aws = aws

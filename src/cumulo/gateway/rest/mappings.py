@@ -155,15 +155,24 @@ def picker(path: str) -> Callable[[bytes], Value]:
     """What a body's JSONPath gives as text; the whole body where there is none.  ValueError when it is no JSON."""
     if not path:
         return lambda body: body.strip().decode(errors="replace")
-    from cumulo.gateway.jsonpath import compile_path
+    from cumulo.gateway.jsonpath.compile import compile_path
+    from cumulo.gateway.jsonpath.errors import JsonPathError
+    from cumulo.gateway.jsonpath.functions import MISSING
 
-    find = compile_path(f"$.{path}" if not path.startswith("[") else f"${path}").find
+    try:
+        found_by = compile_path(f"${path}" if path.startswith("[") else f"$.{path}")
+    except JsonPathError as fault:
+        raise misconfigured(f"Invalid mapping expression specified: {path}: {fault}") from None
 
     def pick(body: bytes) -> Value:
         text = body.strip()
         if not text.startswith(_JSON_BEGINS):
             return None
-        return _text(find(msgspec.json.decode(text)))
+        try:
+            found = found_by.read(msgspec.json.decode(text))
+        except (JsonPathError, RecursionError) as fault:
+            raise ValueError(str(fault)) from None
+        return None if found is MISSING else _text(found)
 
     return pick
 

@@ -5,6 +5,7 @@ from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 from cumulo.base.clock import Clock
+from cumulo.base.errors import AwsError
 from cumulo.gateway.integrations.functions import FunctionFailed, Why
 from cumulo.gateway.rest.call import Call
 from cumulo.gateway.rest.failures import Failed, malformed, misconfigured
@@ -26,6 +27,8 @@ async def reach(call: Call, clock: Clock, answer: Awaitable[T], *, seconds: floa
     except FunctionFailed as failed:
         note(call, status=failed.status)
         raise _told(call, _uncalled(failed), failed.message) from None
+    except AwsError as error:
+        raise _told(call, misconfigured(error.message), error.message) from None
     finally:
         call.visit.integration_ms = took = int((clock.monotonic() - began) * 1000)
         note(call, latency=took)

@@ -5,10 +5,12 @@ from typing import Final
 
 from cumulo.gateway.rest.call import Call
 from cumulo.gateway.rest.failures import Failed, misconfigured
-from cumulo.gateway.rest.headers import shown
 from cumulo.gateway.rest.payloads import JSON, media_type
-from cumulo.gateway.vtl import Scope, Template, TemplateError, compile_template
+from cumulo.gateway.vtl.errors import TemplateError
+from cumulo.gateway.vtl.scope import Overrides, Scope
+from cumulo.gateway.vtl.template import Template, compile_template
 
+NOTHING: Final = Overrides()
 _DEFAULT: Final = "$default"
 
 
@@ -52,9 +54,18 @@ class Templates:
             rendering = template.render(scope_of(call, body))
         except TemplateError as fault:
             raise misconfigured(f"Unable to transform request: {fault}") from None
-        return rendering.text.encode()
+        call.overrides = rendering.overrides
+        return rendering.text.encode("utf-8", "replace")
 
 
 def scope_of(call: Call, body: bytes) -> Scope:
     """What templates read."""
-    raise NotImplementedError
+    return Scope(
+        body=body,
+        path=call.path_parameters,
+        querystring=call.single_query(),
+        header=call.shown_headers(),
+        context=call.context,
+        stage_variables=call.variables,
+        overrides=call.overrides or NOTHING,
+    )

@@ -58,7 +58,9 @@ def aws_uri(uri: str, path: Mapping[str, str], variables: Mapping[str, str]) -> 
     rest, _, query = _filled(found["rest"], path).partition("?")
     host = found["host"] or ""
     if found["kind"] == "path":
-        return AwsUri(found["region"], found["service"], host, "", "/" + quote(rest, safe="/%:@!$&'()*+,;=~"), query)
+        return AwsUri(
+            found["region"], found["service"], host, "", "/" + quote(rest, safe="/%:@!$&'()*+,;=~"), query
+        )
     action, _, more = rest.partition("&")  # action/GetObject&Bucket={bucket}&Key={key}
     query = "&".join(part for part in (more, query) if part)
     return AwsUri(found["region"], found["service"], host, action, "/", query)
