@@ -33,8 +33,8 @@ class Answering:
         if integration is not None and integration.type in _TRACED:
             headers = [("X-Amzn-Trace-Id", visit.trace), *headers]
         log.headers("Method response headers", headers)
-        log.info("Successfully completed execution")
-        log.info(f"Method completed with status: {answer.status}")
+        log.tell("Successfully completed execution")
+        log.tell(f"Method completed with status: {answer.status}")
         body = answer.body
         if isinstance(body, bytes):
             body, headers = self._compressed(visit, body, headers)
@@ -90,8 +90,8 @@ def tell_refusal(refused: Refused, status: int, headers: Pairs, body: bytes, log
     """Why, and what the client is told."""
     why = getattr(refused, "log", "")
     if why:
-        log.error(why)
-    log.info(f"Gateway response type: {refused.kind} with status code: {status}")
+        log.fault(why)
+    log.tell(f"Gateway response type: {refused.kind} with status code: {status}")
     log.data("Gateway response body", body)
     log.headers("Gateway response headers", headers)
-    log.info(f"Method completed with status: {status}")
+    log.tell(f"Method completed with status: {status}")

@@ -4,9 +4,9 @@ JSON services take it from X-Amz-Target; query services as `Action`, and answer 
 asking (Accept: application/json) turns into JSON.
 """
 
+import xml.etree.ElementTree as ET
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
-from xml.etree import ElementTree
 
 import msgspec
 
@@ -63,17 +63,17 @@ def json_of_fields(query: str) -> bytes:
 def json_of_xml(body: bytes) -> bytes | None:
     """A query service's XML as it answers in JSON; None when it is no XML."""
     try:
-        root = ElementTree.fromstring(body)  # noqa: S314 - from AWS's services; expat bounds what entities grow to
-    except ElementTree.ParseError:
+        root = ET.fromstring(body)  # noqa: S314 - from AWS's services; expat bounds what entities grow to
+    except ET.ParseError:
         return None
     return msgspec.json.encode({_name(root): _value(root)})
 
 
-def _name(element: ElementTree.Element) -> str:
+def _name(element: ET.Element) -> str:
     return element.tag.rpartition("}")[2]
 
 
-def _value(element: ElementTree.Element) -> Any:
+def _value(element: ET.Element) -> Any:
     children = list(element)
     if not children:
         return element.text

@@ -51,10 +51,10 @@ class AwsService:
         query, body = _spoken(uri, outgoing, headers, method)
         path = f"/{uri.host}{uri.path}" if uri.host and uri.service == "s3" else uri.path
         where = f"https://{_host(uri)}{path}{'?' + query if query else ''}"
-        log.info(f"Endpoint request URI: {where}")
+        log.tell(f"Endpoint request URI: {where}")
         log.headers("Endpoint request headers", headers.items())
         log.data("Endpoint request body after transformations", body)
-        log.info(f"Sending request to {where}")
+        log.tell(f"Sending request to {where}")
         caller = Caller(account=self._account, region=uri.region, request_id=call.context["requestId"])
         wait = self._aws.call(
             caller, signed_as(uri.service), method, path, query=query, headers=headers, body=body
@@ -62,7 +62,7 @@ class AwsService:
         answer: Answer = await reach(call, self._clock, wait, seconds=self._seconds)
         endpoint = await _endpoint(answer, uri, headers)
         note(call, status=endpoint.status, integrationStatus=endpoint.status)
-        log.info(
+        log.tell(
             f"Received response. Status: {endpoint.status}, Integration latency: {call.visit.integration_ms} ms"
         )
         log.headers("Endpoint response headers", endpoint.headers)

@@ -1,6 +1,7 @@
 """An integration behind its stage's cache."""
 
 from collections.abc import Awaitable, Callable
+
 from cumulo.base.clock import Clock
 from cumulo.gateway.definitions.rest import Integration, MethodSetting
 from cumulo.gateway.rest.caching import WARNING, Kept, Key, ResponseCache, asks_for_fresh, key_of
@@ -45,7 +46,7 @@ class Cached:
         now = self._clock.monotonic()
         kept = None if fresh else self._cache.get(key, now)
         if kept is not None:
-            log.info("Cache hit for key")
+            log.tell("Cache hit for key")
             call.context["cacheHit"] = True
             return _warned(MethodAnswer(kept.status, list(kept.headers), kept.body), warn=warn)
         call.context["cacheHit"] = False

@@ -10,10 +10,10 @@ from typing import Any, Final
 import msgspec
 
 from cumulo.gateway.definitions.rest import GatewayResponse
+from cumulo.gateway.refusals import KINDS
 from cumulo.gateway.rest.call import headers_of, query_of
 from cumulo.gateway.rest.headers import Pairs, clean
 from cumulo.gateway.rest.payloads import JSON, media_type
-from cumulo.gateway.refusals import KINDS
 from cumulo.gateway.visit import Refused, Visit
 
 _REFERENCE: Final = re.compile(

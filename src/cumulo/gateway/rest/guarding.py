@@ -31,7 +31,7 @@ class Guard:
 
     async def admit(self, visit: Visit, log: Log) -> None:
         """Let a request pass.  Refused."""
-        log.info(f"Extended Request Id: {visit.context['extendedRequestId']}")
+        log.tell(f"Extended Request Id: {visit.context['extendedRequestId']}")
         grant = _NOBODY
         if self._authorize is not None:
             grant = await self._authorize(visit)
@@ -43,7 +43,7 @@ class Guard:
         if not self._tools.throttles.admit(
             self._place, self._scope, rate=setting.throttling_rate_limit, burst=setting.throttling_burst_limit
         ):
-            log.error(f"Method throttle limit exceeded for RestApi {self._place.api_id}, {self._stage()}")
+            log.fault(f"Method throttle limit exceeded for RestApi {self._place.api_id}, {self._stage()}")
             raise Refused("THROTTLED")
 
     def _check_plan(self, visit: Visit, grant: Grant, log: Log) -> None:
@@ -52,11 +52,11 @@ class Guard:
         method = visit.request.method
         if log.on:
             shown = covered(value)
-            log.info(
+            log.tell(
                 f"Verifying Usage Plan for request: {request_id}. API Key: {shown} API Stage: {api_stage}"
             )
         if not self._method.api_key_required:
-            log.info(
+            log.tell(
                 f"API Key {covered(value)}{' ' if value else ''}authorized because method "
                 f"'{method} {self._path}' does not require API Key. "
                 "Request will not contribute to throttle or quota limits"
@@ -65,7 +65,7 @@ class Guard:
             use = self._tools.plans.admit(self._place, value, path=self._path, method=method)
             visit.context["identity"].update(apiKey=value, apiKeyId=use.key_id)
         if log.on:
-            log.info(f"Usage Plan check succeeded for API Key {covered(value)} and API Stage {api_stage}")
+            log.tell(f"Usage Plan check succeeded for API Key {covered(value)} and API Stage {api_stage}")
 
     def _stage(self) -> str:
         return f"Stage {self._place.stage}, {self._scope}"

@@ -4,7 +4,6 @@ HTTP        sends what was mapped, and maps what comes back
 HTTP_PROXY  passes the request on, with what was mapped added, and the answer back; as a stream where it is asked to
 """
 
-from collections.abc import AsyncIterator
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -71,14 +70,14 @@ class Backend:
     ) -> Answer:
         """Ask the backend.  Refused: 504, or 500 where a VPC link leads nowhere."""
         body = b"" if method in _NO_BODY else body
-        log.info(f"Endpoint request URI: {url}")
+        log.tell(f"Endpoint request URI: {url}")
         log.headers("Endpoint request headers", headers)
         log.data("Endpoint request body after transformations", body)
-        log.info(f"Sending request to {url}")
+        log.tell(f"Sending request to {url}")
         wait = self._ask(call, method, url, headers, body, stream=stream)
         answer = await reach(call, self.clock, wait, seconds=self.seconds)
         note(call, status=answer.status, integrationStatus=answer.status)
-        log.info(
+        log.tell(
             f"Received response. Status: {answer.status}, Integration latency: {call.visit.integration_ms} ms"
         )
         log.headers("Endpoint response headers", answer.headers)

@@ -43,10 +43,10 @@ class LambdaCustom:
         outgoing = self._prepare(call)
         function = self._functions.find(call)
         where = self._functions.endpoint(function)
-        log.info(f"Endpoint request URI: {where}")
+        log.tell(f"Endpoint request URI: {where}")
         log.headers("Endpoint request headers", outgoing.headers.items())
         log.data("Endpoint request body after transformations", outgoing.body)
-        log.info(f"Sending request to {where}")
+        log.tell(f"Sending request to {where}")
         invocation = next(
             (value.strip("'") for name, value in outgoing.headers.items() if name.lower() == _TYPE), ""
         )
@@ -56,7 +56,7 @@ class LambdaCustom:
             endpoint, error = await self._now(call, function, outgoing)
         else:
             raise misconfigured(f"Unknown invocation type {invocation}")
-        log.info(
+        log.tell(
             f"Received response. Status: {endpoint.status}, Integration latency: {call.visit.integration_ms} ms"
         )
         log.headers("Endpoint response headers", endpoint.headers)

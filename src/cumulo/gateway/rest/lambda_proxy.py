@@ -1,7 +1,7 @@
-"""AWS_PROXY: the whole request to a function, and its answer back, at once or as a stream.
+r"""AWS_PROXY: the whole request to a function, and its answer back, at once or as a stream.
 
 BUFFERED  uri .../2015-03-31/functions/<arn>/invocations
-STREAM    uri .../2021-11-15/functions/<arn>/response-streaming-invocations: {JSON}\\0\\0\\0\\0\\0\\0\\0\\0body...
+STREAM    uri .../2021-11-15/functions/<arn>/response-streaming-invocations: {JSON}\0\0\0\0\0\0\0\0body...
 """
 
 import asyncio
@@ -44,9 +44,9 @@ class LambdaProxy:
         binary = self._is_binary(call.content_type)
         event = event_of(call, call.body if binary else as_text(call.body), binary=binary)
         function = self._functions.find(call)
-        log.info(f"Endpoint request URI: {self._functions.endpoint(function)}")
+        log.tell(f"Endpoint request URI: {self._functions.endpoint(function)}")
         log.data("Endpoint request body after transformations", event)
-        log.info(f"Sending request to {self._functions.endpoint(function)}")
+        log.tell(f"Sending request to {self._functions.endpoint(function)}")
         if self._streams:
             return await self._stream(call, log, await self._begin(call, function, event))
         clock = self._functions.clock
@@ -54,7 +54,7 @@ class LambdaProxy:
             call, clock, self._functions.invoke(function, event, call, self._seconds), seconds=self._seconds
         )
         note(call, status=200, integrationStatus=200, requestId=outcome.request_id)
-        log.info(f"Received response. Status: 200, Integration latency: {call.visit.integration_ms} ms")
+        log.tell(f"Received response. Status: 200, Integration latency: {call.visit.integration_ms} ms")
         log.data("Endpoint response body before transformations", outcome.payload)
         if outcome.function_error:
             raise failed_function(outcome.payload, outcome.request_id)
@@ -94,7 +94,7 @@ class LambdaProxy:
             stream.close()
             raise
         note(call, status=200, integrationStatus=200, requestId=stream.request_id)
-        log.info(f"Received response. Status: 200, Integration latency: {call.visit.integration_ms} ms")
+        log.tell(f"Received response. Status: 200, Integration latency: {call.visit.integration_ms} ms")
         return MethodAnswer(status, headers, _body(rest, pieces, stream))
 
 

@@ -34,12 +34,12 @@ class Log:
         """Whether anybody keeps what is told."""
         return self._lines is not None and self._write_all
 
-    def info(self, text: str) -> None:
+    def tell(self, text: str) -> None:
         """Something happened."""
         if self._write_all:
             self._add(text)
 
-    def error(self, text: str) -> None:
+    def fault(self, text: str) -> None:
         """Something went wrong."""
         self._add(text)
 

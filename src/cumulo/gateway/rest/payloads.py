@@ -113,7 +113,7 @@ def _inflate(body: bytes, window: int, bytes_max: int) -> bytes:
 
 
 def coding_for(accept_encoding: str) -> str:
-    """gzip or deflate, whichever a client's Accept-Encoding prefers; empty when it takes neither."""
+    """Whichever of gzip and deflate a client's Accept-Encoding prefers; empty when it takes neither."""
     best, best_weight = "", 0.0
     for entry in accept_encoding.lower().split(",")[:32]:
         name, _, parameters = entry.partition(";")

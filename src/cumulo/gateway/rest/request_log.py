@@ -11,12 +11,12 @@ def tell_request(call: Call, log: Log) -> None:
     if not log.on:
         return
     context = call.context
-    log.info(f"Starting execution for request: {context['requestId']}")
-    log.info(f"HTTP Method: {context['httpMethod']}, Resource Path: {path_of(call.visit)}")
+    log.tell(f"Starting execution for request: {context['requestId']}")
+    log.tell(f"HTTP Method: {context['httpMethod']}, Resource Path: {path_of(call.visit)}")
     key = context["identity"].get("apiKey")
     if key:
-        log.info(f"API Key: {covered(key)}")
-        log.info(f"API Key ID: {context['identity'].get('apiKeyId', '')}")
+        log.tell(f"API Key: {covered(key)}")
+        log.tell(f"API Key ID: {context['identity'].get('apiKeyId', '')}")
     if log.trace:
         log.data("Method request path", call.path_parameters)
         log.data("Method request query string", call.single_query())
