@@ -92,27 +92,42 @@ class Visit:
 class Refused(Exception):
     """The gateway itself answers.  `kind` is one of AWS's gateway response types (ACCESS_DENIED, THROTTLED, ...).
 
-    message   `$context.error.message`; None: the kind's default (gateway/refusals.py)
-    fields    more of `$context.error`: `validationErrorString`
+    message     `$context.error.message`; None: the kind's default (gateway/refusals.py)
+    fields      more of `$context.error`: `validationErrorString`
+    headers     that the answer has besides the usual ones: `www-authenticate`
+    error_type  `x-amzn-errortype` where it is not the kind's usual one
     """
 
     def __init__(
-        self, kind: str, message: str | None = None, *, fields: Mapping[str, str] | None = None
+        self,
+        kind: str,
+        message: str | None = None,
+        *,
+        fields: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        error_type: str = "",
     ) -> None:
         super().__init__(f"{kind}: {message}")
         self.kind = kind
         self.message = message
         self.fields: Mapping[str, str] = fields or {}
+        self.headers: Mapping[str, str] = headers or {}
+        self.error_type = error_type
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
     """What an authorizer found out about a caller.
 
-    context    `$context.authorizer`: principalId and the context of Lambda authorizers, claims and scopes of JWTs
+    kind       who found it out: IAM, LAMBDA, JWT, COGNITO; empty: nobody was asked
+    context    `$context.authorizer`: principalId and the context of Lambda authorizers, claims and scopes of JWTs;
+               what the event of payload 2.0 has under `lambda` or `jwt`
     identity   more of `$context.identity`: of IAM callers (accessKey, accountId, caller, user, userArn, ...)
     usage_key  the API key's value that a Lambda authorizer names (usageIdentifierKey)
+    settled    whether the API's resource policy was asked together with the authorizer
     """
 
+    kind: str = ""
     context: Mapping[str, Any] = {}
     identity: Mapping[str, Any] = {}
     usage_key: str = ""
+    settled: bool = False
