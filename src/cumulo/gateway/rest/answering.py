@@ -28,10 +28,7 @@ class Answering:
     def answer(self, call: Call, answer: MethodAnswer, log: Log) -> Response:
         """A method's answer."""
         visit = call.visit
-        headers = answer.headers
-        integration = call.method.integration
-        if integration is not None and integration.type in _TRACED:
-            headers = [("X-Amzn-Trace-Id", visit.trace), *headers]
+        headers = with_trace(call, answer.headers)
         log.headers("Method response headers", headers)
         log.tell("Successfully completed execution")
         log.tell(f"Method completed with status: {answer.status}")
@@ -84,6 +81,14 @@ class Answering:
                 await close()
             visit.context["status"] = status
             self._observer.done(visit, self._place, status=status, response_bytes=sent)
+
+
+def with_trace(call: Call, headers: Pairs) -> Pairs:
+    """A method's headers, and the trace where AWS tells clients of it: for integrations that were called themselves."""
+    integration = call.method.integration
+    if integration is None or integration.type not in _TRACED:
+        return headers
+    return [("X-Amzn-Trace-Id", call.visit.trace), *headers]
 
 
 def tell_refusal(refused: Refused, status: int, headers: Pairs, body: bytes, log: Log) -> None:

@@ -78,9 +78,7 @@ class AwsService:
         given = call.header("content-type")
         if given and method not in _NO_BODY:
             defaults["Content-Type"] = given
-        for name, value in defaults.items():
-            if name.lower() not in there:
-                headers[name] = value
+        headers |= {name: value for name, value in defaults.items() if name.lower() not in there}
         headers["X-Amzn-Trace-Id"] = call.visit.trace
         return headers
 

@@ -14,7 +14,7 @@ def tell_request(call: Call, log: Log) -> None:
     log.tell(f"Starting execution for request: {context['requestId']}")
     log.tell(f"HTTP Method: {context['httpMethod']}, Resource Path: {path_of(call.visit)}")
     key = context["identity"].get("apiKey")
-    if key:
+    if key and call.method.api_key_required:
         log.tell(f"API Key: {covered(key)}")
         log.tell(f"API Key ID: {context['identity'].get('apiKeyId', '')}")
     if log.trace:
