@@ -50,7 +50,9 @@ def method(integration: Integration | None, name: str = "GET", **settings: Any) 
         response.status_code for response in integration.integration_responses.values()
     )}  # fmt: skip
     responses = {status: MethodResponse(status_code=status) for status in statuses}
-    return Method(**({"http_method": name, "integration": integration, "method_responses": responses} | settings))
+    return Method(
+        **({"http_method": name, "integration": integration, "method_responses": responses} | settings)
+    )
 
 
 def resources(paths: Mapping[str, Mapping[str, Method] | Method | Integration]) -> tuple[Resource, ...]:
@@ -60,7 +62,9 @@ def resources(paths: Mapping[str, Mapping[str, Method] | Method | Integration]) 
         if isinstance(given, Integration):
             given = method(given)
         methods = {given.http_method: given} if isinstance(given, Method) else given
-        made.append(Resource(id=f"res{number:03}", path=path, path_part=path.rpartition("/")[2], methods=methods))
+        made.append(
+            Resource(id=f"res{number:03}", path=path, path_part=path.rpartition("/")[2], methods=methods)
+        )
     return tuple(made)
 
 
@@ -77,7 +81,11 @@ def compiled(
     world: World, paths: Mapping[str, Any], *, stage: Mapping[str, Any] | None = None, **settings: Any
 ) -> RestCompiled:
     """A stage of a REST API, ready to answer."""
-    options = {name: settings.pop(name) for name in ("chance", "canary_definition", "authorization") if name in settings}
+    options = {
+        name: settings.pop(name)
+        for name in ("chance", "canary_definition", "authorization")
+        if name in settings
+    }
     settled = RestStage(**({"stage_name": STAGE, "deployment_id": "dep001"} | dict(stage or {})))
     options.setdefault("authorization", lambda *_: None)
     return compile_rest(definition(paths, **settings), settled, world.tools, **options)

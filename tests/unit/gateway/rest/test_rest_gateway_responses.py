@@ -4,15 +4,17 @@ import json
 from typing import Any
 
 import pytest
+from tests.gateway_kit import visit
 
 from cumulo.gateway.definitions.rest import GatewayResponse
 from cumulo.gateway.refusals import KINDS
 from cumulo.gateway.rest.gateway_responses import GatewayResponses
 from cumulo.gateway.visit import Refused
-from tests.gateway_kit import visit
 
 
-def answer(refused: Refused, *own: GatewayResponse, headers: Any = (), target: str = "/x?q=1") -> tuple[int, dict[str, str], Any]:
+def answer(
+    refused: Refused, *own: GatewayResponse, headers: Any = (), target: str = "/x?q=1"
+) -> tuple[int, dict[str, str], Any]:
     responses = GatewayResponses({one.response_type: one for one in own})
     coming = visit("GET", target, headers)
     status, pairs, body = responses.answer(refused, coming, {"color": "green"}, {"id": "7"})
@@ -28,7 +30,9 @@ def test_every_kind_has_a_default(kind: str) -> None:
 
 
 def test_denied_access_is_said_with_a_capital() -> None:
-    assert answer(Refused("ACCESS_DENIED"))[2] == '{"Message":"User is not authorized to access this resource"}'
+    assert (
+        answer(Refused("ACCESS_DENIED"))[2] == '{"Message":"User is not authorized to access this resource"}'
+    )
 
 
 def test_an_authorizer_that_failed_has_no_message() -> None:
@@ -72,7 +76,9 @@ def test_an_owner_says_it_otherwise() -> None:
 
 def test_the_defaults_of_a_class_serve_kinds_without_their_own() -> None:
     four = GatewayResponse(response_type="DEFAULT_4XX", response_templates={"application/json": "four"})
-    five = GatewayResponse(response_type="DEFAULT_5XX", status_code="503", response_templates={"application/json": "five"})
+    five = GatewayResponse(
+        response_type="DEFAULT_5XX", status_code="503", response_templates={"application/json": "five"}
+    )
     assert answer(Refused("UNAUTHORIZED"), four, five)[::2] == (401, "four")
     assert answer(Refused("INTEGRATION_TIMEOUT"), four, five)[::2] == (503, "five")
     own = GatewayResponse(response_type="UNAUTHORIZED", response_templates={"application/json": "own"})
@@ -83,7 +89,10 @@ def test_the_template_fits_the_clients_accept_header() -> None:
     own = GatewayResponse(
         response_type="THROTTLED", response_templates={"application/json": "json", "text/html": "<p>slow</p>"}
     )
-    assert answer(Refused("THROTTLED"), own, headers={"Accept": "text/html;q=0.9, */*"})[1]["Content-Type"] == "text/html"
+    assert (
+        answer(Refused("THROTTLED"), own, headers={"Accept": "text/html;q=0.9, */*"})[1]["Content-Type"]
+        == "text/html"
+    )
     assert answer(Refused("THROTTLED"), own, headers={"Accept": "image/png"})[2] == "json"
 
 
@@ -94,7 +103,8 @@ def test_what_is_too_large_cannot_be_said_otherwise() -> None:
 
 def test_validation_errors_can_be_shown() -> None:
     own = GatewayResponse(
-        response_type="BAD_REQUEST_BODY", response_templates={"application/json": "$context.error.validationErrorString"}
+        response_type="BAD_REQUEST_BODY",
+        response_templates={"application/json": "$context.error.validationErrorString"},
     )
     refused = Refused("BAD_REQUEST_BODY", fields={"validationErrorString": "[no]"})
     assert answer(refused, own)[2] == "[no]"

@@ -5,17 +5,19 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from tests.gateway_kit import API, World
+from tests.rest_kit import OK, Answered, ask, compiled, method
 
 from cumulo.gateway.definitions.rest import Integration, IntegrationResponse
 from cumulo.gateway.tools import Answer, CallFailed
-from tests.gateway_kit import API, World
-from tests.rest_kit import OK, Answered, ask, compiled, method
 
 URL = "http://backend.example/base"
 
 
 def http(**settings: Any) -> Integration:
-    return Integration(**({"type": "HTTP", "http_method": "POST", "uri": URL, "integration_responses": OK} | settings))
+    return Integration(
+        **({"type": "HTTP", "http_method": "POST", "uri": URL, "integration_responses": OK} | settings)
+    )
 
 
 def passing(**settings: Any) -> Integration:
@@ -45,11 +47,19 @@ def test_http_sends_what_is_mapped_alone() -> None:
             "integration.request.header.X-Body": "method.request.body.pet.name",
         },
     )
-    request = ("POST", "/7?kind=dog&n=1&n=2", {"Content-Type": "application/json", "X-Private": "1"}, b'{"pet":{"name":"Rex"}}')
+    request = (
+        "POST",
+        "/7?kind=dog&n=1&n=2",
+        {"Content-Type": "application/json", "X-Private": "1"},
+        b'{"pet":{"name":"Rex"}}',
+    )
     answer, world = send(integration, *request, stage={"variables": {"host": "pets.example"}})
     assert answer.status == 200
     sent = world.http.request
-    assert (sent["method"], sent["url"]) == ("POST", "http://pets.example/pets/7?who=203.0.113.7&list=1&list=2")
+    assert (sent["method"], sent["url"]) == (
+        "POST",
+        "http://pets.example/pets/7?who=203.0.113.7&list=1&list=2",
+    )
     assert dict(sent["headers"]) == {
         "X-Kind": "dog", "X-Literal": "a.b", "X-Body": "Rex", "Accept": "application/json",
         "User-Agent": f"AmazonAPIGateway_{API}", "Content-Type": "application/json",
@@ -97,7 +107,9 @@ def test_http_selects_by_the_whole_status() -> None:
         "200": IntegrationResponse(status_code="200", selection_pattern=""),
     }
     for status, expected in ((404, 400), (503, 500), (200, 200), (302, 200)):
-        answer, _ = send(http(integration_responses=responses), "GET", "/1", answer=Answer(status=status, headers=()))
+        answer, _ = send(
+            http(integration_responses=responses), "GET", "/1", answer=Answer(status=status, headers=())
+        )
         assert answer.status == expected
 
 
@@ -161,12 +173,16 @@ def test_a_proxy_passes_the_answer_back() -> None:
 def test_bytes_survive_as_binary_and_not_as_text() -> None:
     backend = Answer(status=200, headers=(("Content-Type", "image/png"),), body=b"\x89PNG")
     assert send(passing(), "GET", "/1", answer=backend)[0].body == b"\xef\xbf\xbdPNG"
-    assert send(passing(), "GET", "/1", answer=backend, binary_media_types=("image/png",))[0].body == b"\x89PNG"
+    assert (
+        send(passing(), "GET", "/1", answer=backend, binary_media_types=("image/png",))[0].body == b"\x89PNG"
+    )
 
 
 def test_a_backends_compression_is_undone_where_its_answer_is_text() -> None:
     backend = Answer(
-        status=200, headers=(("Content-Type", "text/plain"), ("Content-Encoding", "gzip")), body=gzip.compress(b"hello")
+        status=200,
+        headers=(("Content-Type", "text/plain"), ("Content-Encoding", "gzip")),
+        body=gzip.compress(b"hello"),
     )
     answer, _ = send(passing(), "GET", "/1", answer=backend)
     assert (answer.body, answer.header("content-encoding")) == (b"hello", None)
@@ -174,7 +190,9 @@ def test_a_backends_compression_is_undone_where_its_answer_is_text() -> None:
     assert (gzip.decompress(answer.body), answer.header("content-encoding")) == (b"hello", "gzip")
 
 
-@pytest.mark.parametrize("uri", ["http://x/{nobody}", "ftp://x/", "nothing", "http://x:port/", "http://x/a b"])
+@pytest.mark.parametrize(
+    "uri", ["http://x/{nobody}", "ftp://x/", "nothing", "http://x:port/", "http://x/a b"]
+)
 def test_an_address_that_is_none_is_a_mistake_of_the_api(uri: str) -> None:
     answer, world = send(passing(uri=uri), "GET", "/1")
     assert (answer.status, world.http.requests) == (500, [])
@@ -198,7 +216,11 @@ def test_a_vpc_link_leads_to_what_it_names() -> None:
     world = World()
     listener = "arn:aws:elasticloadbalancing:us-east-1:1:listener/app/x/1/2"
     world.private.urls = {"link1": "http://10.0.0.5:80", listener: "http://10.0.0.6:8080"}
-    via = {"uri": "http://pets.internal:8081/x?y=1", "connection_type": "VPC_LINK", "insecure_skip_verification": True}
+    via = {
+        "uri": "http://pets.internal:8081/x?y=1",
+        "connection_type": "VPC_LINK",
+        "insecure_skip_verification": True,
+    }
     api = compiled(
         world,
         {"/a": passing(connection_id="${stageVariables.link}", **via), "/b": passing(integration_target=listener, **via),
@@ -207,7 +229,10 @@ def test_a_vpc_link_leads_to_what_it_names() -> None:
     )  # fmt: skip
     assert ask(api, "GET", "/a").status == 200
     assert world.http.request["url"] == "http://10.0.0.5:8081/x?y=1"
-    assert (world.http.header("host"), world.http.request["server_name"]) == ("pets.internal:8081", "pets.internal")
+    assert (world.http.header("host"), world.http.request["server_name"]) == (
+        "pets.internal:8081",
+        "pets.internal",
+    )
     assert world.http.request["verify"] is False
     assert ask(api, "GET", "/b").status == 200
     assert world.http.request["url"] == "http://10.0.0.6:8080/x?y=1"

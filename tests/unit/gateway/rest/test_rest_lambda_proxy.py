@@ -5,11 +5,11 @@ import json
 from typing import Any
 
 import pytest
+from tests.gateway_kit import ACCOUNT, API, DOMAIN, FUNCTION, World
+from tests.rest_kit import STREAM_URI, Answered, ask, compiled, method, proxy
 
 from cumulo.base.errors import AwsError
 from cumulo.base.ports import InvokeResult
-from tests.gateway_kit import ACCOUNT, API, DOMAIN, FUNCTION, World
-from tests.rest_kit import STREAM_URI, Answered, ask, compiled, method, proxy
 
 PATHS = {"/{proxy+}": {"ANY": method(proxy(), "ANY")}}
 
@@ -240,7 +240,9 @@ def streaming(pieces: list[bytes], error: str = "") -> tuple[Answered, Stream, W
 
 def test_a_stream_begins_with_its_prelude() -> None:
     prelude = json.dumps({"statusCode": 202, "headers": {"X-A": "1"}, "cookies": ["c=1"]}).encode()
-    answer, stream, world = streaming([prelude[:5], prelude[5:] + b"\0\0\0", b"\0\0\0\0\0fir", b"st", b"second"])
+    answer, stream, world = streaming(
+        [prelude[:5], prelude[5:] + b"\0\0\0", b"\0\0\0\0\0fir", b"st", b"second"]
+    )
     assert answer.status == 202
     assert answer.body == b"firstsecond"
     assert (answer.header("x-a"), answer.header("set-cookie")) == ("1", "c=1")

@@ -1,11 +1,11 @@
 """MOCK integrations, and what every answer has."""
 
 import pytest
+from tests.gateway_kit import World
+from tests.rest_kit import ask, compiled, method, mock
 
 from cumulo.gateway.definitions.rest import IntegrationResponse
 from cumulo.gateway.rest.mock import status_in
-from tests.gateway_kit import World
-from tests.rest_kit import ask, compiled, method, mock
 
 
 def test_a_mock_answers_its_template() -> None:
@@ -57,10 +57,12 @@ def test_the_status_selects_the_integration_response() -> None:
 def test_templates_see_the_request_and_override_the_answer() -> None:
     template = (
         "#set($context.responseOverride.status = 418)"
-        '#set($context.responseOverride.header.X-Tea = "$input.params(\'kind\')")'
+        "#set($context.responseOverride.header.X-Tea = \"$input.params('kind')\")"
         '{"path": "$input.params(\'id\')", "stage": "$stageVariables.name", "id": "$context.resourcePath"}'
     )
-    responses = {"200": IntegrationResponse(status_code="200", response_templates={"application/json": template})}
+    responses = {
+        "200": IntegrationResponse(status_code="200", response_templates={"application/json": template})
+    }
     api = compiled(
         World(),
         {"/{id}": mock(integration_responses=responses)},
@@ -76,7 +78,9 @@ def test_a_request_override_reaches_the_response_template() -> None:
     # recorded on AWS by LocalStack: test_integration_mock_with_request_overrides_in_response_template
     request = '#set($context.requestOverride.path.group = "$input.params(\'g\')"){"statusCode": 200}'
     response = "#if($context.requestOverride.path.group == 'one')path one#{else}other#end"
-    responses = {"200": IntegrationResponse(status_code="200", response_templates={"application/json": response})}
+    responses = {
+        "200": IntegrationResponse(status_code="200", response_templates={"application/json": response})
+    }
     api = compiled(
         World(),
         {"/": mock(request_templates={"application/json": request}, integration_responses=responses)},

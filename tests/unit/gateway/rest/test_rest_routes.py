@@ -1,12 +1,15 @@
 """Routes of REST APIs."""
 
-from cumulo.gateway.rest.routes import Routes
 from tests.rest_kit import method, mock, resources
+
+from cumulo.gateway.rest.routes import Routes
 
 
 def routes(**paths: str) -> Routes:
     return Routes(
-        resources({path: {verb: method(mock(), verb) for verb in verbs.split()} for path, verbs in paths.items()})
+        resources(
+            {path: {verb: method(mock(), verb) for verb in verbs.split()} for path, verbs in paths.items()}
+        )
     )
 
 

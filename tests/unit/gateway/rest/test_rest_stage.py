@@ -7,13 +7,13 @@ import zlib
 from typing import Any
 
 import pytest
+from tests.gateway_kit import FUNCTION, World
+from tests.rest_kit import answered, ask, asked, compiled, definition, method, mock, proxy
 
 from cumulo.gateway.definitions.rest import Canary, MethodSetting
 from cumulo.gateway.rest.compile import RestCompiled
 from cumulo.gateway.tools import Answer, KeyUse
 from cumulo.gateway.visit import Grant, Refused
-from tests.gateway_kit import FUNCTION, World
-from tests.rest_kit import answered, ask, asked, compiled, definition, method, mock, proxy
 
 EVERYWHERE = "*/*"
 
@@ -111,7 +111,10 @@ def test_a_canary_gets_its_part() -> None:
     counting(world)
     assert ask(api).status == 200
     event = world.invoker.event
-    assert (event["stageVariables"], event["requestContext"]["deploymentId"]) == ({"v": "canary", "w": "same"}, "dep002")
+    assert (event["stageVariables"], event["requestContext"]["deploymentId"]) == (
+        {"v": "canary", "w": "same"},
+        "dep002",
+    )
     assert world.observer.seen[0]["visit"].context["isCanaryRequest"] is True
     assert ask(api).status == 200
     assert world.invoker.event["stageVariables"] == {"v": "main", "w": "same"}
@@ -190,7 +193,9 @@ def test_who_asks_for_fresh_data_may_have_to_be_somebody(
 ) -> None:
     world = World()
     counting(world)
-    api = caching(world, {"/": proxy()}, settings={EVERYWHERE: MethodSetting(caching_enabled=True, **setting)})
+    api = caching(
+        world, {"/": proxy()}, settings={EVERYWHERE: MethodSetting(caching_enabled=True, **setting)}
+    )
     ask(api)
     answer = ask(api, "GET", "/", {"Cache-Control": "max-age=0"})
     assert answer.status == status
@@ -215,7 +220,10 @@ def test_answers_are_compressed_for_who_understands_it() -> None:
 def test_compressed_requests_are_opened_where_compression_is_on() -> None:
     world = World()
     counting(world)
-    body, headers = gzip.compress(b'{"a":1}'), {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    body, headers = (
+        gzip.compress(b'{"a":1}'),
+        {"Content-Encoding": "gzip", "Content-Type": "application/json"},
+    )
     paths = {"/": method(proxy(), "POST")}
     assert ask(compiled(world, paths, minimum_compression_size=0), "POST", "/", headers, body).status == 200
     assert world.invoker.event["body"] == '{"a":1}'
@@ -236,7 +244,10 @@ def test_what_cannot_be_opened_is_refused(coding: str, body: bytes, status: int)
 def test_limits_of_requests() -> None:
     api = compiled(World(), {"/": method(mock({}), "POST")})
     answer = ask(api, "POST", "/", {}, b"x" * (10 * 1024 * 1024 + 1))
-    assert (answer.status, answer.body) == (413, b'{"message":"HTTP content length exceeded 10485760 bytes."}')
+    assert (answer.status, answer.body) == (
+        413,
+        b'{"message":"HTTP content length exceeded 10485760 bytes."}',
+    )
     assert ask(api, "POST", "/", {"X-Large": "x" * 10_240}).status == 431
 
 
@@ -249,13 +260,19 @@ def test_a_hundred_requests_at_once_do_not_disturb_one_another() -> None:
 
     async def function(event: Any) -> Any:
         await asyncio.sleep(0)
-        return {"body": json.dumps([event["pathParameters"]["id"], event["requestContext"]["identity"]["sourceIp"]])}
+        return {
+            "body": json.dumps(
+                [event["pathParameters"]["id"], event["requestContext"]["identity"]["sourceIp"]]
+            )
+        }
 
     world.invoker.functions[FUNCTION] = function
     api = compiled(world, {"/{id}": proxy()})
 
     async def all_of_them() -> list[Any]:
-        return [one.json[0] for one in await asyncio.gather(*(asked(api, "GET", f"/{n}") for n in range(100)))]
+        return [
+            one.json[0] for one in await asyncio.gather(*(asked(api, "GET", f"/{n}") for n in range(100)))
+        ]
 
     assert asyncio.run(all_of_them()) == [str(n) for n in range(100)]
 

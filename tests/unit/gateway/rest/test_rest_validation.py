@@ -4,13 +4,17 @@ import json
 from typing import Any
 
 import pytest
-
-from cumulo.gateway.definitions.rest import Model, RequestValidator
-from cumulo.gateway.rest.models import BASE
 from tests.gateway_kit import API, World
 from tests.rest_kit import Answered, ask, compiled, method, mock
 
-PET = {"type": "object", "properties": {"a": {"type": "number"}, "b": {"type": "number"}}, "required": ["a", "b"]}
+from cumulo.gateway.definitions.rest import Model, RequestValidator
+from cumulo.gateway.rest.models import BASE
+
+PET = {
+    "type": "object",
+    "properties": {"a": {"type": "number"}, "b": {"type": "number"}},
+    "required": ["a", "b"],
+}
 MODELS = {
     "Pet": PET,
     "Pets": {"type": "array", "items": {"$ref": f"{BASE}{API}/models/Pet"}},
@@ -22,15 +26,22 @@ MODELS = {
     "Wrong": {"type": "nonsense"},
 }
 VALIDATORS = {
-    "both": RequestValidator(id="both", name="b", validate_request_body=True, validate_request_parameters=True),
+    "both": RequestValidator(
+        id="both", name="b", validate_request_body=True, validate_request_parameters=True
+    ),
     "none": RequestValidator(id="none", name="n"),
 }
 
 
-def send(model: str | None, body: bytes = b"", *, headers: Any = (), target: str = "/issue?qs1=1", **settings: Any) -> Answered:
+def send(
+    model: str | None, body: bytes = b"", *, headers: Any = (), target: str = "/issue?qs1=1", **settings: Any
+) -> Answered:
     models = {name: Model(id=name, name=name, schema=json.dumps(schema)) for name, schema in MODELS.items()}
     models["Broken"] = Model(id="x", name="Broken", schema="{")
-    settings = {"request_validator_id": "both", "request_models": {"application/json": model} if model else {}} | settings
+    settings = {
+        "request_validator_id": "both",
+        "request_models": {"application/json": model} if model else {},
+    } | settings
     post = method(mock({}, passthrough_behavior="WHEN_NO_MATCH", request_templates={
         "application/json": '{"statusCode": 200}', "$default": '{"statusCode": 200}'}), "POST", **settings)  # fmt: skip
     api = compiled(World(), {"/{issuer}": post}, models=models, request_validators=VALIDATORS)
@@ -90,7 +101,9 @@ def test_bodies_are_checked_by_their_model(model: str, body: bytes, good: bool) 
 def test_a_body_of_a_type_without_a_model_is_not_looked_at() -> None:
     assert send("Pet", b"anything", headers={"Content-Type": "text/plain"}).status == 200
     models = {"$default": "Pet"}
-    assert send(None, b"anything", headers={"Content-Type": "text/plain"}, request_models=models).status == 400
+    assert (
+        send(None, b"anything", headers={"Content-Type": "text/plain"}, request_models=models).status == 400
+    )
     assert send("Pet", b"anything").status == 400  # without a type it is JSON
 
 
@@ -98,7 +111,13 @@ def test_what_is_wrong_is_in_the_context() -> None:
     world = World()
     models = {"Pet": Model(id="p", name="Pet", schema=json.dumps(PET))}
     post = method(mock({}), "POST", request_validator_id="both", request_models={"application/json": "Pet"})
-    ask(compiled(world, {"/": post}, models=models, request_validators=VALIDATORS), "POST", "/", {}, b'{"a": "x"}')
+    ask(
+        compiled(world, {"/": post}, models=models, request_validators=VALIDATORS),
+        "POST",
+        "/",
+        {},
+        b'{"a": "x"}',
+    )
     error = world.observer.seen[0]["visit"].context["error"]
     assert error["responseType"] == "BAD_REQUEST_BODY"
     assert "number" in error["validationErrorString"]

@@ -26,7 +26,7 @@ STAGE: Final = "test-invoke-stage"
 _DOMAIN: Final = "testPrefix.testDomainName"
 
 
-class TestRequest(msgspec.Struct, frozen=True, kw_only=True):
+class MethodTest(msgspec.Struct, frozen=True, kw_only=True):
     """What TestInvokeMethod is told.  `caller` is the ARN of who asks."""
 
     path_with_query: str = ""
@@ -38,7 +38,7 @@ class TestRequest(msgspec.Struct, frozen=True, kw_only=True):
     caller: str = ""
 
 
-class TestResult(msgspec.Struct, frozen=True, kw_only=True):
+class MethodTestResult(msgspec.Struct, frozen=True, kw_only=True):
     """What TestInvokeMethod answers; `latency` in milliseconds."""
 
     status: int
@@ -49,9 +49,9 @@ class TestResult(msgspec.Struct, frozen=True, kw_only=True):
     latency: int
 
 
-async def test_invoke(
-    definition: RestDefinition, tools: Tools, *, resource_id: str, http_method: str, request: TestRequest
-) -> TestResult:
+async def run_method_test(
+    definition: RestDefinition, tools: Tools, *, resource_id: str, http_method: str, request: MethodTest
+) -> MethodTestResult:
     """Run a method.  LookupError when the definition has no such resource or method."""
     resource, method = _find(definition, resource_id, http_method)
     place = place_of(definition, STAGE)
@@ -77,7 +77,7 @@ async def test_invoke(
         status, headers, body = responses.answer(refused, visit, call.variables, parameters)
         tell_refusal(refused, status, headers, body, log)
     latency = int((tools.clock.monotonic() - began) * 1000)
-    return TestResult(
+    return MethodTestResult(
         status=status,
         body=body.decode(errors="replace"),
         headers=dict(headers),
@@ -95,12 +95,14 @@ def _find(definition: RestDefinition, resource_id: str, http_method: str) -> tup
 
 
 def _visit(
-    definition: RestDefinition, tools: Tools, resource: Resource, http_method: str, request: TestRequest
+    definition: RestDefinition, tools: Tools, resource: Resource, http_method: str, request: MethodTest
 ) -> Visit:
     path, _, query = (request.path_with_query or resource.path).partition("?")
     path = "/" + path.lstrip("/")
     pairs = [(name.lower().encode(), value.encode()) for name, value in _pairs(request)]
-    coming = Request(http_method, path, query, Headers(pairs), BytesBody(request.body.encode()), scheme="https")
+    coming = Request(
+        http_method, path, query, Headers(pairs), BytesBody(request.body.encode()), scheme="https"
+    )
     address = Address(api_id=definition.api_id, stage=STAGE, path=path, raw_path=path, domain=_DOMAIN)
     visit = Visits(tools.clock, tools.ids).make(coming, address, place_of(definition, STAGE))
     context = visit.context
@@ -122,7 +124,7 @@ def _visit(
     return visit
 
 
-def _pairs(request: TestRequest) -> Iterable[tuple[str, str]]:
+def _pairs(request: MethodTest) -> Iterable[tuple[str, str]]:
     several = {name.lower() for name in request.multi_value_headers}
     for name, value in request.headers.items():
         if name.lower() not in several:
