@@ -59,9 +59,8 @@ def resources(paths: Mapping[str, Mapping[str, Method] | Method | Integration]) 
     """Resources by path; a method or an integration alone is one of GET."""
     made = []
     for number, (path, given) in enumerate(paths.items()):
-        if isinstance(given, Integration):
-            given = method(given)
-        methods = {given.http_method: given} if isinstance(given, Method) else given
+        alone = method(given) if isinstance(given, Integration) else given
+        methods = {alone.http_method: alone} if isinstance(alone, Method) else alone
         made.append(
             Resource(id=f"res{number:03}", path=path, path_part=path.rpartition("/")[2], methods=methods)
         )
