@@ -9,8 +9,10 @@ from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
 from cumulo.base.ports import Invoker
+from cumulo.gateway.security.memory import SecurityMemory
 from cumulo.gateway.stages import Place
 from cumulo.gateway.visit import Visit
+from cumulo.wire.keys import Key
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -124,8 +126,28 @@ class Plans(Protocol):
         ...
 
 
+class KeyFinder(Protocol):
+    """The access keys that the cloud knows."""
+
+    def find(self, access_key: str) -> Key | None:
+        """The key, which may have expired; None when it is unknown."""
+        ...
+
+
+class NoKeys:
+    """A cloud that knows no access key: whoever signs is a stranger."""
+
+    def find(self, access_key: str) -> Key | None:  # noqa: ARG002 - the port's
+        """None."""
+        return None
+
+
 class Tools(msgspec.Struct, frozen=True, kw_only=True):
-    """All of them.  `shared`: a cloud whose callers are verified (mode shared)."""
+    """All of them.  `shared`: a cloud whose callers are verified (mode shared).
+
+    keys    whose signatures hold where a method or route asks for AWS_IAM
+    memory  what authorizers keep between requests; FlushStageAuthorizersCache flushes `memory.authorizers`
+    """
 
     clock: Clock
     ids: Ids
@@ -138,3 +160,5 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     throttles: Throttles
     plans: Plans
     shared: bool = False
+    keys: KeyFinder = NoKeys()
+    memory: SecurityMemory = msgspec.field(default_factory=SecurityMemory)

@@ -119,8 +119,9 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     """What an authorizer found out about a caller.
 
     kind       who found it out: IAM, LAMBDA, JWT, COGNITO; empty: nobody was asked
-    context    `$context.authorizer`: principalId and the context of Lambda authorizers, claims and scopes of JWTs;
-               what the event of payload 2.0 has under `lambda` or `jwt`
+    context    `$context.authorizer`, and what events have there (of payload 2.0: under `lambda`, `jwt` or `iam`)
+    facts      more of `$context.authorizer` that only access logs tell: latency, status, requestId
+    principal  `$context.authorizer.principalId` of HTTP APIs, whose events do not have it (REST's context has it)
     identity   more of `$context.identity`: of IAM callers (accessKey, accountId, caller, user, userArn, ...)
     usage_key  the API key's value that a Lambda authorizer names (usageIdentifierKey)
     settled    whether the API's resource policy was asked together with the authorizer
@@ -128,6 +129,8 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: str = ""
     context: Mapping[str, Any] = {}
+    facts: Mapping[str, Any] = {}
+    principal: str = ""
     identity: Mapping[str, Any] = {}
     usage_key: str = ""
     settled: bool = False

@@ -319,6 +319,25 @@ time.sleep(60)
     run(tmp_path, code, check, timeout_s=20)
 
 
+def test_a_callers_trace_is_passed_on_and_what_is_no_header_is_not(tmp_path):
+    async def story(plane: DataPlane) -> None:
+        source = "import os\ndef handler(event, context):\n    return os.environ['_X_AMZN_TRACE_ID']\n"
+        plane.deploy("traced", source)
+        for header, kept in (
+            ("Root=1-a-b;Sampled=0", True),
+            ("a\r\nX: y", False),
+            ("", False),
+            ("a" * 513, False),
+        ):
+            result = await plane.functions.invoke(CALLER, "traced", b"{}", trace_id=header)
+            assert json.loads(result.payload) == result.trace_id
+            assert (result.trace_id == header) is kept
+            assert kept or result.trace_id.startswith("Root=1-")
+        assert result.init_ms is None and result.duration_ms > 0 and result.request_id
+
+    with_plane(tmp_path, story)
+
+
 class Tap:
     def __init__(self) -> None:
         self.said: list[str] = []

@@ -15,7 +15,7 @@ class Cost(msgspec.Struct, frozen=True):
 
     def for_length(self, characters: int) -> int:
         """Steps of a search through a text."""
-        return self.branches * (characters + 1) ** (min(self.loops, 20) + 1)
+        return int(self.branches * (characters + 1) ** (min(self.loops, 20) + 1))
 
 
 def cost_of(node: Node) -> Cost:

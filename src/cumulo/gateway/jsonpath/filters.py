@@ -118,7 +118,7 @@ class _Filter:
         scanner = self._scanner
         if scanner.accept("@"):
             path = self._read_path(scanner)
-            return (lambda one, root, charge: path.select(one, root, charge)), True
+            return path.select, True
         if scanner.accept("$"):
             path = self._read_path(scanner)
             return (lambda _one, root, charge: path.select(root, root, charge)), True

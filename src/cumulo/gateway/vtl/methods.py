@@ -30,9 +30,15 @@ _FITS: dict[str, Callable[[Any], bool]] = {
 
 def find(methods: Methods, name: str, arguments: Sequence[Any]) -> Function | None:
     """The method that takes these arguments."""
+    count = len(arguments)
     for kinds, function in methods.get(name, ()):
-        if len(kinds) == len(arguments) and all(
-            _FITS[kind](argument) for kind, argument in zip(kinds, arguments, strict=True)
-        ):
+        if len(kinds) == count and (not count or _fit(kinds, arguments)):
             return function
     return None
+
+
+def _fit(kinds: str, arguments: Sequence[Any]) -> bool:
+    for kind, argument in zip(kinds, arguments, strict=True):
+        if kind != "v" and not _FITS[kind](argument):
+            return False
+    return True

@@ -124,7 +124,7 @@ def _bits(radix: int) -> Function:
 
 
 def _order(value: Any, arguments: Any, _state: State) -> int:
-    return (value > arguments[0]) - (value < arguments[0])
+    return int(value > arguments[0]) - int(value < arguments[0])
 
 
 def _text(value: Any, _arguments: Any, _state: State) -> str:

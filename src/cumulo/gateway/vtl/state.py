@@ -97,6 +97,9 @@ class State:
 
     def write(self, text: str) -> None:
         """Add to the output."""
+        self.steps -= 1
+        if self.steps < 0:
+            self.charge(0)
         self.size += len(text)
         if self.size > OUTPUT_CHARACTERS_MAX:
             raise TemplateError(f"The template writes more than {OUTPUT_CHARACTERS_MAX} characters")

@@ -162,7 +162,7 @@ STRING: Methods = {
     "split": (("s", _split), ("si", _split)),
     "startsWith": (
         ("s", lambda text, given, _: text.startswith(given[0])),
-        ("si", lambda text, given, _: 0 <= given[1] and text.startswith(given[0], given[1])),
+        ("si", lambda text, given, _: given[1] >= 0 and text.startswith(given[0], given[1])),
     ),
     "strip": (("", lambda text, _, __: text.strip()),),
     "subSequence": (("ii", _substring),),

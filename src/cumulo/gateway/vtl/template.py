@@ -11,8 +11,9 @@ from typing import Any
 
 from cumulo.gateway.java_regex.pattern import PatternError
 from cumulo.gateway.jsonpath.errors import JsonPathError
-from cumulo.gateway.vtl.compile import Run, block
+from cumulo.gateway.vtl.compile import Compiler
 from cumulo.gateway.vtl.errors import Broken, Stopped, TemplateError
+from cumulo.gateway.vtl.evaluate import Run
 from cumulo.gateway.vtl.overrides import make_context, read_overrides
 from cumulo.gateway.vtl.parse import parse_template
 from cumulo.gateway.vtl.scope import Rendering, Scope
@@ -75,7 +76,7 @@ def compile_template(text: str) -> Template:
     """A template to render; TemplateError, with line and column, when it cannot be read."""
     try:
         text.encode()
-        return Template(text, block(parse_template(text)))
+        return Template(text, Compiler().block(parse_template(text)))
     except UnicodeEncodeError as error:
         raise TemplateError("A template has half of a character in it").at(text, error.start) from None
     except RecursionError:

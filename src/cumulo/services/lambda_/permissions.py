@@ -3,10 +3,13 @@
 Each of a function's policies (its own, and one of each version) speaks only of the ARN that it was attached to.
 """
 
-from cumulo.base.policy import Decision, Policy, PolicyError, Question, compile_policy
-from cumulo.base.policy_principals import Who
+from typing import TYPE_CHECKING
+
 from cumulo.services.lambda_.names import target_of_arn
 from cumulo.services.lambda_.policies import Policies
+
+if TYPE_CHECKING:  # a cloud without API Gateway never needs it
+    from cumulo.base.policy import Policy
 
 COMPILED_MAX = 4096
 _ACTION = "lambda:InvokeFunction"
@@ -21,6 +24,8 @@ class FunctionPermissions:
 
     def allows(self, function_arn: str, *, principal: str, source_arn: str, source_account: str) -> bool:
         """Whether a policy lets a service call a function for one of its resources; see `ports.InvokePermissions`."""
+        from cumulo.base.policy import Decision, Question, Who
+
         wanted = target_of_arn(function_arn)
         revision = self._policies.revision(wanted) if wanted is not None else None
         if wanted is None or revision is None:
@@ -37,7 +42,9 @@ class FunctionPermissions:
         )
         return policy is not None and policy.decide(question) is Decision.ALLOW
 
-    def _compile(self, revision: str, document: str) -> Policy | None:
+    def _compile(self, revision: str, document: str) -> "Policy | None":
+        from cumulo.base.policy import PolicyError, compile_policy
+
         if len(self._compiled) >= COMPILED_MAX:
             self._compiled.clear()
         try:

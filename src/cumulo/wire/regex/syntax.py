@@ -145,6 +145,6 @@ def endless(node: Node, many: int = 16) -> tuple[int, int]:
             # Repeating anything but one character may be ambiguous: (a|a)* is as bad as (a*)*.
             return depth + (1 if isinstance(node.node, Chars) else 2), count + 1
         return depth, count * max(1, node.most)
-    if isinstance(node, Group) or (isinstance(node, Around) and node.node is not None):
+    if isinstance(node, (Group, Around)) and node.node is not None:
         return endless(node.node, many)
     return 0, 0
