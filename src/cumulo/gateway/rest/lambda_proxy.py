@@ -1,0 +1,141 @@
+r"""AWS_PROXY: the whole request to a function, and its answer back, at once or as a stream.
+
+BUFFERED  uri .../2015-03-31/functions/<arn>/invocations
+STREAM    uri .../2021-11-15/functions/<arn>/response-streaming-invocations: {JSON}\0\0\0\0\0\0\0\0body...
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final
+
+import msgspec
+
+from cumulo.base.ports import InvokeStream
+from cumulo.gateway.definitions.rest import Integration
+from cumulo.gateway.rest.call import Call
+from cumulo.gateway.rest.failures import Failed, misconfigured
+from cumulo.gateway.rest.functions import Functions
+from cumulo.gateway.rest.headers import illegal
+from cumulo.gateway.rest.integration_response import MethodAnswer
+from cumulo.gateway.rest.log import Log
+from cumulo.gateway.rest.payloads import IsBinary, as_text
+from cumulo.gateway.rest.proxy_answer import answer_of, prelude_of
+from cumulo.gateway.rest.proxy_event import event_of
+from cumulo.gateway.rest.reaching import note, reach
+
+_DELIMITER: Final = b"\0" * 8
+_PRELUDE_BYTES_MAX: Final = 16 * 1024
+_STREAM_IDLE_SECONDS: Final = 300.0
+
+
+class LambdaProxy:
+    """An AWS_PROXY integration of a method."""
+
+    def __init__(self, integration: Integration, functions: Functions, is_binary: IsBinary) -> None:
+        self._integration = integration
+        self._functions = functions
+        self._is_binary = is_binary
+        self._seconds = integration.timeout_in_millis / 1000
+        self._streams = integration.response_transfer_mode == "STREAM"
+
+    async def __call__(self, call: Call, log: Log) -> MethodAnswer:
+        """Call the function.  Refused: 500, 502, 504."""
+        self._check()
+        binary = self._is_binary(call.content_type)
+        event = event_of(call, call.body if binary else as_text(call.body), binary=binary)
+        function = self._functions.find(call)
+        log.tell(f"Endpoint request URI: {self._functions.endpoint(function)}")
+        log.data("Endpoint request body after transformations", event)
+        log.tell(f"Sending request to {self._functions.endpoint(function)}")
+        if self._streams:
+            return await self._stream(call, log, await self._begin(call, function, event))
+        clock = self._functions.clock
+        outcome = await reach(
+            call, clock, self._functions.invoke(function, event, call, self._seconds), seconds=self._seconds
+        )
+        note(call, status=200, integrationStatus=200, requestId=outcome.request_id)
+        log.tell(f"Received response. Status: 200, Integration latency: {call.visit.integration_ms} ms")
+        log.data("Endpoint response body before transformations", outcome.payload)
+        if outcome.function_error:
+            raise failed_function(outcome.payload, outcome.request_id)
+        answer = answer_of(outcome.payload, call.header("accept") or "", self._is_binary)
+        if isinstance(answer.body, bytes):
+            log.data("Method response body after transformations", answer.body)
+        return answer
+
+    def _check(self) -> None:
+        if self._integration.http_method != "POST":
+            raise misconfigured(
+                "The AWS_PROXY integration can only be used with the POST integration method."
+            )
+        wrong = illegal(
+            (name.removeprefix("integration.request.header.") for name in self._integration.request_parameters
+             if name.startswith("integration.request.header.")),
+            "AWS_PROXY",
+        )  # fmt: skip
+        if wrong is not None:
+            raise misconfigured(f"{wrong} header already present")
+
+    async def _begin(self, call: Call, function: str, event: bytes) -> InvokeStream:
+        wait = self._functions.stream(function, event, call)
+        return await reach(call, self._functions.clock, wait, seconds=self._seconds)
+
+    async def _stream(self, call: Call, log: Log, stream: InvokeStream) -> MethodAnswer:
+        try:
+            pieces = aiter(stream)
+            wait = _prelude(pieces)
+            text, rest = await reach(call, self._functions.clock, wait, seconds=self._seconds)
+            if text is None:
+                if stream.result.function_error:
+                    raise failed_function(stream.result.payload, stream.request_id)
+                raise Failed("DEFAULT_5XX", log="Execution failed due to configuration error: No delimiter")
+            status, headers = prelude_of(text)
+        except BaseException:
+            stream.close()
+            raise
+        note(call, status=200, integrationStatus=200, requestId=stream.request_id)
+        log.tell(f"Received response. Status: 200, Integration latency: {call.visit.integration_ms} ms")
+        return MethodAnswer(status, headers, _body(rest, pieces, stream))
+
+
+def failed_function(payload: bytes, request_id: str) -> Failed:
+    """A function raised, or timed out: 502."""
+    try:
+        said = msgspec.json.decode(payload)
+    except (msgspec.DecodeError, RecursionError):
+        said = None
+    message = said.get("errorMessage", "") if isinstance(said, dict) else ""
+    return Failed(
+        "DEFAULT_5XX",
+        status=502,
+        log=f"Lambda execution failed with status 200 due to customer function error: {message}. "
+        f"Lambda request id: {request_id or '<Unknown Request Id>'}",
+    )
+
+
+async def _prelude(pieces: AsyncIterator[bytes]) -> tuple[bytes | None, bytes]:
+    """What stands before the delimiter, and what was read beyond it; None when there is none within 16 KB."""
+    read = bytearray()
+    async for piece in pieces:
+        begun = max(len(read) - len(_DELIMITER) + 1, 0)
+        read += piece
+        at = read.find(_DELIMITER, begun)
+        if 0 <= at <= _PRELUDE_BYTES_MAX:
+            return bytes(read[:at]), bytes(memoryview(read)[at + len(_DELIMITER) :])
+        if len(read) > _PRELUDE_BYTES_MAX + len(_DELIMITER):
+            break
+    return None, b""
+
+
+async def _body(first: bytes, pieces: AsyncIterator[bytes], stream: InvokeStream) -> AsyncIterator[bytes]:
+    try:
+        if first:
+            yield first
+        while True:
+            async with asyncio.timeout(_STREAM_IDLE_SECONDS):
+                piece = await anext(pieces, None)
+            if piece is None:
+                return
+            yield piece
+    finally:
+        stream.close()
