@@ -4,12 +4,6 @@ import asyncio
 import json
 
 import pytest
-
-from cumulo.base.errors import AwsError
-from cumulo.base.ports import InvokeResult
-from cumulo.gateway.definitions.rest import Resource
-from cumulo.gateway.security.compile import rest_authorization, v2_authorization
-from cumulo.gateway.visit import ClientCertificate, Refused
 from tests.gateway_kit import ACCOUNT, API, FUNCTION, World, visit
 from tests.gateway_security_kit import (
     ARN,
@@ -24,6 +18,12 @@ from tests.gateway_security_kit import (
     v2_api,
     v2_authorizer,
 )
+
+from cumulo.base.errors import AwsError
+from cumulo.base.ports import InvokeResult
+from cumulo.gateway.definitions.rest import Resource
+from cumulo.gateway.security.compile import rest_authorization, v2_authorization
+from cumulo.gateway.visit import ClientCertificate, Refused
 
 DENIED = "User is not authorized to access this resource"
 
@@ -102,6 +102,20 @@ def test_an_expression_that_would_run_away_does_not():
 
 def test_an_expression_that_nobody_understands_lets_nobody_in():
     assert Rest(answer(), identity_validation_expression="(?<=a)(").refuse("a")[0] == "UNAUTHORIZED"
+
+
+def test_a_log_tells_no_secrets():
+    api = Rest(answer(context={"password": "hidden one"}))
+    asked = visit("GET", "/pets/1", {"Authorization": "Bearer secret-token"}, stage="dev")
+    asked.log = []
+    asyncio.run(api.authorize(asked))
+    told = [text for _, text in asked.log]
+    assert told == [
+        f"Starting authorizer: auth01 for request: {asked.context['requestId']}",
+        "Incoming identity: *************-token",
+        "Using valid authorizer policy for principal: bob",
+        "Successfully completed authorizer execution",
+    ]
 
 
 # -- REQUEST ------------------------------------------------------------------------------------------------------

@@ -4,14 +4,14 @@ import asyncio
 import json
 
 import pytest
+from tests.gateway_kit import FUNCTION, World, visit
+from tests.gateway_security_kit import ARN, PETS, STAGE, answer, method, rest_api, token_authorizer
 
 from cumulo.base.policy import Decision
 from cumulo.gateway.security.arns import masked, path_parameters, request_arn
 from cumulo.gateway.security.compile import resource_policy, rest_authorization
 from cumulo.gateway.security.resource_policy import together
 from cumulo.gateway.visit import Grant, Refused
-from tests.gateway_kit import FUNCTION, World, visit
-from tests.gateway_security_kit import ARN, PETS, STAGE, answer, method, rest_api, token_authorizer
 
 ANONYMOUS = (
     "User: anonymous is not authorized to perform: execute-api:Invoke on resource: "
