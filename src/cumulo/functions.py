@@ -9,7 +9,7 @@ import msgspec
 from cumulo.base.clock import Clock
 from cumulo.base.folders import cache_folder
 from cumulo.base.ids import Ids
-from cumulo.base.ports import ImageRegistry, RoleSessions
+from cumulo.base.ports import ImageRegistry, InvokePermissions, RoleSessions
 from cumulo.companions.companions import Companions
 from cumulo.companions.s3 import S3Reader
 from cumulo.companions.subnets import SubnetBook
@@ -84,6 +84,11 @@ class Functions:
         )
         self.fleet.when_forgotten(self.events.forget)
         self._invoke = Invoke(resolver=self.lambda_, functions=self.caller, events=self.events, ids=ids)
+
+    @property
+    def permissions(self) -> InvokePermissions:
+        """Who may call functions."""
+        return self.lambda_.permissions
 
     def service(self) -> Service:
         """As the door wants it."""

@@ -266,6 +266,18 @@ def test_a_function_that_may_not_run_is_throttled_with_the_reason(aws):
 def test_what_is_not_built_says_so_by_name(aws):
     deploy(aws, "f", ECHO)
     with pytest.raises(ClientError) as error:
-        aws.invoke_with_response_stream(FunctionName="f")
+        aws.create_function_url_config(FunctionName="f", AuthType="NONE")
     assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
-    assert "InvokeWithResponseStream is not implemented by Cumulo" in error.value.response["Error"]["Message"]
+    assert "CreateFunctionUrlConfig is not implemented by Cumulo" in error.value.response["Error"]["Message"]
+    for operation in (aws.invoke, aws.invoke_with_response_stream):
+        with pytest.raises(ClientError) as error:
+            operation(FunctionName="f", TenantId="t")
+        assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
+
+
+def test_a_streamed_call_is_throttled_like_any_other(aws):
+    deploy(aws, "f", ECHO)
+    aws.put_function_concurrency(FunctionName="f", ReservedConcurrentExecutions=0)
+    with pytest.raises(ClientError) as error:
+        aws.invoke_with_response_stream(FunctionName="f")
+    assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 429

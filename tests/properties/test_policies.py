@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cumulo.base import policy_texts as texts
-from cumulo.base.policy import Decision, PolicyError, Question, compile_policy
-from cumulo.base.policy_principals import Who
+from cumulo.base.policy import Decision, PolicyError, Question, Who, compile_policy
 
 SIGNS = st.text("ab:*?", max_size=10)
 VALUES = st.text("ab:\n", max_size=10)

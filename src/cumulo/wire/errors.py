@@ -52,7 +52,7 @@ _BY_PROTOCOL: Mapping[str, Words] = {
 }
 _BY_SERVICE: Mapping[str, Words] = {
     "application-autoscaling": Words(by_alphabet=True),
-    "apigateway": Words(validation="BadRequestException"),
+    "apigateway": Words(),
     "apigatewayv2": Words(validation="BadRequestException", malformed="BadRequestException"),
     "batch": Words(validation="ClientException", malformed="ClientException"),
     "ecr": Words(validation="InvalidParameterException", own=ecr_words.OWN, one=ecr_words.SENTENCE),

@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from cumulo.base.policy import Decision, Element, PolicyError, Question, compile_policy
-from cumulo.base.policy_principals import Who
+from cumulo.base.policy import Decision, Element, PolicyError, Question, Who, compile_policy
 
 API = "arn:aws:execute-api:us-east-1:111122223333:abcdef1234"
 ROLE = "arn:aws:iam::111122223333:role/worker"

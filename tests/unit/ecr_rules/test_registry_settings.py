@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from tests.unit.ecr_rules.rules_kit import FAR, HOME, OTHER, REGION, play, refused
 
 from cumulo.base.caller import Caller
-from cumulo.base.policy import Question
-from cumulo.base.policy_principals import Who
+from cumulo.base.policy import Question, Who
 from cumulo.services.ecr.rules.policy import allows, fault
 
 PROFILE = f"arn:aws:signer:us-east-1:{HOME}:/signing-profiles/mine"

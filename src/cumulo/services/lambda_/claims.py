@@ -1,17 +1,19 @@
 """Who may bring the answer to the call that is inside an environment: the last that asked, until one has brought it."""
 
-from cumulo.services.lambda_.runtime_api import Connection, Verdict
+from cumulo.services.lambda_.runtime_api import Connection
+from cumulo.services.lambda_.runtime_contract import Verdict
 
 
 class Claim:
-    """The right to answer.  A connection that goes away gives it back."""
+    """The right to answer.  A connection that goes away gives it back, unless its answer has begun to leave."""
 
-    __slots__ = ("_current", "_holder", "_last")
+    __slots__ = ("_current", "_holder", "_last", "_sealed")
 
     def __init__(self) -> None:
         self._current = ""
         self._last = ""
         self._holder: Connection | None = None
+        self._sealed = False
 
     def open(self, request_id: str) -> None:
         """A call was handed over."""
@@ -22,11 +24,18 @@ class Claim:
         """It is over."""
         self._current = ""
         self._holder = None
+        self._sealed = False
+
+    def seal(self) -> None:
+        """The first of the answer has left: nobody else may bring another."""
+        self._sealed = True
 
     def take(self, connection: Connection, request_id: str) -> Verdict:
         """Ask for the right."""
         if request_id == self._current:
             if self._holder is not None:
+                if self._sealed:
+                    return Verdict.WRONG_STATE
                 # Half an answer is none: the runtime may have given that connection up, and asks again on another
                 # before we hear of the first one's end.
                 self._holder.overtaken()
@@ -34,7 +43,10 @@ class Claim:
             return Verdict.WELCOME
         return Verdict.WRONG_STATE if request_id == self._last else Verdict.WRONG_ID
 
-    def give_back(self, connection: Connection) -> None:
-        """It went away without an answer."""
-        if self._holder is connection:
+    def give_back(self, connection: Connection) -> bool:
+        """It went away without an answer; whether half of one is out."""
+        if self._holder is not connection:
+            return False
+        if not self._sealed:
             self._holder = None
+        return self._sealed

@@ -11,7 +11,7 @@ from cumulo.base.log import Log
 from cumulo.sandbox.contract import Exit, StartError
 from cumulo.services.lambda_ import faults
 from cumulo.services.lambda_.alarm import Alarm
-from cumulo.services.lambda_.calls import Call, Outcome
+from cumulo.services.lambda_.calls import ANSWER_BYTES_MAX, STREAM_BYTES_MAX, Call, Outcome
 from cumulo.services.lambda_.claims import Claim
 from cumulo.services.lambda_.environment_states import ENVIRONMENT, Event, Phase
 from cumulo.services.lambda_.faults import Fault
@@ -20,14 +20,17 @@ from cumulo.services.lambda_.model import Ready
 from cumulo.services.lambda_.process import Process
 from cumulo.services.lambda_.report import Init, Run, billed_ms_of
 from cumulo.services.lambda_.runtime_answers import next_answer
-from cumulo.services.lambda_.runtime_api import Connection, Verdict
+from cumulo.services.lambda_.runtime_api import Connection
+from cumulo.services.lambda_.runtime_contract import Verdict
 from cumulo.services.lambda_.sandbox_env import Naming
+from cumulo.services.lambda_.streams import AnswerStream
 from cumulo.services.lambda_.world import Keeper, World, refusal_of
 
 FREEZE_AFTER_S = 0.03  # back-to-back calls pay nothing for freezing
 WATCH_AFTER_S = 0.02  # a call this long has its output followed while it runs
 SETTLE_SECONDS_MAX = 2.0  # how long after its answer a runtime may take to ask again, beyond its deadline
 LAST_ANSWER_GRACE_S = 0.01  # for bytes that a dying process has already sent
+TRUNCATED_AFTER_S = 0.1  # an answer that broke off has its process's end for a reason, if that is near
 _step = ENVIRONMENT.step
 _IDLE = (Phase.IDLE, Phase.FROZEN)
 _log = Log("lambda")
@@ -140,7 +143,17 @@ class Environment:
 
     def unclaim(self, connection: Connection) -> None:
         """It went away without bringing it."""
-        self._claim.give_back(connection)
+        if self._claim.give_back(connection):
+            asyncio.get_running_loop().call_later(TRUNCATED_AFTER_S, self._truncated, self.call)
+
+    def stream(self, connection: Connection, content_type: str) -> AnswerStream | None:
+        """The function's answer comes in pieces; None when nobody wants it so."""
+        call = self.call
+        if call is None or call.stream is None:
+            return None
+        self._claim.seal()
+        call.stream.begin(connection, content_type)
+        return call.stream
 
     def answered(self, payload: bytes) -> None:
         """The function's answer."""
@@ -150,11 +163,13 @@ class Environment:
         """The function raised."""
         if not payload:
             payload = faults.unexplained(error_type)
-        self._answer(payload, "Unhandled")
+        self._answer(payload, "Unhandled", error_type)
 
     def too_large(self) -> None:
         """The function's answer is beyond the limit."""
-        self._answer(faults.answer_too_large(), "Unhandled")
+        streams = self.call is not None and self.call.stream is not None and self.call.stream.begun
+        body = faults.answer_too_large(STREAM_BYTES_MAX if streams else ANSWER_BYTES_MAX)
+        self._answer(body, "Unhandled", faults.TOO_LARGE)
 
     def init_failed(self, payload: bytes, error_type: str) -> bool:
         """The function could not be loaded."""
@@ -177,7 +192,14 @@ class Environment:
         self._book.start(call.request_id, keep_tail=call.want_log)
         self._alarm.at(min(now + WATCH_AFTER_S, self._deadline), now)
 
-    def _answer(self, payload: bytes, function_error: str) -> None:
+    def _truncated(self, call: Call | None) -> None:
+        if call is not None and self.call is call:
+            fault = faults.truncated()
+            self._answer(faults.body(fault, call.request_id), "Unhandled", fault.kind, fault)
+
+    def _answer(
+        self, payload: bytes, function_error: str, error_type: str = "", fault: Fault | None = None
+    ) -> None:
         call = self.call
         if call is None or self.state is not Phase.BUSY:
             return
@@ -186,10 +208,17 @@ class Environment:
         self.answered_at = now
         self._deadline = max(self._deadline, now + SETTLE_SECONDS_MAX)
         self._alarm.at(self._deadline, now)
-        self._conclude(call, payload, function_error, (now - call.started) * 1000)
+        duration_ms = (now - call.started) * 1000
+        self._conclude(call, payload, function_error, duration_ms, error_type, fault)
 
     def _conclude(
-        self, call: Call, payload: bytes, function_error: str, duration_ms: float, fault: Fault | None = None
+        self,
+        call: Call,
+        payload: bytes,
+        function_error: str,
+        duration_ms: float,
+        error_type: str = "",
+        fault: Fault | None = None,
     ) -> None:
         """Write the end of a call into its log, bill it, answer it."""
         version = self.ready.version
@@ -210,12 +239,23 @@ class Environment:
             status=fault.status if fault else "",
             error_type=fault.error_type if fault else "",
         )
-        self._init_ms = None
+        waited_ms = (call.started - call.arrived) * 1000
         now = self._clock.now()
         tail = self._book.finish(run, now)
         self._endings.bill(version, run.billed_ms, call.started_ms, int(now * 1000))
         others = self._keeper.finished(call)
-        outcome = Outcome(payload, function_error, tail, version.version)
+        outcome = Outcome(
+            payload,
+            function_error,
+            tail,
+            version.version,
+            None,
+            error_type,
+            waited_ms,
+            self._init_ms,
+            duration_ms,
+        )
+        self._init_ms = None
         self._endings.answer(call.on_done, outcome, at_once=not others and fault is None)
 
     def _fail_call(self, fault: Fault) -> None:
@@ -229,7 +269,7 @@ class Environment:
         payload = faults.body(fault, call.request_id)
         if self._init_error is not None and fault.status != "timeout":
             payload = self._init_error[0] or payload
-        self._conclude(call, payload, "Unhandled", duration_ms, fault)
+        self._conclude(call, payload, "Unhandled", duration_ms, fault.kind, fault)
 
     def _refuse(self, refusal: AwsError) -> None:
         call, self.call = self.call, None

@@ -23,6 +23,9 @@ _SIGNALS = {
 }
 
 
+TOO_LARGE = "Function.ResponseSizeTooLarge"
+
+
 class Fault(msgspec.Struct, frozen=True):
     """`kind` and `message` are the answer's errorType and errorMessage; `status` and `reported` go into REPORT."""
 
@@ -63,13 +66,18 @@ def not_startable(kind: str, message: str) -> Fault:
     return Fault(kind, message)
 
 
-def answer_too_large() -> bytes:
+def truncated() -> Fault:
+    """The runtime broke its streamed answer off."""
+    return Fault("Runtime.TruncatedResponse", "Response payload is not complete")
+
+
+def answer_too_large(bytes_max: int = ANSWER_BYTES_MAX) -> bytes:
     """The body for an answer beyond the limit."""
     return msgspec.json.encode(
         {
-            "errorType": "Function.ResponseSizeTooLarge",
+            "errorType": TOO_LARGE,
             "errorMessage": "Response payload size exceeded maximum allowed payload size "
-            f"({ANSWER_BYTES_MAX} bytes).",
+            f"({bytes_max} bytes).",
         }
     )
 

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import random
+from collections.abc import AsyncIterator
 
 from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
@@ -14,7 +15,10 @@ from cumulo.services.lambda_.events import EventQueue
 from cumulo.services.lambda_.fleet import EnvironmentFleet
 from cumulo.services.lambda_.model import Ready, Resolver
 from cumulo.services.lambda_.payloads import client_context_of, event_of
+from cumulo.services.lambda_.streams import AnswerStream, result_of
 from cumulo.wire.service import Operation, Values
+
+TRACE_CHARS_MAX = 512
 
 
 class Tracer:
@@ -28,6 +32,12 @@ class Tracer:
         """A new trace."""
         digits = f"{self._bits(160):040x}"
         return f"Root=1-{int(self._clock.now()):08x}-{digits[:24]};Parent={digits[24:]};Sampled=0"
+
+    def kept(self, header: str) -> str:
+        """What a caller sent, when it can be a header; a new trace otherwise."""
+        if not header or len(header) > TRACE_CHARS_MAX or not header.isprintable():
+            return self.header()
+        return header
 
 
 class FunctionCaller:
@@ -47,22 +57,76 @@ class FunctionCaller:
         *,
         client_context: str = "",
         want_log: bool = False,
+        trace_id: str = "",
     ) -> InvokeResult:
         """Run a function (name or ARN, maybe with a qualifier) and wait for its answer."""
         ready = self._resolver.resolve(caller, function, None)
+        request_id = caller.request_id or self._ids.uuid()
+        trace_id = self._tracer.kept(trace_id)
         outcome = await self.run(
+            ready,
+            event_of(payload, "RequestResponse"),
+            request_id,
+            client_context=client_context_of(client_context),
+            want_log=want_log,
+            trace_id=trace_id,
+        )
+        return result_of(outcome, request_id, trace_id)
+
+    async def invoke_stream(
+        self,
+        caller: Caller,
+        function: str,
+        payload: bytes,
+        *,
+        client_context: str = "",
+        want_log: bool = False,
+        trace_id: str = "",
+    ) -> AnswerStream:
+        """Run a function and return when its answer begins, or it failed."""
+        ready = self._resolver.resolve(caller, function, None)
+        return await self.run_stream(
             ready,
             event_of(payload, "RequestResponse"),
             caller.request_id or self._ids.uuid(),
             client_context=client_context_of(client_context),
             want_log=want_log,
+            trace_id=trace_id,
         )
-        return InvokeResult(
-            payload=outcome.payload,
-            function_error=outcome.function_error,
-            log_tail=outcome.log_tail,
-            executed_version=outcome.version,
+
+    async def run_stream(
+        self,
+        ready: Ready,
+        event: bytes,
+        request_id: str,
+        *,
+        client_context: bytes = b"",
+        want_log: bool = False,
+        trace_id: str = "",
+    ) -> AnswerStream:
+        """Run what was resolved, its answer in pieces; a refusal is raised."""
+        trace_id = self._tracer.kept(trace_id)
+        stream = AnswerStream(
+            executed_version=ready.version.version, request_id=request_id, trace_id=trace_id
         )
+        self._fleet.invoke(
+            Call(
+                ready=ready,
+                payload=event,
+                request_id=request_id,
+                on_done=stream.finish,
+                client_context=client_context,
+                trace_id=trace_id,
+                want_log=want_log,
+                stream=stream,
+            )
+        )
+        try:
+            await stream.started()
+        except BaseException:
+            stream.close()
+            raise
+        return stream
 
     async def run(
         self,
@@ -72,6 +136,7 @@ class FunctionCaller:
         *,
         client_context: bytes = b"",
         want_log: bool = False,
+        trace_id: str = "",
     ) -> Outcome:
         """Run what was resolved; a refusal is raised."""
         done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
@@ -87,7 +152,7 @@ class FunctionCaller:
                 request_id=request_id,
                 on_done=on_done,
                 client_context=client_context,
-                trace_id=self._tracer.header(),
+                trace_id=trace_id or self._tracer.header(),
                 want_log=want_log,
             )
         )
@@ -98,7 +163,7 @@ class FunctionCaller:
 
 
 class Invoke:
-    """The operations Invoke and InvokeAsync."""
+    """The operations Invoke, InvokeWithResponseStream and InvokeAsync."""
 
     def __init__(
         self, *, resolver: Resolver, functions: FunctionCaller, events: EventQueue, ids: Ids
@@ -110,15 +175,16 @@ class Invoke:
 
     def operations(self) -> dict[str, Operation]:
         """By AWS's names."""
-        return {"Invoke": Operation(self.invoke), "InvokeAsync": Operation(self.invoke_async)}
+        return {
+            "Invoke": Operation(self.invoke),
+            "InvokeAsync": Operation(self.invoke_async),
+            "InvokeWithResponseStream": Operation(self.invoke_with_response_stream),
+        }
 
     async def invoke(self, caller: Caller, values: Values) -> Values:
         """Run a function, queue an event for it, or only look whether that could be done."""
         kind = values.get("InvocationType") or "RequestResponse"
-        if values.get("DurableExecutionName") or values.get("TenantId"):
-            raise AwsError(
-                "NotImplemented", "durable executions and tenants are not implemented by Cumulo", status=501
-            )
+        _check_built(values)
         ready = self._resolver.resolve(caller, values["FunctionName"], values.get("Qualifier"))
         event = event_of(values.get("Payload") or b"", kind)
         if kind == "DryRun":
@@ -140,9 +206,58 @@ class Invoke:
             "LogResult": base64.b64encode(outcome.log_tail).decode() if want_log else None,
         }
 
+    async def invoke_with_response_stream(self, caller: Caller, values: Values) -> Values:
+        """Run a function and send its answer while it is being made."""
+        _check_built(values)
+        ready = self._resolver.resolve(caller, values["FunctionName"], values.get("Qualifier"))
+        event = event_of(values.get("Payload") or b"", "RequestResponse")
+        if values.get("InvocationType") == "DryRun":
+            return {"StatusCode": 204}
+        want_log = values.get("LogType") == "Tail"
+        stream = await self._functions.run_stream(
+            ready,
+            event,
+            caller.request_id or self._ids.uuid(),
+            client_context=client_context_of(values.get("ClientContext") or ""),
+            want_log=want_log,
+        )
+        return {
+            "StatusCode": 200,
+            "ExecutedVersion": stream.executed_version,
+            "EventStream": _events(stream, want_log=want_log),
+        }
+
     async def invoke_async(self, caller: Caller, values: Values) -> Values:
         """The older way to queue an event."""
         ready = self._resolver.resolve(caller, values["FunctionName"], None)
         event = event_of(values.get("InvokeArgs") or b"", "Event")
         await self._events.enqueue(ready, None, event, caller.request_id or self._ids.uuid(), b"")
         return {"Status": 202}
+
+
+def _check_built(values: Values) -> None:
+    if values.get("DurableExecutionName") or values.get("TenantId"):
+        raise AwsError(
+            "NotImplemented", "durable executions and tenants are not implemented by Cumulo", status=501
+        )
+
+
+async def _events(stream: AnswerStream, *, want_log: bool) -> AsyncIterator[Values]:
+    """A streamed answer as events.
+
+    An error before the first piece is Unhandled, as Invoke says it; one in the middle has the name of its type.
+    """
+    try:
+        async for piece in stream:
+            yield {"PayloadChunk": {"Payload": piece}}
+    finally:
+        stream.close()
+    result = stream.result
+    code = result.error_type if stream.begun and result.error_type else result.function_error
+    yield {
+        "InvokeComplete": {
+            "ErrorCode": code or None,
+            "ErrorDetails": result.payload.decode("utf-8", "replace") if code else None,
+            "LogResult": base64.b64encode(result.log_tail).decode() if want_log else None,
+        }
+    }

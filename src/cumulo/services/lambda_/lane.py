@@ -25,7 +25,6 @@ _UNUSUAL = frozenset(
     {b"x-amz-client-context", b"x-amz-tenant-id", b"x-amz-durable-execution-name", b"content-encoding"}
 )
 _OPTIONS = frozenset({b"x-amz-invocation-type", b"x-amz-log-type", b"x-amzn-trace-id"})
-_TRACE_CHARS_MAX = 512
 
 Authenticate = Callable[[Request, bytes], Caller]
 Refuse = Callable[[AwsError, Caller], Response]
@@ -72,8 +71,7 @@ class InvokeLane:
         except (AwsError, ValueError):
             return False
         trace = "" if plain else headers.get("x-amzn-trace-id")
-        if not trace or len(trace) > _TRACE_CHARS_MAX or not trace.isprintable():
-            trace = self._tracer.header()
+        trace = self._tracer.kept(trace) if trace else self._tracer.header()
         request_id = caller.request_id or self._ids.uuid()
         want_log = not plain and headers.get("x-amz-log-type") == "Tail"
 

@@ -96,6 +96,14 @@ def target(caller: Caller, text: str, qualifier: str | None = None, *, operation
     return found
 
 
+def target_of_arn(arn: str) -> Target | None:
+    """What a function's whole ARN names, whoever asks; None when it is none."""
+    parts = _parse(arn)
+    if parts is None or not arn.startswith("arn:") or parts.account is None or parts.region is None:
+        return None
+    return Target(account=parts.account, region=parts.region, name=parts.name, qualifier=parts.qualifier)
+
+
 def unqualified(caller: Caller, text: str, *, operation: str) -> Target:
     """The function `text` names, for operations that have no use for a version."""
     found = target(caller, text, operation=operation)

@@ -1,7 +1,4 @@
-"""Resource policies: who may call a function, as statements that are kept and shown.
-
-They are enforced nowhere yet; the answer's coverage says so.
-"""
+"""Resource policies: who may call a function, as statements that are kept and shown; `permissions.py` asks them."""
 
 import json
 import re
@@ -40,7 +37,7 @@ class Policies:
 
     def operations(self) -> dict[str, Operation]:
         """By AWS's names."""
-        note = "kept and shown, enforced nowhere yet"
+        note = "kept, shown and asked by services that call functions (in shared mode); not by Invoke itself"
         return {
             "AddPermission": Operation(self.add_permission, Coverage.STORED, note),
             "RemovePermission": Operation(self.remove_permission, Coverage.STORED, note),
@@ -54,6 +51,15 @@ class Policies:
             return
         for key, _ in self._policies.items(join_key(wanted.account, wanted.region, wanted.name, "")):
             self._policies.delete(key)
+
+    def revision(self, wanted: Target) -> str | None:
+        """The id of what a function's (or a version's) policy is now; None when it has none."""
+        policy = self._policies.get(_key(wanted))
+        return policy.revision_id if policy is not None else None
+
+    def document(self, wanted: Target) -> str:
+        """The policy as IAM would read it; one without statements when there is none."""
+        return _document(self._policies.get(_key(wanted)) or Policy(revision_id=""))
 
     def clear(self) -> None:
         """Remove everything."""

@@ -8,7 +8,8 @@ from typing import Protocol
 from cumulo.base.clock import Clock
 from cumulo.sandbox.contract import Exit, Sandbox
 from cumulo.services.lambda_.output import Line, Output
-from cumulo.services.lambda_.runtime_api import CONNECTIONS_MAX, Connection, Runtime
+from cumulo.services.lambda_.runtime_api import CONNECTIONS_MAX, Connection
+from cumulo.services.lambda_.runtime_contract import Runtime
 
 PEAK_FRESH_S = 0.1  # a call shorter than PEAK_SHORT_MS believes a memory reading that is no older
 PEAK_SHORT_MS = 10.0

@@ -1,6 +1,6 @@
 """What the Runtime API answers: calls, thanks and refusals, each as the bytes of a whole HTTP answer."""
 
-from cumulo.services.lambda_.calls import ANSWER_BYTES_MAX, Call
+from cumulo.services.lambda_.calls import ANSWER_BYTES_MAX, STREAM_BYTES_MAX, Call
 
 _REASONS = {
     202: "Accepted",
@@ -31,9 +31,10 @@ ACCEPTED = json_answer(202, b'{"status":"OK"}\n')
 WRONG_ID = _refusal(400, "InvalidRequestID", "Invalid request ID")
 WRONG_INVOCATION = _refusal(400, "InvalidInvocationId", "Invalid invocation ID")
 WRONG_STATE = _refusal(403, "InvalidStateTransition", "State transition is not allowed")
-TOO_LARGE = _refusal(
-    413, "RequestEntityTooLarge", f"Exceeded maximum allowed payload size ({ANSWER_BYTES_MAX} bytes)."
-)
+WRONG_MODE = _refusal(400, "InvalidFunctionResponseMode", "Invalid function response mode")
+_SIZE = "Exceeded maximum allowed payload size ({} bytes)."
+TOO_LARGE = _refusal(413, "RequestEntityTooLarge", _SIZE.format(ANSWER_BYTES_MAX))
+STREAM_TOO_LARGE = _refusal(413, "RequestEntityTooLarge", _SIZE.format(STREAM_BYTES_MAX))
 NOT_FOUND = _refusal(404, "NotFound", "No such page")
 NOT_BUILT = _refusal(
     501, "NotImplemented", "Extensions, Logs and Telemetry API are not implemented by Cumulo"

@@ -5,19 +5,24 @@
     POST /2018-06-01/runtime/invocation/{id}/error      the function raised
     POST /2018-06-01/runtime/init/error                 it could not even be loaded
 
+An answer with `Lambda-Runtime-Function-Response-Mode: streaming` is passed on while it arrives, when whoever called
+wants it so; an error in its middle comes in trailers.
+
 Everything that arrives may be hostile.  Per connection one request is read at a time, a head is at most
 `HEAD_BYTES_MAX`, and only one connection at a time may bring the answer to the current call, so a sandbox holds
-no more of our memory than one answer and its heads.
+no more of our memory than one answer and its heads.  Who does not take the pieces of a streamed answer stops the
+reading.
 """
 
 import asyncio
 from enum import Enum
-from typing import Protocol, cast
+from typing import cast
 
 import httptools
 
 from cumulo.services.lambda_ import runtime_answers as answers
-from cumulo.services.lambda_.calls import ANSWER_BYTES_MAX
+from cumulo.services.lambda_.calls import ANSWER_BYTES_MAX, STREAM_BYTES_MAX
+from cumulo.services.lambda_.runtime_contract import Runtime, Sink, Verdict
 from cumulo.services.lambda_.runtime_shapes import Shape
 
 CONNECTIONS_MAX = 32
@@ -32,62 +37,12 @@ _OTHER_APIS = (b"/2020-01-01/extension/", b"/2020-08-15/logs", b"/2022-07-01/tel
 _ERROR_TYPE = b"lambda-runtime-function-error-type"
 _ERROR_BODY = b"lambda-runtime-function-error-body"
 _INVOCATION_ID = b"lambda-runtime-invocation-id"
+_MODE = b"lambda-runtime-function-response-mode"
+_CONTENT_TYPE = b"content-type"
 _EXPECT = b"expect"
 _HOLD = b"cumulo-hold-answer"  # our Python transport sends it
 _HELD_ONLY = {_HOLD: b"1"}
-_WANTED = frozenset({_ERROR_TYPE, _ERROR_BODY, _INVOCATION_ID, _EXPECT, _HOLD})
-
-
-class Verdict(Enum):
-    """Whether an answer is awaited."""
-
-    WELCOME = "welcome"
-    WRONG_ID = "wrong id"
-    WRONG_STATE = "wrong state"
-
-
-class Runtime(Protocol):
-    """What an execution environment does with what its runtime says."""
-
-    def polled(self, connection: "Connection") -> bool:
-        """The runtime wants a call; False when it may not ask now."""
-        ...
-
-    def poll_lost(self, connection: "Connection") -> None:
-        """The connection that waited for a call is gone."""
-        ...
-
-    def claim(self, connection: "Connection", request_id: str) -> Verdict:
-        """May this connection bring the answer to that request?  WELCOME reserves the right for it."""
-        ...
-
-    def unclaim(self, connection: "Connection") -> None:
-        """It went away without bringing it."""
-        ...
-
-    def answered(self, payload: bytes) -> None:
-        """The claimed answer is here."""
-        ...
-
-    def failed(self, payload: bytes, error_type: str) -> None:
-        """The claimed answer is an error."""
-        ...
-
-    def too_large(self) -> None:
-        """The claimed answer is beyond the limit."""
-        ...
-
-    def init_failed(self, payload: bytes, error_type: str) -> bool:
-        """The code could not be loaded; False when it had been already."""
-        ...
-
-    def connected(self, connection: "Connection") -> bool:
-        """A connection was made; False when there are too many."""
-        ...
-
-    def disconnected(self, connection: "Connection") -> None:
-        """It is closed."""
-        ...
+_WANTED = frozenset({_ERROR_TYPE, _ERROR_BODY, _INVOCATION_ID, _MODE, _EXPECT, _HOLD})
 
 
 class Target(Enum):
@@ -106,12 +61,15 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_body",
         "_claimed",
+        "_content_type",
         "_dead",
         "_discarded",
         "_handed",
         "_head_bytes",
         "_headers",
         "_held",
+        "_holding",
+        "_idle_bytes",
         "_in_head",
         "_last_call",
         "_length",
@@ -122,6 +80,8 @@ class Connection(asyncio.Protocol):
         "_refusal",
         "_runtime",
         "_shape",
+        "_sink",
+        "_stalled",
         "_target",
         "_transport",
         "_url",
@@ -141,9 +101,14 @@ class Connection(asyncio.Protocol):
         )
         self._plain = False  # the last answer's headers said nothing but "hold my answer"
         self._shape = Shape()
+        self._sink: Sink | None = None
+        self._holding = False  # the sink is full
+        self._stalled = False  # our answers are not read
         self._in_head = True
         self._head_bytes = 0
+        self._idle_bytes = 0  # since the last piece of a body: trailers and what is between chunks
         self._url = b""
+        self._content_type = b""
         self._headers: dict[bytes, bytes] = {}
         self._body: list[bytes] | None = None
         self._length = 0
@@ -163,6 +128,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Give back what this connection held."""
         self._transport = None
+        self._sink = None
         if self._polling:
             self._polling = False
             self._runtime.poll_lost(self)
@@ -191,16 +157,20 @@ class Connection(asyncio.Protocol):
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES_MAX:
                 self._give_up(answers.HEAD_TOO_LARGE)
+        else:
+            self._idle_bytes += len(data)
+            if self._idle_bytes > HEAD_BYTES_MAX + len(data):
+                self._give_up(b"")
 
     def pause_writing(self) -> None:
         """It does not read our answers: then we do not read its requests."""
-        if self._transport is not None:
-            self._transport.pause_reading()
+        self._stalled = True
+        self._pace()
 
     def resume_writing(self) -> None:
         """It reads again."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
+        self._stalled = False
+        self._pace()
 
     # -- httptools ---------------------------------------------------------------------------------------
 
@@ -210,7 +180,9 @@ class Connection(asyncio.Protocol):
             self._give_up(b"")
         self._in_head = True
         self._head_bytes = 0
+        self._idle_bytes = 0
         self._url = b""
+        self._content_type = b""
         if self._headers:
             self._headers = {}
 
@@ -223,6 +195,8 @@ class Connection(asyncio.Protocol):
         key = name.lower()
         if key in _WANTED:
             self._headers[key] = value
+        elif key == _CONTENT_TYPE:
+            self._content_type = value
 
     def on_headers_complete(self) -> None:
         """Decide what this request is, and whether its body is worth keeping."""
@@ -236,12 +210,18 @@ class Connection(asyncio.Protocol):
         if target is not Target.NEXT and target is not Target.REFUSED:
             self._body = []
             self._limit = INIT_ERROR_BYTES_MAX if target is Target.INIT_ERROR else ANSWER_BYTES_MAX
+            if _MODE in self._headers and target is Target.RESPONSE:
+                self._begin_mode(self._headers[_MODE].lower())
         if self._headers and self._headers.get(_EXPECT, b"").lower() == b"100-continue":
             self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, chunk: bytes) -> None:
-        """Collect, within the limit; or drop."""
+        """Collect, within the limit; or pass on, or drop."""
+        self._idle_bytes = 0
         if self._body is None:
+            if self._sink is not None:
+                self._pass_on(chunk)
+                return
             self._discarded += len(chunk)
             if self._discarded > DISCARD_BYTES_MAX:
                 self._give_up(b"")
@@ -251,11 +231,7 @@ class Connection(asyncio.Protocol):
             self._body.append(chunk)
             return
         self._body = None
-        self._refusal = answers.TOO_LARGE
-        if self._claimed:
-            self._claimed = False
-            self._runtime.too_large()
-        self._target = Target.REFUSED
+        self._refuse_size(answers.TOO_LARGE)
 
     def on_message_complete(self) -> None:
         """Act on a whole request."""
@@ -297,6 +273,16 @@ class Connection(asyncio.Protocol):
             self._handed = request_id
             self._shape.expect(request_id)
 
+    def hold(self) -> None:
+        """Whoever takes the pieces of the answer has enough for now."""
+        self._holding = True
+        self._pace()
+
+    def release(self) -> None:
+        """They take more."""
+        self._holding = False
+        self._pace()
+
     def overtaken(self) -> None:
         """Another connection brings the answer; what comes here from now on is refused."""
         self._claimed = False
@@ -321,10 +307,48 @@ class Connection(asyncio.Protocol):
             self._send(answers.WRONG_STATE)
         return True
 
+    def _pace(self) -> None:
+        """Read, unless one of the two sides is to wait."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if self._holding or self._stalled:
+            transport.pause_reading()
+        else:
+            transport.resume_reading()
+
+    def _begin_mode(self, mode: bytes) -> None:
+        """The runtime says how its answer comes."""
+        if mode == b"streaming":
+            self._sink = self._runtime.stream(self, self._content_type.decode("latin-1"))
+            if self._sink is not None:
+                self._body = None
+                self._limit = STREAM_BYTES_MAX
+        elif mode != b"buffered":
+            self._body = None
+            self._claimed = False
+            self._runtime.failed(b"", "Runtime.InvalidResponseModeHeader")
+            self._target = self._refuse(answers.WRONG_MODE)
+
+    def _pass_on(self, chunk: bytes) -> None:
+        self._length += len(chunk)
+        if self._length <= self._limit and self._sink is not None:
+            self._sink.put(chunk)
+            return
+        self._sink = None
+        self._refuse_size(answers.STREAM_TOO_LARGE)
+
+    def _refuse_size(self, refusal: bytes) -> None:
+        if self._claimed:
+            self._claimed = False
+            self._runtime.too_large()
+        self._target = self._refuse(refusal)
+
     def _deliver(self) -> None:
         if self._transport is None or not self._claimed:
             return
         self._claimed = False
+        self._sink = None
         body = self._body or []
         payload = body[0] if len(body) == 1 else b"".join(body)
         # The runtime goes on while the rest of the work is done here.  One that has said so polls in the same

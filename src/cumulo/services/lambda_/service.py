@@ -22,6 +22,7 @@ from cumulo.services.lambda_.intake import Intake
 from cumulo.services.lambda_.links import Links
 from cumulo.services.lambda_.model import Fleet, Ready, State, Version
 from cumulo.services.lambda_.names import Target
+from cumulo.services.lambda_.permissions import FunctionPermissions
 from cumulo.services.lambda_.policies import Policies
 from cumulo.services.lambda_.preparation import NotPreparable, Preparation
 from cumulo.services.lambda_.refresh import Refresh
@@ -80,6 +81,7 @@ class Lambda:
         self._resolver = FunctionResolver(self._registry, self._code)
         self._links = Links(self._code, clock, ids)
         self._policies = Policies(self._registry, store, ids)
+        self.permissions = FunctionPermissions(self._policies)
         account = Account(self._registry, concurrency)
         versions = Versions(self._registry, self._transitions, self._policies, ids)
         functions = Functions(

@@ -83,6 +83,10 @@ class JsonEvents:
                 ],
                 b"",
             )
+        finally:
+            close = getattr(events, "aclose", None)  # the client may have gone in the middle
+            if close is not None:
+                await close()
 
     def _event(self, name: str, value: Values) -> bytes:
         extra, payload, content_type = self._writers[name].write(value, self._content_type)

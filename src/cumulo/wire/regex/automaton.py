@@ -1,6 +1,16 @@
 """Matches a pattern in time linear in the text: a set of states walks along, and its steps are remembered."""
 
-from cumulo.wire.regex.syntax import Around, Chars, Edge, Either, Node, Repeat, Sequence, Untranslatable
+from cumulo.wire.regex.syntax import (
+    Around,
+    Chars,
+    Edge,
+    Either,
+    Group,
+    Node,
+    Repeat,
+    Sequence,
+    Untranslatable,
+)
 
 _STATES_MAX = 4096
 _STEPS_KEPT_MAX = 4096
@@ -82,6 +92,8 @@ class Automaton:
             state = self._state(None, after)
             self._edge[state] = node.end
             return state
+        if isinstance(node, Group):
+            return self._build(node.node, after)
         if isinstance(node, Around) or node.manner == "+":
             raise Untranslatable("only backtracking can do this")
         return self._build_repeat(node, after)

@@ -5,6 +5,7 @@ from cumulo.wire.regex.syntax import (
     Chars,
     Edge,
     Either,
+    Group,
     Item,
     Node,
     Repeat,
@@ -44,9 +45,11 @@ _CATEGORIES = {"L", "M", "N", "P", "S", "Z", "C"}
 class Parser:
     """One pattern being read; `dot_all` and `any_case` are set by its inline flags."""
 
-    def __init__(self, pattern: str) -> None:
+    def __init__(self, pattern: str, *, groups: bool = False) -> None:
         self._text = pattern
         self._at = 0
+        self._keeps = groups
+        self.groups: list[str] = []  # the names of groups by number, empty for those without
         self.dot_all = False
         self.any_case = False
 
@@ -132,20 +135,25 @@ class Parser:
 
     def _group(self) -> Node | None:
         if self._peek() != "?":
-            return self._close(self._either())
+            return self._kept("")
         for head in ("?=", "?!", "?<=", "?<!", "?>"):
             if self._accept(head):
                 return Around("(" + head, self._close(self._either()))
         self._take()
         if self._accept("<") or self._accept("P<"):
-            self._until(">")
-            return self._close(self._either())
+            return self._kept(self._until(">"))
         while (flag := self._take()) not in ":)":
             if flag not in "siu":
                 raise Untranslatable(self._text)
             self.dot_all = self.dot_all or flag == "s"
             self.any_case = self.any_case or flag == "i"
         return None if flag == ")" else self._close(self._either())
+
+    def _kept(self, name: str) -> Node:
+        self.groups.append(name)
+        number = len(self.groups)
+        node = self._close(self._either())
+        return Group(node, number, name) if self._keeps else node
 
     def _close(self, node: Node) -> Node:
         if not self._accept(")"):

@@ -71,7 +71,15 @@ class Around(msgspec.Struct, frozen=True):
     node: "Node | None" = None
 
 
-Node = Chars | Sequence | Either | Repeat | Edge | Around
+class Group(msgspec.Struct, frozen=True):
+    """Parentheses that keep what they matched, numbered from 1; only where the parser is asked for them."""
+
+    node: "Node"
+    number: int
+    name: str = ""
+
+
+Node = Chars | Sequence | Either | Repeat | Edge | Around | Group
 
 
 def to_python(node: Node) -> str:
@@ -86,6 +94,8 @@ def to_python(node: Node) -> str:
         return "$" if node.end else "^"
     if isinstance(node, Around):
         return node.head if node.node is None else f"{node.head}{to_python(node.node)})"
+    if isinstance(node, Group):
+        return f"({to_python(node.node)})"
     most = "" if node.most is None else str(node.most)
     return f"(?:{to_python(node.node)}){{{node.least},{most}}}{node.manner}"
 
@@ -135,6 +145,6 @@ def endless(node: Node, many: int = 16) -> tuple[int, int]:
             # Repeating anything but one character may be ambiguous: (a|a)* is as bad as (a*)*.
             return depth + (1 if isinstance(node.node, Chars) else 2), count + 1
         return depth, count * max(1, node.most)
-    if isinstance(node, Around) and node.node is not None:
+    if isinstance(node, (Group, Around)) and node.node is not None:
         return endless(node.node, many)
     return 0, 0

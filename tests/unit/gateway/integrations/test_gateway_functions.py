@@ -3,11 +3,11 @@
 import asyncio
 
 import pytest
+from tests.gateway_kit import ACCOUNT, FUNCTION, World, place
 
 from cumulo.base.errors import AwsError
 from cumulo.base.ports import InvokeResult
 from cumulo.gateway.integrations.functions import FunctionCall, FunctionFailed, Why, function_arn
-from tests.gateway_kit import ACCOUNT, FUNCTION, World, place
 
 PATH = "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions"
 SOURCE = f"arn:aws:execute-api:us-east-1:{ACCOUNT}:abcdef1234/$default/GET/pets"

@@ -262,6 +262,8 @@ class PullCache:
         """Another account's repository must allow its images to be pulled."""
         if source.account == rule.account:
             return
+        from cumulo.base.policy import Question, Who
+
         for action in ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"):
             asked = Question(
                 action=action,

@@ -3,9 +3,10 @@
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cumulo.base.policy import Decision, PolicyError, Question, compile_policy
+if TYPE_CHECKING:
+    from cumulo.base.policy import Question
 
 V1_ACTIONS = frozenset({"ecr:ReplicateImage", "ecr:BatchImportUpstreamImage", "ecr:CreateRepository"})
 # An ARN, an account, or the id that stays when a user or role has been deleted.
@@ -51,6 +52,8 @@ def fault(text: str, *, scope: str = "V2", resources: bool = True) -> str:
 
 def _not_compiled(policy: Mapping[str, Any]) -> str:
     """What is wrong beyond ECR's own rules: conditions."""
+    from cumulo.base.policy import PolicyError, compile_policy
+
     try:
         compile_policy(policy)
     except PolicyError as error:
@@ -94,13 +97,15 @@ def _is_resource(text: str) -> bool:
     return text == "*" or (text.startswith("arn:") and text.count(":") >= 5)
 
 
-def allows(text: str, question: Question) -> bool:
+def allows(text: str, question: "Question") -> bool:
     """Whether a policy allows what is asked: some statement allows it, and none denies it.
 
     A text that is no policy allows nothing.
     """
     if not text or (fault(text) and fault(text, resources=False)):
         return False
+    from cumulo.base.policy import Decision, compile_policy
+
     return compile_policy(json.loads(text)).decide(question) is Decision.ALLOW
 
 

@@ -15,8 +15,6 @@ from msgspec.structs import replace
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.base.log import Log
-from cumulo.base.policy import Question
-from cumulo.base.policy_principals import Who
 from cumulo.services.ecr.catalog import StoredCatalog
 from cumulo.services.ecr.model import Image, Repository
 from cumulo.services.ecr.rules import policy
@@ -210,6 +208,8 @@ class Replicator:
     def _permit(self, job: Replication, action: str) -> None:
         if job.to.account == job.account:
             return
+        from cumulo.base.policy import Question, Who
+
         asked = Question(
             action=action,
             resource=repository_arn(job.to.account, job.to.region, job.repository),

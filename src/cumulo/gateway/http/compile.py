@@ -1,0 +1,345 @@
+"""Compiles a stage of an HTTP API: every route becomes one closure, and a request pays for what it uses.
+
+Visit ─▶ route ─▶ throttle ─▶ authorizer ─▶ (preflight) ─▶ mapping ─▶ integration ─▶ mapping ─▶ CORS ─▶ Response
+           │          │            │                                       │
+           └──────────┴── Refused ─┴───────────────────────────────────────┘   {"message": ...}
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final, Protocol
+
+import msgspec
+
+from cumulo.base.clock import Clock
+from cumulo.base.errors import AwsError
+from cumulo.gateway.definitions.v2 import Integration, Route, V2Definition, V2Stage
+from cumulo.gateway.http.cors import CorsPolicy, is_preflight, without_cors
+from cumulo.gateway.http.events import Asked, arguments_of, decoded, headers_of
+from cumulo.gateway.http.expressions import Facts
+from cumulo.gateway.http.function_integration import FunctionIntegration
+from cumulo.gateway.http.mapping import Draft, RequestMapping, ResponseMapping
+from cumulo.gateway.http.proxy_integration import ProxyIntegration, too_large
+from cumulo.gateway.http.refusals import (
+    HEADERS_BYTES_MAX,
+    HEADERS_TOO_LARGE,
+    INTERNAL,
+    PAYLOAD_BYTES_MAX,
+    refuse,
+)
+from cumulo.gateway.http.routes import Match, Routes
+from cumulo.gateway.http.service_integration import ServiceIntegration
+from cumulo.gateway.integrations.urls import query_of
+from cumulo.gateway.stages import Place
+from cumulo.gateway.tools import Tools
+from cumulo.gateway.visit import Grant, Refused, Visit
+from cumulo.wire.http import Request, Response
+from cumulo.wire.sendfile import FileBody
+
+REQUEST_ID: Final = "apigw-requestid"
+DEFAULT_STAGE: Final = "$default"
+_SIZED: Final = frozenset({b"content-length", b"transfer-encoding"})
+
+Authorize = Callable[[Visit], Awaitable[Grant]]
+Authorization = Callable[[V2Definition, V2Stage, Route, Tools], Authorize | None]
+
+
+class Ask(Protocol):
+    """An integration of a route."""
+
+    @property
+    def wants_body(self) -> bool:
+        """Whether it takes the whole body at once."""
+        ...
+
+    async def ask(self, visit: Visit, asked: Asked, grant: Grant | None) -> Response:
+        """Ask whatever it leads to.  Refused."""
+        ...
+
+
+class Way(msgspec.Struct, frozen=True, kw_only=True):
+    """A route, compiled."""
+
+    route_key: str
+    rate: float | None
+    burst: int | None
+    authorize: Authorize | None
+    integration: Ask | None
+    request_mapping: RequestMapping | None
+    response_mappings: dict[str, ResponseMapping]
+
+
+def compile_http(
+    definition: V2Definition, stage: V2Stage, tools: Tools, *, authorization: Authorization | None = None
+) -> "HttpStage":
+    """Make a stage ready.  `authorization`: who says what routes ask for; the security room, unless told otherwise."""
+    return HttpStage(definition, stage, tools, authorization or _authorization)
+
+
+class HttpStage:
+    """A stage of an HTTP API that answers."""
+
+    def __init__(
+        self, definition: V2Definition, stage: V2Stage, tools: Tools, authorization: Authorization
+    ) -> None:
+        self.place = Place(
+            account=definition.account,
+            region=definition.region,
+            api_id=definition.api_id,
+            stage=stage.stage_name,
+            kind="HTTP",
+            api_name=definition.name,
+            disable_execute_api_endpoint=definition.disable_execute_api_endpoint,
+        )
+        self._clock: Clock = tools.clock
+        self._observer = tools.observer
+        self._throttles = tools.throttles
+        self._variables = stage.variables
+        self._prefix = "" if stage.stage_name == DEFAULT_STAGE else f"/{stage.stage_name}"
+        self._cors = None if definition.cors is None else CorsPolicy(definition.cors)
+        self._routes = Routes(
+            (route.route_key, _way(definition, stage, self.place, route, tools, authorization))
+            for route in definition.routes
+        )
+
+    async def answer(self, visit: Visit) -> Response:
+        """Answer a request."""
+        context = visit.context
+        context["requestId"] = context["extendedRequestId"]  # HTTP APIs have one id
+        try:
+            response = await self._response(visit)
+        except Refused as refused:
+            response = refuse(visit, refused)
+        if self._cors is not None:
+            self._for_browsers(visit.request, response)
+        response.headers.append((REQUEST_ID, context["requestId"]))
+        body = response.body
+        if isinstance(body, bytes):
+            self._observer.done(visit, self.place, status=response.status, response_bytes=len(body))
+        else:
+            assert not isinstance(body, FileBody), "integrations give no files"
+            response.body = self._counted(visit, response.status, body)
+        return response
+
+    async def _response(self, visit: Visit) -> Response:
+        request = visit.request
+        if _head_bytes(request) > HEADERS_BYTES_MAX:
+            raise Refused(HEADERS_TOO_LARGE)
+        resource = decoded(visit.address.path)
+        match = self._routes.match(request.method, resource)
+        if match is None:
+            if self._cors is not None and request.method == "OPTIONS":
+                return self._cors.preflight(request)
+            raise Refused("RESOURCE_NOT_FOUND")
+        way = match.route
+        visit.context["routeKey"] = way.route_key
+        if not self._throttles.admit(self.place, way.route_key, rate=way.rate, burst=way.burst):
+            raise Refused("THROTTLED")
+        grant = None
+        if way.authorize is not None:
+            grant = await way.authorize(visit)
+            visit.context["authorizer"] = grant.context
+            if grant.identity:
+                visit.context["identity"] |= grant.identity
+        if self._cors is not None and is_preflight(request):
+            return self._cors.preflight(request)
+        return await self._integrated(visit, match, resource, grant)
+
+    async def _integrated(
+        self, visit: Visit, match: Match[Way], resource: str, grant: Grant | None
+    ) -> Response:
+        way = match.route
+        integration = way.integration
+        if integration is None:
+            raise Refused(INTERNAL, "The route has no integration")
+        mapping = way.request_mapping
+        body: bytes | None = None
+        if integration.wants_body or (mapping is not None and mapping.reads_body):
+            body = await _read(visit)
+        query = visit.request.query
+        asked = Asked(
+            method=visit.request.method,
+            path=self._prefix + resource,
+            resource=resource,
+            query=query,
+            headers=headers_of(visit),
+            arguments=arguments_of(query) if query else (),
+            parameters=match.parameters,
+            body=body,
+        )
+        if mapping is not None:
+            self._map(visit, asked, mapping)
+        started = self._clock.monotonic()
+        try:
+            response = await integration.ask(visit, asked, grant)
+        finally:
+            _timed(visit, self._clock.monotonic() - started)
+        if way.response_mappings:
+            return await self._mapped_back(visit, way, response)
+        return response
+
+    def _map(self, visit: Visit, asked: Asked, mapping: RequestMapping) -> None:
+        """Change what the integration gets."""
+        draft = Draft(asked.headers, asked.arguments)
+        facts = Facts(
+            headers=asked.headers,
+            query=asked.arguments,
+            path=asked.resource,
+            parameters=asked.parameters,
+            body=asked.body or b"",
+            context=visit.context,
+            variables=self._variables,
+        )
+        mapping.apply(facts, draft)
+        asked.headers = draft.headers
+        if draft.query_changed:
+            asked.arguments, asked.query = draft.query, query_of(draft.query)
+        if draft.path is not None:
+            asked.path = asked.overwritten = "/" + draft.path.lstrip("/")
+
+    async def _mapped_back(self, visit: Visit, way: Way, response: Response) -> Response:
+        """The answer after the mapping for its status, if there is one."""
+        mapping = way.response_mappings.get(str(response.status))
+        if mapping is None:
+            return response
+        if mapping.reads_body and not isinstance(response.body, bytes):
+            assert not isinstance(response.body, FileBody), "integrations give no files"
+            response.body = await _whole(response.body)
+        facts = Facts(
+            context=visit.context,
+            variables=self._variables,
+            response_headers=[(name.lower(), value) for name, value in response.headers],
+            response_body=response.body if isinstance(response.body, bytes) else b"",
+        )
+        status, headers = mapping.apply(facts, response.status, list(response.headers))
+        return Response(status, headers, response.body)
+
+    def _for_browsers(self, request: Request, response: Response) -> None:
+        """Say to browsers what the configuration says, and nothing else."""
+        assert self._cors is not None
+        preflight = is_preflight(request)
+        if preflight and response.status == 204:
+            return  # it has been said
+        origin = request.headers.get("origin") if preflight or request.method != "OPTIONS" else ""
+        response.headers = [*without_cors(response.headers), *self._cors.headers(origin)]
+
+    async def _counted(self, visit: Visit, status: int, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """A body on its way to the client, which is observed when it has ended."""
+        size = 0
+        try:
+            async for piece in body:
+                size += len(piece)
+                yield piece
+        finally:
+            self._observer.done(visit, self.place, status=status, response_bytes=size)
+
+
+def _way(
+    definition: V2Definition,
+    stage: V2Stage,
+    place: Place,
+    route: Route,
+    tools: Tools,
+    authorization: Authorization,
+) -> Way:
+    own, default = stage.route_settings.get(route.route_key), stage.default_route_settings
+    rate = default.throttling_rate_limit
+    burst = default.throttling_burst_limit
+    if own is not None:
+        rate = rate if own.throttling_rate_limit is None else own.throttling_rate_limit
+        burst = burst if own.throttling_burst_limit is None else own.throttling_burst_limit
+    integration = definition.integrations.get(route.target.removeprefix("integrations/"))
+    mapped = integration is not None and not integration.integration_subtype
+    return Way(
+        route_key=route.route_key,
+        rate=rate,
+        burst=burst,
+        authorize=authorization(definition, stage, route, tools),
+        integration=_integration(definition, stage, place, route, integration, tools),
+        request_mapping=(
+            RequestMapping(integration.request_parameters)
+            if integration is not None and mapped and integration.request_parameters
+            else None
+        ),
+        response_mappings=(
+            {}
+            if integration is None
+            else {
+                status: ResponseMapping(parameters)
+                for status, parameters in integration.response_parameters.items()
+                if parameters
+            }
+        ),
+    )
+
+
+def _integration(
+    definition: V2Definition,
+    stage: V2Stage,
+    place: Place,
+    route: Route,
+    integration: Integration | None,
+    tools: Tools,
+) -> Ask | None:
+    if integration is None:
+        return None
+    if integration.integration_type == "HTTP_PROXY":
+        return ProxyIntegration(stage, place, route, integration, tools)
+    if integration.integration_subtype:
+        return ServiceIntegration(stage, place, integration, tools)
+    return FunctionIntegration(definition, stage, place, route, integration, tools)
+
+
+def _authorization(definition: V2Definition, stage: V2Stage, route: Route, tools: Tools) -> Authorize | None:
+    if route.authorization_type == "NONE":
+        return None
+    from cumulo.gateway.security.compile import v2_authorization
+
+    return v2_authorization(definition, stage, route, tools)
+
+
+def _head_bytes(request: Request) -> int:
+    size = len(request.path) + len(request.query)
+    for name, value in request.headers.raw:
+        size += len(name) + len(value)
+    return size
+
+
+async def _read(visit: Visit) -> bytes:
+    """The whole body.  Refused when it is too large."""
+    request = visit.request
+    if request.headers.lacks(_SIZED):
+        visit.body = b""
+        return b""
+    try:
+        visit.body = await request.body.read(PAYLOAD_BYTES_MAX)
+    except AwsError as error:
+        raise too_large(error) from error
+    return visit.body
+
+
+async def _whole(body: AsyncIterator[bytes]) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in body:
+        size += len(piece)
+        if size > PAYLOAD_BYTES_MAX:
+            raise Refused(INTERNAL, "The integration's answer is too large")
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _timed(visit: Visit, seconds: float) -> None:
+    """Note what the integration took and said, under each of the names that access logs know it by."""
+    visit.integration_ms = took = int(seconds * 1000)
+    context = visit.context
+    told = context.get("integration")
+    if told is None:
+        return
+    told["latency"] = took
+    context["integrationLatency"] = took
+    if "integrationStatus" in told:
+        context["integrationStatus"] = told["integrationStatus"]
+    if told.get("requestId"):
+        context["awsEndpointRequestId"] = told["requestId"]
+    if "error" in told:
+        context["integrationErrorMessage"] = told["error"]

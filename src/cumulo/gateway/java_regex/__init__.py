@@ -1,0 +1,1 @@
+"""Java's regular expressions over clients' texts: whatever the pattern, its cost is known before or counted meanwhile."""

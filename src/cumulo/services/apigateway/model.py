@@ -1,0 +1,151 @@
+"""The records of REST APIs.  What the gateway answers from lies in `definition` and `snapshot`; the rest is for clients."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from cumulo.gateway.definitions.rest import Canary, MethodSetting, RestDefinition
+from cumulo.state.store import join_key
+
+Tags = Mapping[str, str]
+
+
+class Api(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A REST API as it is being worked on.
+
+    api_status   empty: as AWS shows it for APIs without a security policy of their own
+    """
+
+    definition: RestDefinition
+    created_at: float
+    description: str | None = None
+    version: str = ""
+    ip_address_type: str = "ipv4"
+    vpc_endpoint_ids: tuple[str, ...] = ()
+    security_policy: str = ""
+    endpoint_access_mode: str = ""
+    warnings: tuple[str, ...] = ()
+    tags: Tags = {}
+
+    @property
+    def id(self) -> str:
+        """The API's id."""
+        return self.definition.api_id
+
+    @property
+    def key(self) -> str:
+        """Account, region and id."""
+        return join_key(self.definition.account, self.definition.region, self.definition.api_id)
+
+    @property
+    def owner(self) -> str:
+        """Account and region."""
+        return join_key(self.definition.account, self.definition.region)
+
+
+class Deployment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an API was at a moment: `snapshot` is its RestDefinition, encoded once and decoded when it is compiled.
+
+    The API's name and whether its own host name answers are beside it: publishing decodes nothing.
+    """
+
+    account: str
+    region: str
+    api_id: str
+    id: str
+    created_at: float
+    snapshot: bytes
+    api_name: str = ""
+    disable_execute_api_endpoint: bool = False
+    description: str | None = None
+
+    @property
+    def api(self) -> str:
+        """The key of the API."""
+        return join_key(self.account, self.region, self.api_id)
+
+    @property
+    def key(self) -> str:
+        """The API's key and the id."""
+        return join_key(self.account, self.region, self.api_id, self.id)
+
+
+class Setting(MethodSetting, frozen=True, kw_only=True, omit_defaults=True):
+    """A method setting as clients see it: a level that nobody set is not shown."""
+
+    logging_level: str = ""
+
+
+class VpcLink(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A link to a Network Load Balancer in a VPC."""
+
+    account: str
+    region: str
+    id: str
+    name: str
+    target_arns: tuple[str, ...]
+    created_at: float
+    description: str | None = None
+    tags: Tags = {}
+
+    @property
+    def key(self) -> str:
+        """Account, region and id."""
+        return join_key(self.account, self.region, self.id)
+
+    @property
+    def owner(self) -> str:
+        """Account and region."""
+        return join_key(self.account, self.region)
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What holds for all APIs of an account in a region."""
+
+    account: str
+    region: str
+    cloudwatch_role_arn: str = ""
+
+    @property
+    def key(self) -> str:
+        """Account and region."""
+        return join_key(self.account, self.region)
+
+
+class Stage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A stage of an API.
+
+    method_settings  by `<path without its first slash, / as ~1>/<METHOD>`, or `*/*`
+    cache_since      when the cache cluster was last changed; it is in progress for a moment after that
+    """
+
+    account: str
+    region: str
+    api_id: str
+    name: str
+    deployment_id: str
+    created_at: float
+    updated_at: float
+    description: str | None = None
+    variables: Mapping[str, str] = {}
+    method_settings: Mapping[str, Setting] = {}
+    canary: Canary | None = None
+    cache_enabled: bool = False
+    cache_size: str = ""
+    cache_since: float = 0.0
+    client_certificate_id: str = ""
+    access_log_arn: str = ""
+    access_log_format: str = ""
+    tracing_enabled: bool = False
+    documentation_version: str = ""
+    tags: Tags = {}
+
+    @property
+    def api(self) -> str:
+        """The key of the API."""
+        return join_key(self.account, self.region, self.api_id)
+
+    @property
+    def key(self) -> str:
+        """The API's key and the name."""
+        return join_key(self.account, self.region, self.api_id, self.name)
