@@ -5,12 +5,6 @@ import asyncio
 import aiohttp
 import msgspec
 import pytest
-
-from cumulo.base.caller import Caller
-from cumulo.base.clock import SystemClock
-from cumulo.gateway.security.compile import rest_authorization, v2_authorization
-from cumulo.gateway.tools import Answer
-from cumulo.gateway.visit import Refused
 from tests.gateway_kit import World, visit
 from tests.gateway_security_kit import (
     PETS,
@@ -24,6 +18,12 @@ from tests.gateway_security_kit import (
     v2_api,
 )
 from tests.support import Process, client
+
+from cumulo.base.caller import Caller
+from cumulo.base.clock import SystemClock
+from cumulo.gateway.security.compile import rest_authorization, v2_authorization
+from cumulo.gateway.tools import Answer
+from cumulo.gateway.visit import Refused
 
 ACCOUNT = "123456789012"
 PASSWORD = "Passw0rd!long"

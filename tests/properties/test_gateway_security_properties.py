@@ -19,7 +19,7 @@ from tests.gateway_security_kit import (
 )
 
 from cumulo.base.policy import Decision
-from cumulo.gateway.security.arns import path_parameters, request_arn
+from cumulo.gateway.security.arns import path_parameters, request_arns
 from cumulo.gateway.security.authorizer_answers import AnswerFault, read_policy_answer, read_simple_answer
 from cumulo.gateway.security.compile import v2_authorization
 from cumulo.gateway.security.key_sets import SetFault, read_keys
@@ -106,8 +106,8 @@ def test_answers_with_odd_members_are_read_or_faults(name, value):
 def test_no_resource_of_another_api_is_meant_by_a_policy_of_this_one(path):
     said = read_policy_answer(json.dumps(answer("Allow", f"{ARN}/*")).encode(), nested=False)
     other = ARN.replace("abcdef1234", "zzzzzz1234")
-    assert said.decide(request_arn(ARN, "dev", "GET", f"/{path}"), {}) is Decision.ALLOW
-    assert said.decide(request_arn(other, "dev", "GET", f"/{path}"), {}) is Decision.IMPLICIT_DENY
+    assert said.decide(request_arns(ARN, "dev", "GET", f"/{path}")[0], {}) is Decision.ALLOW
+    assert said.decide(request_arns(other, "dev", "GET", f"/{path}")[0], {}) is Decision.IMPLICIT_DENY
 
 
 @given(st.text("/{}+ab%2F"), st.text("/ab%2F"))

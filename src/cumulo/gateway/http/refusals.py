@@ -30,7 +30,6 @@ _KINDS: Final = {
     "THROTTLED": (429, "Too Many Requests"),
     "UNAUTHORIZED": (401, "Unauthorized"),
 }
-CHALLENGE: Final = "www-authenticate"  # of `Refused.fields`: becomes that header
 
 
 def refuse(visit: Visit, refused: Refused) -> Response:
@@ -42,8 +41,5 @@ def refuse(visit: Visit, refused: Refused) -> Response:
         "responseType": refused.kind,
         **refused.fields,
     }
-    headers = [JSON]
-    challenge = refused.fields.get(CHALLENGE)
-    if challenge:
-        headers.append((CHALLENGE, challenge))
+    headers = [JSON, *refused.headers.items()]
     return Response(status, headers, msgspec.json.encode({"message": message}))

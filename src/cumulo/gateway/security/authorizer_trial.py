@@ -7,7 +7,7 @@ import msgspec
 
 from cumulo.gateway.definitions.rest import Authorizer, Method, Resource, RestDefinition
 from cumulo.gateway.security import log_lines
-from cumulo.gateway.security.arns import api_arn, request_arn
+from cumulo.gateway.security.arns import api_arn, request_arns
 from cumulo.gateway.security.identity_sources import sources, split
 from cumulo.gateway.security.lambda_authorizer import LambdaAuthorizer, rest_ways
 from cumulo.gateway.security.tokens import TokenFault
@@ -75,7 +75,7 @@ async def _function(
     unkept = msgspec.structs.replace(ways, ttl=0)
     asked = LambdaAuthorizer(unkept, _place(definition), variables, tools, traces=True)
     api = api_arn(definition.region, definition.account, definition.api_id)
-    said = (await asked.ask(visit, request_arn(api, _ARN_STAGE, "GET", visit.address.path))).said
+    said = (await asked.ask(visit, request_arns(api, _ARN_STAGE, "GET", visit.address.path)[0])).said
     return {
         "principal_id": said.principal,
         "policy": said.document,

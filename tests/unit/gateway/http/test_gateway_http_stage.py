@@ -81,7 +81,7 @@ def guarded(refused: Refused | None = None, **members):
     ],
 )
 def test_authorizers_refuse(kind, status, message):
-    api = guarded(Refused(kind, "why", fields={"www-authenticate": "Bearer"}))
+    api = guarded(Refused(kind, "why", headers={"www-authenticate": "Bearer"}))
     response = api.ask("GET", "/x")
     assert (response.status, response.body) == (status, b'{"message":"%b"}' % message)
     assert header_of(response, "www-authenticate") == "Bearer"

@@ -371,13 +371,35 @@ def test_a_denial_wins():
     assert Rest(both).refuse() == ("ACCESS_DENIED", f"{DENIED} with an explicit deny")
 
 
-@pytest.mark.parametrize("path", ["/pets/admin", "/pets/%61dmin", "/pets/%61%64%6D%69%6e"])
-def test_percent_codes_do_not_get_round_a_denial(path):
+SPELLINGS = [
+    "/pets/@dmin",
+    "/pets/%40dmin",
+    "/pets/@%64%6D%69%6e",
+    "/pets/%40%64min/",
+    "//pets/@dmin",
+    "/pets/@dmin//",
+]
+
+
+def but_not(resource):
     both = answer()
-    both["policyDocument"]["Statement"] += answer("Deny", f"{ARN}/dev/GET/pets/admin")["policyDocument"][
-        "Statement"
-    ]
-    assert Rest(both).refuse(target=path)[0] == "ACCESS_DENIED"
+    both["policyDocument"]["Statement"] += answer("Deny", resource)["policyDocument"]["Statement"]
+    return both
+
+
+@pytest.mark.parametrize("path", SPELLINGS)
+def test_no_spelling_of_a_path_leads_round_a_denial(path):
+    api = Rest(but_not(f"{ARN}/dev/GET/pets/@dmin"))
+    assert api.refuse(target=path) == ("ACCESS_DENIED", f"{DENIED} with an explicit deny")
+    api.ask(target="/pets/other")
+
+
+@pytest.mark.parametrize("path", ["/pets/@dmin", "/pets/%40dmin", "/pets%2F@dmin"])
+def test_http_apis_are_asked_about_the_path_that_routes_match(path):
+    api = Http(but_not(f"{ARN}/*/GET/pets/@dmin"))
+    assert api.refuse(path) == ("ACCESS_DENIED", "Forbidden")
+    assert api.world.invoker.event["routeArn"] == f"{ARN}/$default/GET/pets/@dmin"
+    assert api.world.invoker.event["rawPath"] == "/pets/@dmin"
 
 
 def test_another_action_allows_nothing():
