@@ -5,8 +5,8 @@ Visit ─▶ route ─▶ throttle ─▶ authorizer ─▶ (preflight) ─▶ m
            └──────────┴── Refused ─┴───────────────────────────────────────┘   {"message": ...}
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final, Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -155,7 +155,7 @@ class HttpStage:
         grant = None
         if way.authorize is not None:
             grant = await way.authorize(visit)
-            visit.context["authorizer"] = grant.context
+            visit.context["authorizer"] = _authorized(grant)
             if grant.identity:
                 visit.context["identity"] |= grant.identity
         if self._cors is not None and is_preflight(request):
@@ -310,6 +310,14 @@ def _authorization(definition: V2Definition, stage: V2Stage, route: Route, tools
     from cumulo.gateway.security.compile import v2_authorization
 
     return v2_authorization(definition, stage, route, tools)
+
+
+def _authorized(grant: Grant) -> Mapping[str, Any]:
+    """`$context.authorizer`: what events show, and what only access logs tell."""
+    if not grant.facts:
+        return grant.context
+    principal = {"principalId": grant.principal} if grant.principal else {}
+    return {**grant.facts, **principal, **grant.context}
 
 
 def _head_bytes(request: Request) -> int:
