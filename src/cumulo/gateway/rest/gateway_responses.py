@@ -44,7 +44,8 @@ class GatewayResponses:
             **refused.fields,
         }
         status = getattr(refused, "status", 0) or kind.status
-        headers: Pairs = [("Content-Type", JSON), ("x-amzn-ErrorType", refused.error_type or kind.error_type)]
+        error_type = refused.error_type or kind.error_type
+        headers: Pairs = [("Content-Type", JSON), ("x-amzn-ErrorType", error_type)]
         for name, value in refused.headers.items():
             _put(headers, name, clean(value))
         if own is None:
