@@ -44,8 +44,9 @@ class GatewayResponses:
             **refused.fields,
         }
         status = getattr(refused, "status", 0) or kind.status
-        headers: Pairs = [("Content-Type", JSON), ("x-amzn-ErrorType", kind.error_type)]
-        for name, value in getattr(refused, "headers", ()):
+        error_type = refused.error_type or kind.error_type
+        headers: Pairs = [("Content-Type", JSON), ("x-amzn-ErrorType", error_type)]
+        for name, value in refused.headers.items():
             _put(headers, name, clean(value))
         if own is None:
             word = "Message" if refused.kind in _CAPITAL else "message"

@@ -1,12 +1,11 @@
 """Who may call a method, and how often: authorization, API key and usage plan, throttle, in AWS's order."""
 
 from cumulo.gateway.definitions.rest import Method, MethodSetting, Resource
+from cumulo.gateway.rest.call import NOBODY
 from cumulo.gateway.rest.log import Log
 from cumulo.gateway.rest.method import Ground
 from cumulo.gateway.security.compile import Authorize
 from cumulo.gateway.visit import Grant, Refused, Visit
-
-_NOBODY = Grant()
 
 
 class Guard:
@@ -29,14 +28,14 @@ class Guard:
         self._setting = setting
         self._authorize = authorize
 
-    async def admit(self, visit: Visit, log: Log) -> None:
-        """Let a request pass.  Refused."""
+    async def admit(self, visit: Visit, log: Log) -> Grant:
+        """Let a request pass, and say what its authorizer found out.  Refused."""
         log.tell(f"Extended Request Id: {visit.context['extendedRequestId']}")
-        grant = _NOBODY
+        grant = NOBODY
         if self._authorize is not None:
             grant = await self._authorize(visit)
-            if grant.context:
-                visit.context["authorizer"] = dict(grant.context)
+            if grant.context or grant.facts:
+                visit.context["authorizer"] = {**grant.facts, **grant.context}
             visit.context["identity"].update(grant.identity)
         self._check_plan(visit, grant, log)
         setting = self._setting
@@ -45,6 +44,7 @@ class Guard:
         ):
             log.fault(f"Method throttle limit exceeded for RestApi {self._place.api_id}, {self._stage()}")
             raise Refused("THROTTLED")
+        return grant
 
     def _check_plan(self, visit: Visit, grant: Grant, log: Log) -> None:
         request_id, api_stage = visit.context["requestId"], f"{self._place.api_id}/{self._place.stage}"

@@ -27,7 +27,6 @@ _IDENTITY: Final = (
 _IN_EVENTS: Final = (
     "accountId",
     "apiId",
-    "authorizer",
     "deploymentId",
     "domainName",
     "domainPrefix",
@@ -66,11 +65,21 @@ def event_of(call: Call, body: bytes, *, binary: bool) -> bytes:
             "multiValueQueryStringParameters": query or None,
             "pathParameters": call.path_parameters or None,
             "stageVariables": call.variables or None,
-            "requestContext": {name: context[name] for name in _IN_EVENTS if name in context},
+            "requestContext": _request_context(call),
             "body": text,
             "isBase64Encoded": bool(body) and binary,
         }
     )
+
+
+def _request_context(call: Call) -> dict[str, Any]:
+    context = call.context
+    told: dict[str, Any] = {name: context[name] for name in _IN_EVENTS if name in context}
+    if call.grant.context:
+        latency = call.grant.facts.get("integrationLatency")
+        more = {} if latency is None else {"integrationLatency": latency}
+        told["authorizer"] = {**call.grant.context, **more}
+    return told
 
 
 def path_of(visit: Visit) -> str:
