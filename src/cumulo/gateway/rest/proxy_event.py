@@ -48,8 +48,9 @@ _IN_EVENTS: Final = (
 def event_of(call: Call, body: bytes, *, binary: bool) -> bytes:
     """The event as JSON; `binary` bodies are in base64."""
     context = call.context
-    headers = dict(call.headers)
-    headers.update((name, [value]) for name, value in forwarded(call.visit))
+    headers = {shown(name): values for name, values in call.headers.items()}
+    for name, value in forwarded(call.visit):
+        headers[shown(name)] = [value]
     query = call.query
     text = None
     if body:
@@ -59,8 +60,8 @@ def event_of(call: Call, body: bytes, *, binary: bool) -> bytes:
             "resource": call.resource.path,
             "path": path_of(call.visit),
             "httpMethod": context["httpMethod"],
-            "headers": {shown(name): values[-1] for name, values in headers.items()} or None,
-            "multiValueHeaders": {shown(name): values for name, values in headers.items()} or None,
+            "headers": {name: values[-1] for name, values in headers.items()} or None,
+            "multiValueHeaders": headers or None,
             "queryStringParameters": call.single_query() or None,
             "multiValueQueryStringParameters": query or None,
             "pathParameters": call.path_parameters or None,

@@ -14,10 +14,15 @@ from cumulo.gateway.tools import CallFailed
 T = TypeVar("T")
 
 
-async def reach(call: Call, clock: Clock, answer: Awaitable[T], *, seconds: float) -> T:
-    """Wait for an integration's answer.  Failed when there is none: 504, or what its refusal means."""
+async def reach(call: Call, clock: Clock, answer: Awaitable[T], *, seconds: float | None = None) -> T:
+    """Wait for an integration's answer.  Failed when there is none: 504, or what its refusal means.
+
+    `seconds` is for answers that do not bound themselves.
+    """
     began = clock.monotonic()
     try:
+        if seconds is None:
+            return await answer
         async with asyncio.timeout(seconds):
             return await answer
     except TimeoutError:

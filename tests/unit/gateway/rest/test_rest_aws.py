@@ -159,7 +159,8 @@ def test_buckets_may_be_subdomains() -> None:
     assert send(integration, "GET", "/k")[0].status == 500  # the host has no parameters
     integration = aws(
         "pets.s3:path/{key}?versionId=1",
-        http_method="ANY", request_parameters=integration.request_parameters,
+        http_method="ANY",
+        request_parameters=integration.request_parameters,
     )
     _, world = send(integration, "PUT", "/k%2Fl", {}, b"data")
     call = world.aws.calls[0]
