@@ -29,9 +29,8 @@ class Answering:
         """A method's answer."""
         visit = call.visit
         headers = with_trace(call, answer.headers)
-        log.headers("Method response headers", headers)
-        log.tell("Successfully completed execution")
-        log.tell(f"Method completed with status: {answer.status}")
+        if log.on:
+            tell_done(answer.status, headers, log)
         body = answer.body
         if isinstance(body, bytes):
             body, headers = self._compressed(visit, body, headers)
@@ -89,6 +88,13 @@ def with_trace(call: Call, headers: Pairs) -> Pairs:
     if integration is None or integration.type not in _TRACED:
         return headers
     return [("X-Amzn-Trace-Id", call.visit.trace), *headers]
+
+
+def tell_done(status: int, headers: Pairs, log: Log) -> None:
+    """The last lines of a log where all went well."""
+    log.headers("Method response headers", headers)
+    log.tell("Successfully completed execution")
+    log.tell(f"Method completed with status: {status}")
 
 
 def tell_refusal(refused: Refused, status: int, headers: Pairs, body: bytes, log: Log) -> None:

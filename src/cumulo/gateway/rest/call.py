@@ -6,11 +6,12 @@ from urllib.parse import parse_qsl
 
 from cumulo.gateway.definitions.rest import Method, Resource
 from cumulo.gateway.rest.headers import DROPPED_ON_ARRIVAL, shown
-from cumulo.gateway.visit import Visit
+from cumulo.gateway.visit import Grant, Visit
 from cumulo.gateway.vtl.scope import Overrides
 from cumulo.wire.http import Headers
 
 QUERY_FIELDS_MAX = 1000
+NOBODY = Grant()
 
 
 class Call:
@@ -21,12 +22,14 @@ class Call:
     path_parameters    as they came: percent-encoded
     body               whole, after decompression; empty when there was none
     variables          of the stage (or the canary)
+    grant              what the authorizer found out
     overrides          what templates set in $context.requestOverride and .responseOverride; None: none has run
     """
 
     __slots__ = (
         "body",
         "context",
+        "grant",
         "headers",
         "method",
         "overrides",
@@ -44,7 +47,9 @@ class Call:
         method: Method,
         path_parameters: dict[str, str],
         variables: Mapping[str, str],
+        grant: Grant = NOBODY,
     ) -> None:
+        self.grant = grant
         self.visit = visit
         self.resource = resource
         self.method = method

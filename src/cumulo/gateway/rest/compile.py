@@ -73,6 +73,7 @@ class RestCompiled:
     ) -> None:
         self.place = place_of(definition, stage.stage_name)
         self._chance = chance
+        self._authorizers = tools.memory.authorizers
         cache = _cache(stage)
         canary = stage.canary
         self._caches = [] if cache is None else [cache]
@@ -111,10 +112,14 @@ class RestCompiled:
             return await self._canary.answer(visit)
         return await self._main.answer(visit)
 
-    def flush(self) -> None:
+    def flush_cache(self) -> None:
         """Forget what the stage's caches keep."""
         for cache in self._caches:
             cache.flush()
+
+    def flush_authorizers(self) -> None:
+        """Forget what authorizers said."""
+        self._authorizers.flush(self.place.api_id, self.place.stage)
 
 
 def _cache(stage: RestStage) -> ResponseCache | None:
@@ -168,8 +173,8 @@ class Deployment:
         log = compiled.log(visit, self._ground.tools)
         try:
             refuse_large(visit)
-            await compiled.guard.admit(visit, log)
-            call = Call(visit, route.resource, route.method, route.parameters, self._variables)
+            grant = await compiled.guard.admit(visit, log)
+            call = Call(visit, route.resource, route.method, route.parameters, self._variables, grant)
             call.body = await read_body(visit, decompress_it=self._compresses, call=call)
             tell_request(call, log)
             answer = await compiled.run(call, log)

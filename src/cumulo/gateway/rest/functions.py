@@ -21,12 +21,13 @@ class Functions:
         self._source = source
         self._place = place
         self._tools = tools
+        self._arn = None if "${" in uri else function_arn(uri, {})  # the same for every request
         self._calls: dict[str, FunctionCall] = {}
         self.clock: Clock = tools.clock
 
     def find(self, call: Call) -> str:
         """The ARN of the function that a call is for.  Failed: 500, when the integration names none."""
-        arn = function_arn(self._uri, call.variables)
+        arn = self._arn or function_arn(self._uri, call.variables)
         if arn is None:
             raise misconfigured("Invalid Lambda function ARN in the integration's URI")
         return arn

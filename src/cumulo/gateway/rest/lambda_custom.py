@@ -70,7 +70,7 @@ class LambdaCustom:
         except msgspec.DecodeError:
             raise malformed("Could not parse request body into json") from None
         wait = self._functions.invoke(function, body, call, self._seconds)
-        outcome = await reach(call, self._functions.clock, wait, seconds=self._seconds)
+        outcome = await reach(call, self._functions.clock, wait)
         note(call, status=200, integrationStatus=200, requestId=outcome.request_id)
         headers = [*_HEADERS, ("x-amzn-RequestId", outcome.request_id)]
         if outcome.function_error:

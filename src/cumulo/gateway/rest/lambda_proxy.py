@@ -37,25 +37,25 @@ class LambdaProxy:
         self._is_binary = is_binary
         self._seconds = integration.timeout_in_millis / 1000
         self._streams = integration.response_transfer_mode == "STREAM"
+        self._wrong = _wrong_with(integration)
 
     async def __call__(self, call: Call, log: Log) -> MethodAnswer:
         """Call the function.  Refused: 500, 502, 504."""
-        self._check()
+        if self._wrong:
+            raise misconfigured(self._wrong)
         binary = self._is_binary(call.content_type)
         event = event_of(call, call.body if binary else as_text(call.body), binary=binary)
         function = self._functions.find(call)
-        log.tell(f"Endpoint request URI: {self._functions.endpoint(function)}")
-        log.data("Endpoint request body after transformations", event)
-        log.tell(f"Sending request to {self._functions.endpoint(function)}")
+        if log.on:
+            self._tell_sending(function, event, log)
         if self._streams:
             return await self._stream(call, log, await self._begin(call, function, event))
-        clock = self._functions.clock
-        outcome = await reach(
-            call, clock, self._functions.invoke(function, event, call, self._seconds), seconds=self._seconds
-        )
+        wait = self._functions.invoke(function, event, call, self._seconds)
+        outcome = await reach(call, self._functions.clock, wait)
         note(call, status=200, integrationStatus=200, requestId=outcome.request_id)
-        log.tell(f"Received response. Status: 200, Integration latency: {call.visit.integration_ms} ms")
-        log.data("Endpoint response body before transformations", outcome.payload)
+        if log.on:
+            _tell_received(call, log)
+            log.data("Endpoint response body before transformations", outcome.payload)
         if outcome.function_error:
             raise failed_function(outcome.payload, outcome.request_id)
         answer = answer_of(outcome.payload, call.header("accept") or "", self._is_binary)
@@ -63,18 +63,11 @@ class LambdaProxy:
             log.data("Method response body after transformations", answer.body)
         return answer
 
-    def _check(self) -> None:
-        if self._integration.http_method != "POST":
-            raise misconfigured(
-                "The AWS_PROXY integration can only be used with the POST integration method."
-            )
-        wrong = illegal(
-            (name.removeprefix("integration.request.header.") for name in self._integration.request_parameters
-             if name.startswith("integration.request.header.")),
-            "AWS_PROXY",
-        )  # fmt: skip
-        if wrong is not None:
-            raise misconfigured(f"{wrong} header already present")
+    def _tell_sending(self, function: str, event: bytes, log: Log) -> None:
+        where = self._functions.endpoint(function)
+        log.tell(f"Endpoint request URI: {where}")
+        log.data("Endpoint request body after transformations", event)
+        log.tell(f"Sending request to {where}")
 
     async def _begin(self, call: Call, function: str, event: bytes) -> InvokeStream:
         wait = self._functions.stream(function, event, call)
@@ -94,8 +87,22 @@ class LambdaProxy:
             stream.close()
             raise
         note(call, status=200, integrationStatus=200, requestId=stream.request_id)
-        log.tell(f"Received response. Status: 200, Integration latency: {call.visit.integration_ms} ms")
+        _tell_received(call, log)
         return MethodAnswer(status, headers, _body(rest, pieces, stream))
+
+
+def _wrong_with(integration: Integration) -> str:
+    """Why AWS refuses to run an integration that it let be made; empty when all is well."""
+    if integration.http_method != "POST":
+        return "The AWS_PROXY integration can only be used with the POST integration method."
+    header = "integration.request.header."
+    mapped = [name.removeprefix(header) for name in integration.request_parameters if name.startswith(header)]
+    wrong = illegal(mapped, "AWS_PROXY")
+    return f"{wrong} header already present" if wrong is not None else ""
+
+
+def _tell_received(call: Call, log: Log) -> None:
+    log.tell(f"Received response. Status: 200, Integration latency: {call.visit.integration_ms} ms")
 
 
 def failed_function(payload: bytes, request_id: str) -> Failed:

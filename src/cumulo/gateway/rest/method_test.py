@@ -7,7 +7,7 @@ import msgspec
 
 from cumulo.gateway.context import Visits
 from cumulo.gateway.definitions.rest import Method, Resource, RestDefinition, RestStage
-from cumulo.gateway.rest.answering import tell_refusal, with_trace
+from cumulo.gateway.rest.answering import tell_done, tell_refusal, with_trace
 from cumulo.gateway.rest.call import Call
 from cumulo.gateway.rest.compile import place_of
 from cumulo.gateway.rest.gateway_responses import GatewayResponses
@@ -69,9 +69,7 @@ async def run_method_test(
     try:
         answer = await compile_method(ground, resource, method)(call, log)
         status, headers, body = answer.status, with_trace(call, answer.headers), await _whole(answer.body)
-        log.headers("Method response headers", headers)
-        log.tell("Successfully completed execution")
-        log.tell(f"Method completed with status: {status}")
+        tell_done(status, headers, log)
     except Refused as refused:
         responses = GatewayResponses(definition.gateway_responses)
         status, headers, body = responses.answer(refused, visit, call.variables, parameters)

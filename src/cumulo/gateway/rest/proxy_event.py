@@ -27,7 +27,6 @@ _IDENTITY: Final = (
 _IN_EVENTS: Final = (
     "accountId",
     "apiId",
-    "authorizer",
     "deploymentId",
     "domainName",
     "domainPrefix",
@@ -49,8 +48,9 @@ _IN_EVENTS: Final = (
 def event_of(call: Call, body: bytes, *, binary: bool) -> bytes:
     """The event as JSON; `binary` bodies are in base64."""
     context = call.context
-    headers = dict(call.headers)
-    headers.update((name, [value]) for name, value in forwarded(call.visit))
+    headers = {shown(name): values for name, values in call.headers.items()}
+    for name, value in forwarded(call.visit):
+        headers[shown(name)] = [value]
     query = call.query
     text = None
     if body:
@@ -60,17 +60,27 @@ def event_of(call: Call, body: bytes, *, binary: bool) -> bytes:
             "resource": call.resource.path,
             "path": path_of(call.visit),
             "httpMethod": context["httpMethod"],
-            "headers": {shown(name): values[-1] for name, values in headers.items()} or None,
-            "multiValueHeaders": {shown(name): values for name, values in headers.items()} or None,
+            "headers": {name: values[-1] for name, values in headers.items()} or None,
+            "multiValueHeaders": headers or None,
             "queryStringParameters": call.single_query() or None,
             "multiValueQueryStringParameters": query or None,
             "pathParameters": call.path_parameters or None,
             "stageVariables": call.variables or None,
-            "requestContext": {name: context[name] for name in _IN_EVENTS if name in context},
+            "requestContext": _request_context(call),
             "body": text,
             "isBase64Encoded": bool(body) and binary,
         }
     )
+
+
+def _request_context(call: Call) -> dict[str, Any]:
+    context = call.context
+    told: dict[str, Any] = {name: context[name] for name in _IN_EVENTS if name in context}
+    if call.grant.context:
+        latency = call.grant.facts.get("integrationLatency")
+        more = {} if latency is None else {"integrationLatency": latency}
+        told["authorizer"] = {**call.grant.context, **more}
+    return told
 
 
 def path_of(visit: Visit) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
@@ -14,10 +14,15 @@ from cumulo.gateway.tools import CallFailed
 T = TypeVar("T")
 
 
-async def reach(call: Call, clock: Clock, answer: Awaitable[T], *, seconds: float) -> T:
-    """Wait for an integration's answer.  Failed when there is none: 504, or what its refusal means."""
+async def reach(call: Call, clock: Clock, answer: Awaitable[T], *, seconds: float | None = None) -> T:
+    """Wait for an integration's answer.  Failed when there is none: 504, or what its refusal means.
+
+    `seconds` is for answers that do not bound themselves.
+    """
     began = clock.monotonic()
     try:
+        if seconds is None:
+            return await answer
         async with asyncio.timeout(seconds):
             return await answer
     except TimeoutError:
@@ -34,13 +39,24 @@ async def reach(call: Call, clock: Clock, answer: Awaitable[T], *, seconds: floa
         note(call, latency=took)
 
 
-_TIMED_OUT = "Execution failed due to a timeout error"
-_UNREACHABLE = "Execution failed due to a network error communicating with endpoint"
+_ALSO: Final = {
+    "integrationStatus": "integrationStatus",
+    "latency": "integrationLatency",
+    "requestId": "awsEndpointRequestId",
+    "error": "integrationErrorMessage",
+}
+_TIMED_OUT: Final = "Execution failed due to a timeout error"
+_UNREACHABLE: Final = "Execution failed due to a network error communicating with endpoint"
 
 
 def note(call: Call, **facts: Any) -> None:
-    """Put facts into `$context.integration`: status, integrationStatus, latency, requestId, error."""
-    call.context.setdefault("integration", {}).update(facts)
+    """Put facts into `$context.integration`, and where else access logs look for them."""
+    context = call.context
+    context.setdefault("integration", {}).update(facts)
+    for name, value in facts.items():
+        also = _ALSO.get(name)
+        if also is not None and value:
+            context[also] = value
 
 
 def _told(call: Call, failed: Failed, why: str = "") -> Failed:

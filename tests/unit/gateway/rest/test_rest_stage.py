@@ -139,7 +139,7 @@ def test_answers_are_kept_for_their_time() -> None:
     for _ in range(2):
         ask(api, "POST", "/post")
     assert seen["calls"] == 4  # only GET is kept, unless a method says so itself
-    api.flush()
+    api.flush_cache()
     assert ask(api).body == b"5"
 
 
