@@ -12,7 +12,7 @@ import msgspec
 from cumulo.apis_reach import Asked, Everybody, OurServices, Reachable, ServiceCalls
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
-from cumulo.base.ports import InvokePermissions, Invoker
+from cumulo.base.ports import FunctionStarter, InvokePermissions, Invoker
 from cumulo.companions.companions import Companions
 from cumulo.companions.subnets import SubnetBook
 from cumulo.gateway.context import Visits
@@ -55,6 +55,7 @@ class ApisGround(msgspec.Struct, frozen=True, kw_only=True):
     meter: Meter
     logs: Logs
     invoker: Invoker
+    starter: FunctionStarter
     permissions: InvokePermissions
     ours: OurServices
     listener_url: Callable[[str], Awaitable[str]]
@@ -127,6 +128,7 @@ class Apis:
             throttles=Buckets(ground.clock),
             plans=NoPlans(),
             shared=ground.shared,
+            starter=ground.starter,
             keys=ground.keys,
         )
 

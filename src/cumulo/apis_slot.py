@@ -13,6 +13,7 @@ from cumulo.wire.service import Service
 
 if TYPE_CHECKING:
     from cumulo.apis import Apis, ApisGround
+    from cumulo.gateway.front import Front
 
 
 class ApisSlot:
@@ -66,6 +67,10 @@ class ApisSlot:
         if ".execute-api." in host or path.startswith("/_aws/execute-api/"):
             return self.get().front.answer  # which says that there is no such API
         return None
+
+    def front(self) -> "Front | None":
+        """Who answers requests to APIs, once there is one."""
+        return self.built.front if self.built is not None else None
 
     def upgrade(self, request: Request) -> asyncio.Protocol | None:
         """The protocol for a request for a WebSocket to an API; None when it is for none."""

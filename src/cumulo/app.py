@@ -35,6 +35,7 @@ from cumulo.engines.one_shot import OneShots
 from cumulo.engines.opening import open_and_explain
 from cumulo.engines.slot import EngineSlot, LateImages, LateLauncher, plausible, why_implausible
 from cumulo.functions import Floor, Functions
+from cumulo.gateway.lane import ApiLane
 from cumulo.interruptions import Interruptions
 from cumulo.loops import Loops
 from cumulo.meter.labels import Labels
@@ -119,7 +120,7 @@ class Cloud:
         self.loops.begin("events", self.events.run())
         self._server.handler = self.pages
         self._server.upgrade = self._upgrade
-        self._server.lanes = (self._lane,)
+        self._server.lanes = (self._lane, ApiLane(self.apis.front))
         self.pages.is_ready = True
         _log.info("ready", endpoint=self.endpoint, data=str(self.data), replayed=replayed)
 
@@ -406,6 +407,7 @@ class Cloud:
             meter=self.meter,
             logs=self.logs,
             invoker=self._functions.caller,
+            starter=self._functions.caller,
             permissions=self._functions.permissions,
             ours=self.door,
             listener_url=self.compute.listener_url,

@@ -8,9 +8,11 @@ api.example.com/base/pets                          custom domain names
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from cumulo.gateway.context import Visits
+from cumulo.gateway.lane import Quick
 from cumulo.gateway.stages import Published, Stages
 from cumulo.gateway.visit import Address, ClientCertificate, Visit
 from cumulo.wire.http import Request, Response
@@ -95,6 +97,17 @@ class Front:
             manages: Manages = compiled  # type: ignore[assignment]  # those of WebSocket APIs do
             return await manages.manage(visit)
         return await compiled.answer(visit)
+
+    def begin(self, request: Request, body: bytes, reply: Callable[[Response], None]) -> bool:
+        """Begin to answer a request whose body is all here, without a coroutine; False: `answer` must."""
+        found = self._find(request)
+        if isinstance(found, Response) or found[0].place.kind != "HTTP":
+            return False
+        published, address = found
+        if address.custom:  # its domain may ask for certificates
+            return False
+        quick: Quick = published.compiled  # type: ignore[assignment]  # those of HTTP APIs are
+        return quick.begin(self._visits.make(request, address, published.place), body, reply)
 
     def upgrade(
         self, request: Request, certificate: ClientCertificate | None = None

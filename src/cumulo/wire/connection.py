@@ -219,7 +219,7 @@ class Connection(Turns):
                 return
             exchange.counted = len(body)
         for lane in server.lanes:
-            if lane.wants(head.method, head.path):
+            if lane.wants(head.method, head.path, head.headers):
                 self._down(lane, exchange, body)
                 return
         self._start(exchange)
@@ -251,7 +251,10 @@ class Connection(Turns):
         self._expects = head.expects
         self._since = server.tick
         if reader is None and head.length <= server.limits.lane_body_bytes_max:
-            self._lane = next((lane for lane in server.lanes if lane.wants(head.method, head.path)), None)
+            lanes = (lane for lane in server.lanes if lane.collects)
+            self._lane = next(
+                (lane for lane in lanes if lane.wants(head.method, head.path, head.headers)), None
+            )
         else:
             self._lane = None
         if self._lane is not None:

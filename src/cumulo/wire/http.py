@@ -139,9 +139,17 @@ class Handler(Protocol):
 
 
 class Lane(Protocol):
-    """A short cut for calls that must be quick: no coroutine, no task, the answer leaves from a callback."""
+    """A short cut for calls that must be quick: no coroutine, no task, the answer leaves from a callback.
 
-    def wants(self, method: str, path: str) -> bool:
+    collects   whether bodies that are still arriving are worth waiting for; else such requests go to the handler
+    """
+
+    @property
+    def collects(self) -> bool:
+        """See above."""
+        ...
+
+    def wants(self, method: str, path: str, headers: Headers) -> bool:
         """Whether requests like this one (path still percent-encoded) go down this lane."""
         ...
 
