@@ -3,7 +3,9 @@
 import base64
 import http.client
 import json
+import shutil
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -96,7 +98,9 @@ class Api:
         """To the stage `dev`."""
         return str(self._gateway.create_deployment(restApiId=self.id, stageName="dev", **members)["id"])
 
-    def ask(self, method: str, target: str, body: bytes | None = None, **headers: str) -> tuple[int, Any, bytes]:
+    def ask(
+        self, method: str, target: str, body: bytes | None = None, **headers: str
+    ) -> tuple[int, Any, bytes]:
         """Status, headers (name lower case to values) and body of an answer."""
         where = urlsplit(self._cumulo.endpoint)
         connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=60)
@@ -135,7 +139,11 @@ def test_a_function_behind_a_proxy(api: Api, echo: str) -> None:
     assert event["pathParameters"] == {"proxy": "pets/a%20b"}
     assert event["multiValueQueryStringParameters"] == {"n": ["1", "2"]}
     assert event["stageVariables"] == {"color": "green"}
-    assert (context["path"], context["stage"], context["deploymentId"]) == ("/dev/pets/a%20b", "dev", deployment)
+    assert (context["path"], context["stage"], context["deploymentId"]) == (
+        "/dev/pets/a%20b",
+        "dev",
+        deployment,
+    )
     assert context["identity"]["sourceIp"] == "127.0.0.1"
     assert event["body"] == '{"x": 1}'
 
@@ -217,7 +225,7 @@ class _Backend(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(said)
 
-    do_POST = do_GET
+    do_POST = do_GET  # noqa: N815 - the name that http.server calls
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -315,6 +323,49 @@ def test_queues_buckets_and_tables(cumulo: Any, api: Api) -> None:
     status, _, body = api.ask("POST", "/items", b'{"n": 5}', content_type="application/json")
     item = dynamodb.get_item(TableName="rest-table", Key={"id": {"S": json.loads(body)["id"]}})["Item"]
     assert (status, item["n"]) == (200, {"N": "5"})
+
+
+NODE = pytest.mark.skipif(shutil.which("node") is None, reason="no node on this machine")
+STORY = """
+exports.handler = awslambda.streamifyResponse(async (event, stream) => {
+  stream = awslambda.HttpResponseStream.from(stream, { statusCode: 202, headers: { 'x-from': event.path } });
+  stream.write('first;');
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  if (event.queryStringParameters) throw new Error('amid');
+  stream.write('second;');
+  stream.end();
+});
+"""
+
+
+@NODE
+def test_a_streamed_answer_arrives_while_it_is_made(cumulo: Any, api: Api) -> None:
+    function = deploy(
+        cumulo.client("lambda"),
+        "rest-apis-story",
+        {"index.js": STORY},
+        Runtime="nodejs20.x",
+        Handler="index.handler",
+    )["FunctionArn"]
+    uri = (
+        invocations(function)
+        .replace("2015-03-31", "2021-11-15")
+        .replace("/invocations", "/response-streaming-invocations")
+    )
+    api.method("GET", "/story", type="AWS_PROXY", uri=uri, responseTransferMode="STREAM")
+    api.deploy()
+    where = urlsplit(cumulo.endpoint)
+    connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=60)
+    connection.request("GET", "/dev/story", headers={"Host": f"{api.id}.execute-api.us-east-1.amazonaws.com"})
+    answer = connection.getresponse()
+    assert (answer.status, answer.getheader("x-from")) == (202, "/story")
+    assert answer.read(6) == b"first;"
+    began = time.monotonic()
+    assert answer.read() == b"second;"
+    assert time.monotonic() - began > 0.5
+    connection.close()
+    with pytest.raises(http.client.IncompleteRead):
+        api.ask("GET", "/story?fail=1")
 
 
 def test_what_is_not_deployed_is_not_live(api: Api, gateway: Any, echo: str) -> None:

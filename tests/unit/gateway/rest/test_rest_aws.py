@@ -205,6 +205,7 @@ def test_uris_of_services() -> None:
     assert aws_uri(f"{where}s3:action/GetObject&Bucket={{b}}&Key=k", {"b": "x"}, {}) == AwsUri(
         "eu-west-1", "s3", "", "GetObject", "/", "Bucket=x&Key=k"
     )
+    assert aws_uri(f"{where}s3:path/b/{{k}}", {"k": "a?versions"}, {}).path == "/b/a%3Fversions"
     assert aws_uri(f"{where}${{stageVariables.s}}:path//", {}, {"s": "sqs"}).service == "sqs"
 
 
