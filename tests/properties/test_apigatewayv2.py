@@ -8,6 +8,7 @@ from random import Random
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.gateway_kit import World
 from tests.unit.wire.wire_door import MODELS
 
 from cumulo.base.caller import Caller
@@ -15,6 +16,7 @@ from cumulo.base.clock import VirtualClock
 from cumulo.base.errors import AwsError
 from cumulo.base.ids import Ids
 from cumulo.gateway.definitions.v2 import Integration, Route, V2Definition
+from cumulo.gateway.http.compile import compile_http
 from cumulo.gateway.stages import Stages
 from cumulo.services.apigatewayv2 import identifiers, paging, route_rules
 from cumulo.services.apigatewayv2.house import ApiGatewayV2House
@@ -93,21 +95,26 @@ def store():
         asyncio.run(made.close())
 
 
-def fresh_house(store):
-    """A house without anything in it, whose ids are always the same."""
+def fresh_house(store, stages):
+    """A house without anything in it, whose ids are always the same, before the real data plane of HTTP APIs."""
+    tools = World().tools
     return ApiGatewayV2House(
         store=store,
         clock=VirtualClock(),
         ids=Ids(Random(0)),
-        stages=Stages(),
-        compilers={"HTTP": None, "WEBSOCKET": None},
+        stages=stages,
+        compilers={
+            "HTTP": lambda definition, stage: compile_http(definition, stage, tools),
+            "WEBSOCKET": lambda definition, _stage: definition,
+        },
     )
 
 
 @given(st.data())
 @settings(max_examples=150, suppress_health_check=list(HealthCheck), deadline=None)
 def test_whatever_is_sent_is_answered_or_refused(store, data):
-    house = fresh_house(store)
+    stages = Stages()
+    house = fresh_house(store, stages)
     operations = house.service().operations
 
     async def go():
@@ -137,6 +144,8 @@ def test_whatever_is_sent_is_answered_or_refused(store, data):
                 for member, value in (answer or {}).items():
                     if member.endswith("Id") and isinstance(value, str):
                         known.setdefault(member, []).append(value)
+            for published in stages.of(api["ApiId"]):
+                assert published.compiled is not None, "what is kept can be compiled"
 
     asyncio.run(go())
 

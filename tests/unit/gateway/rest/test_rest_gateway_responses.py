@@ -39,6 +39,12 @@ def test_an_authorizer_that_failed_has_no_message() -> None:
     assert answer(Refused("AUTHORIZER_CONFIGURATION_ERROR"))[2] == '{"message":null}'
 
 
+def test_a_refusal_may_say_more_than_its_kind() -> None:
+    refused = Refused("INVALID_SIGNATURE", error_type="UnrecognizedClientException", headers={"X-More": "1"})
+    _, headers, _ = answer(refused)
+    assert (headers["x-amzn-ErrorType"], headers["X-More"]) == ("UnrecognizedClientException", "1")
+
+
 def test_a_kind_that_nobody_knows_is_an_internal_error() -> None:
     assert answer(Refused("NOBODY_KNOWS"))[0] == 500
 
