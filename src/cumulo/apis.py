@@ -84,7 +84,8 @@ class Apis:
 
     def services(self) -> Mapping[str, Service]:
         """As the door wants them."""
-        return {service.name: service for service in (self.rest.service(), self.v2.service())}
+        management = Service("apigatewaymanagementapi", {})
+        return {service.name: service for service in (self.rest.service(), self.v2.service(), management)}
 
     def tags(self) -> Mapping[str, TagsOf]:
         """Who knows the tags of what is on the bill, by service."""
