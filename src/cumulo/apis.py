@@ -3,13 +3,13 @@
 apigateway, apigatewayv2 ──publish──▶ Stages ◀──find── Front ◀── requests
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 import msgspec
 
 from cumulo.apis_reach import Asked, Everybody, OurServices, Reachable, ServiceCalls
+from cumulo.apis_trying import Trials
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
 from cumulo.base.ports import FunctionStarter, InvokePermissions, Invoker
@@ -22,8 +22,8 @@ from cumulo.gateway.front import Front
 from cumulo.gateway.integrations.http_calls import HttpBackends
 from cumulo.gateway.security.throttle import Buckets
 from cumulo.gateway.stages import Compiled, Place, Stages
-from cumulo.gateway.tools import KeyUse, Tools
-from cumulo.gateway.visit import Refused, Visit
+from cumulo.gateway.tools import Tools
+from cumulo.gateway.visit import Visit
 from cumulo.meter.labels import TagsOf
 from cumulo.meter.meter import Meter
 from cumulo.net.http_client import HttpClient
@@ -71,7 +71,17 @@ class Apis:
         store, clock, ids = ground.store, ground.clock, ground.ids
         self.stages = Stages()
         self.front = Front(self.stages, Visits(clock, ids))
-        self.rest = RestHouse(store=store, clock=clock, ids=ids, stages=self.stages, make=self._rest)
+        trials = Trials(lambda: self._tools)
+        self.rest = RestHouse(
+            store=store,
+            clock=clock,
+            ids=ids,
+            stages=self.stages,
+            make=self._rest,
+            log_role=ground.shared,
+            try_method=trials.method,
+            try_authorizer=trials.authorizer,
+        )
         self.v2 = ApiGatewayV2House(
             store=store,
             clock=clock,
@@ -102,10 +112,11 @@ class Apis:
 
     async def run(self) -> None:
         """For ever."""
-        await asyncio.Event().wait()
+        await self.rest.run()
 
     async def close(self) -> None:
         """Let go."""
+        await self.rest.close()
         self._client.close()
 
     async def reset(self) -> None:
@@ -127,7 +138,7 @@ class Apis:
             private=Reachable(ground.listener_url, ground.companions),
             observer=Silent(),
             throttles=Buckets(ground.clock),
-            plans=NoPlans(),
+            plans=self.rest.plans,
             shared=ground.shared,
             starter=ground.starter,
             keys=ground.keys,
@@ -149,11 +160,3 @@ class Silent:
 
     def done(self, visit: Visit, place: Place, *, status: int, response_bytes: int) -> None:
         """Nothing."""
-
-
-class NoPlans:
-    """There are no API keys."""
-
-    def admit(self, place: Place, value: str, *, path: str, method: str) -> KeyUse:  # noqa: ARG002 - the port's
-        """Nobody has one."""
-        raise Refused("INVALID_API_KEY")
