@@ -46,9 +46,7 @@ class Trials:
             "latency": said.latency,
         }
 
-    async def authorizer(
-        self, definition: RestDefinition, authorizer: Authorizer, values: Values
-    ) -> Values:
+    async def authorizer(self, definition: RestDefinition, authorizer: Authorizer, values: Values) -> Values:
         """TestInvokeAuthorizer."""
         from cumulo.gateway.security.authorizer_trial import try_authorizer
 
