@@ -1,5 +1,6 @@
 """The plain HTTP values that the server hands to handlers and takes back."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Protocol
 
@@ -128,6 +129,20 @@ class Response:
         self.status = status
         self.headers = list(headers)
         self.body = body
+
+
+class Switching(Response):
+    """The answer 101: the connection belongs to `protocol` once the answer's head has left.
+
+    Its `connection_made` is called, then `data_received` with what the client has sent ahead.  When the client has
+    gone by then, only its `connection_lost` is.
+    """
+
+    __slots__ = ("protocol",)
+
+    def __init__(self, protocol: asyncio.Protocol, headers: Iterable[tuple[str, str]]) -> None:
+        super().__init__(101, headers)
+        self.protocol = protocol
 
 
 class Handler(Protocol):
