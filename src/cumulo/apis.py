@@ -24,6 +24,7 @@ from cumulo.gateway.security.throttle import Buckets
 from cumulo.gateway.stages import Compiled, Place, Stages
 from cumulo.gateway.tools import Tools
 from cumulo.gateway.visit import Visit
+from cumulo.gateway.websocket.connections import Connections
 from cumulo.meter.labels import TagsOf
 from cumulo.meter.meter import Meter
 from cumulo.net.http_client import HttpClient
@@ -34,6 +35,8 @@ from cumulo.state.journal import Journal
 from cumulo.state.store import Store
 from cumulo.wire.keys import Keys
 from cumulo.wire.service import Service
+
+FAREWELL_SECONDS_MAX = 5.0  # for the connections of WebSocket APIs, when the cloud stops
 
 
 class ApisGround(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +74,7 @@ class Apis:
         store, clock, ids = ground.store, ground.clock, ground.ids
         self.stages = Stages()
         self.front = Front(self.stages, Visits(clock, ids))
+        self.connections = Connections(stages=self.stages, clock=clock, ids=ids)
         trials = Trials(lambda: self._tools)
         self.rest = RestHouse(
             store=store,
@@ -87,7 +91,7 @@ class Apis:
             clock=clock,
             ids=ids,
             stages=self.stages,
-            compilers={"HTTP": self._http},
+            compilers={"HTTP": self._http, "WEBSOCKET": self._websocket},
             network=SubnetBook(ground.companions),
         )
         self._tools = self._made_tools()
@@ -115,12 +119,14 @@ class Apis:
         await self.rest.run()
 
     async def close(self) -> None:
-        """Let go."""
+        """Say goodbye to who is connected, and call `$disconnect` for them, for a while; then let go."""
+        await self.connections.stop(FAREWELL_SECONDS_MAX)
         await self.rest.close()
         self._client.close()
 
     async def reset(self) -> None:
         """Forget everything."""
+        await self.connections.reset()
         await self.rest.reset()
         await self.v2.reset()
         self.stages.clear()
@@ -153,6 +159,11 @@ class Apis:
         from cumulo.gateway.http.compile import compile_http
 
         return compile_http(definition, stage, self._tools)
+
+    def _websocket(self, definition: V2Definition, stage: V2Stage) -> Compiled:
+        from cumulo.gateway.websocket.compile import compile_websocket
+
+        return compile_websocket(definition, stage, self._tools, self.connections)
 
 
 class Silent:

@@ -3,12 +3,11 @@
 A cloud that has used it once builds it at its start from then on: there are stages to publish.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cumulo.wire.http import Handler, Request
+from cumulo.wire.http import Handler
 from cumulo.wire.service import Service
 
 if TYPE_CHECKING:
@@ -71,7 +70,3 @@ class ApisSlot:
     def front(self) -> "Front | None":
         """Who answers requests to APIs, once there is one."""
         return self.built.front if self.built is not None else None
-
-    def upgrade(self, request: Request) -> asyncio.Protocol | None:
-        """The protocol for a request for a WebSocket to an API; None when it is for none."""
-        return self.built.front.upgrade(request) if self.built is not None else None

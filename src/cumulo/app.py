@@ -416,7 +416,7 @@ class Cloud:
         )
 
     def _upgrade(self, request: Request) -> asyncio.Protocol | None:
-        return self.compute.upgrade(request) or self.apis.upgrade(request)
+        return self.compute.upgrade(request)
 
     # -- containers --------------------------------------------------------------------------------------
 

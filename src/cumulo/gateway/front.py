@@ -6,7 +6,6 @@ api.example.com/base/pets                          custom domain names
 /restapis/<api>/<stage>/_user_request_/pets        LocalStack's form
 """
 
-import asyncio
 import re
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -14,7 +13,7 @@ from typing import Final, Protocol
 from cumulo.gateway.context import Visits
 from cumulo.gateway.lane import Quick
 from cumulo.gateway.stages import Published, Stages
-from cumulo.gateway.visit import Address, ClientCertificate, Visit
+from cumulo.gateway.visit import Address, ClientCertificate
 from cumulo.wire.http import Request, Response
 
 DEFAULT: Final = "$default"
@@ -42,18 +41,6 @@ class Domains(Protocol):
 
     def find(self, host: str, path: str) -> Mapped | None:
         """The mapping with the longest base path that `path` begins with."""
-        ...
-
-
-class Manages(Protocol):
-    """What a WebSocket API's compiled stage can do besides."""
-
-    async def manage(self, visit: Visit) -> Response:
-        """Answer a request under /@connections/."""
-        ...
-
-    def connect(self, visit: Visit) -> asyncio.Protocol:
-        """The protocol of a connection that asks for a WebSocket."""
         ...
 
 
@@ -92,11 +79,7 @@ class Front:
             return found
         published, address = found
         visit = self._visits.make(request, address, published.place, certificate)
-        compiled = published.compiled
-        if published.place.kind == "WEBSOCKET" and address.path.startswith("/@connections"):
-            manages: Manages = compiled  # type: ignore[assignment]  # those of WebSocket APIs do
-            return await manages.manage(visit)
-        return await compiled.answer(visit)
+        return await published.compiled.answer(visit)
 
     def begin(self, request: Request, body: bytes, reply: Callable[[Response], None]) -> bool:
         """Begin to answer a request whose body is all here, without a coroutine; False: `answer` must."""
@@ -108,19 +91,6 @@ class Front:
             return False
         quick: Quick = published.compiled  # type: ignore[assignment]  # those of HTTP APIs are
         return quick.begin(self._visits.make(request, address, published.place), body, reply)
-
-    def upgrade(
-        self, request: Request, certificate: ClientCertificate | None = None
-    ) -> asyncio.Protocol | None:
-        """The protocol for a request for a WebSocket to a WebSocket API; None lets it be answered as any other."""
-        if not self.wants(request.headers.get("host"), request.path):
-            return None
-        found = self._find(request)
-        if isinstance(found, Response) or found[0].place.kind != "WEBSOCKET":
-            return None
-        published, address = found
-        manages: Manages = published.compiled  # type: ignore[assignment]  # those of WebSocket APIs do
-        return manages.connect(self._visits.make(request, address, published.place, certificate))
 
     def _find(self, request: Request) -> "Found | Response":
         path, host = request.path, request.headers.get("host")
