@@ -10,6 +10,7 @@ from cumulo.wire.message_socket import MessageSocket
 from cumulo.wire.websocket_frames import Kind
 
 NOT_ACCEPTED = 1003
+NO_CODE = "Client-side close frame status not set"
 
 
 class Serves(Protocol):
@@ -33,6 +34,7 @@ class Connection(MessageSocket):
 
     __slots__ = (
         "_connections",
+        "_queued",
         "_served_by",
         "_turns",
         "active",
@@ -79,6 +81,7 @@ class Connection(MessageSocket):
         self._connections = connections
         self._served_by = serves
         self._turns = 0
+        self._queued = False
 
     @property
     def last_active_ms(self) -> int:
@@ -129,24 +132,35 @@ class Connection(MessageSocket):
         connections.begin_turn(self._turn(data))
         if self._turns >= connections.limits.turns_a_connection_max or connections.full:
             self.hold(True)
-            if connections.full:
-                connections.wait(self)
+            self._go_on()
 
     def release(self) -> None:
-        """There is room among all; perhaps not among its own."""
-        if self._turns < self._connections.limits.turns_a_connection_max:
+        """There is room among all."""
+        self._queued = False
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Hear more, when there is room among its own messages (else their end comes back here) and among all."""
+        connections = self._connections
+        if self._turns >= connections.limits.turns_a_connection_max:
+            return
+        if not connections.full:
             self.hold(False)
+        elif not self._queued:
+            self._queued = True
+            connections.wait(self)
 
     async def _turn(self, data: bytes) -> None:
         try:
             await self._serves.message(self, data)
         finally:
             self._turns -= 1
-            if not self._connections.full:
-                self.release()
+            self._go_on()
 
     def ended(self, code: int, reason: str) -> None:
         """Nobody finds it any more, and its `$disconnect` route is called."""
+        if code == 1005 and not reason:
+            reason = NO_CODE
         self._connections.remove(self)
         self._connections.say_goodbye(self._farewell(code, reason))
 

@@ -104,8 +104,8 @@ _MOST: Final = 599
 
 
 def _headers(answer: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    several = answer.get("multiValueHeaders") or {}
-    single = answer.get("headers") or {}
+    several, single = answer.get("multiValueHeaders"), answer.get("headers")
+    several, single = {} if several is None else several, {} if single is None else single
     if not isinstance(several, dict) or not isinstance(single, dict):
         raise Unanswered(502)
     pairs = [(name, str(value)) for name, value in single.items() if value is not None]
@@ -126,6 +126,6 @@ def _body(answer: dict[str, Any]) -> bytes:
     if answer.get("isBase64Encoded") is not True:
         return text.encode(errors="replace")
     try:
-        return base64.b64decode(text)
+        return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise Unanswered(502) from None
