@@ -30,6 +30,7 @@ from cumulo.meter.meter import Meter
 from cumulo.net.http_client import HttpClient
 from cumulo.services.apigateway.house import RestHouse
 from cumulo.services.apigatewayv2.house import ApiGatewayV2House
+from cumulo.services.execute_api.service import ExecuteApi
 from cumulo.services.logs.service import Logs
 from cumulo.state.journal import Journal
 from cumulo.state.store import Store
@@ -98,8 +99,8 @@ class Apis:
 
     def services(self) -> Mapping[str, Service]:
         """As the door wants them."""
-        management = Service("apigatewaymanagementapi", {})
-        return {service.name: service for service in (self.rest.service(), self.v2.service(), management)}
+        ours = (self.rest.service(), self.v2.service(), ExecuteApi(self.connections).service())
+        return {service.name: service for service in ours}
 
     def tags(self) -> Mapping[str, TagsOf]:
         """Who knows the tags of what is on the bill, by service."""
@@ -107,7 +108,11 @@ class Apis:
 
     def gauges(self) -> Mapping[str, float]:
         """What /metrics shows."""
-        return {"rest_apis": float(self.rest.count()), "http_and_websocket_apis": float(self.v2.count())}
+        return {
+            "rest_apis": float(self.rest.count()),
+            "http_and_websocket_apis": float(self.v2.count()),
+            "open_websockets": float(len(self.connections)),
+        }
 
     async def start(self) -> None:
         """Publish what is stored."""

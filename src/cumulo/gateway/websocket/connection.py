@@ -37,6 +37,7 @@ class Connection(MessageSocket):
         "_queued",
         "_served_by",
         "_turns",
+        "account",
         "active",
         "agent",
         "api_id",
@@ -69,6 +70,7 @@ class Connection(MessageSocket):
         identity = visit.context["identity"]
         address = visit.address
         self.id = connection_id
+        self.account = intern(str(visit.context["accountId"]))
         self.api_id = intern(address.api_id)
         self.stage = intern(address.stage)
         self.domain = intern(address.domain)

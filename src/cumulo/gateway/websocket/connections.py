@@ -78,6 +78,11 @@ class Connections:
             return None
         return found
 
+    def anywhere(self, connection_id: str) -> Member | None:
+        """The connection, when it is open, of whatever API: ids are unique."""
+        found = self._open.get(connection_id)
+        return found if found is not None and found.is_open else None
+
     # -- coming and going ----------------------------------------------------------------------------------
 
     def may_come(self) -> bool:

@@ -8,13 +8,6 @@ import struct
 
 import pytest
 import uvloop
-from websockets.exceptions import InvalidStatus
-
-from cumulo.base.errors import AwsError
-from cumulo.base.ports import InvokeResult
-from cumulo.gateway.definitions.v2 import Integration, V2Stage
-from cumulo.gateway.tools import KeyUse
-from cumulo.gateway.websocket.limits import Limits
 from tests.gateway_kit import ACCOUNT, API, FUNCTION, World
 from tests.unit.gateway.websocket.websocket_kit import (
     DOMAIN,
@@ -26,6 +19,13 @@ from tests.unit.gateway.websocket.websocket_kit import (
     hello,
     run,
 )
+from websockets.exceptions import InvalidStatus
+
+from cumulo.base.errors import AwsError
+from cumulo.base.ports import InvokeResult
+from cumulo.gateway.definitions.v2 import Integration, V2Stage
+from cumulo.gateway.tools import KeyUse
+from cumulo.gateway.websocket.limits import Limits
 
 FINE = {FUNCTION: lambda _event: {"statusCode": 200}}
 
@@ -179,7 +179,7 @@ def test_the_function_chooses_the_subprotocol():
 
 def test_a_subprotocol_that_would_break_out_of_its_line_is_not_sent():
     async def test(gateway):
-        reader, writer = await hello(gateway)
+        _reader, writer = await hello(gateway)
         await gateway.until(lambda: len(gateway.connections) == 1)
         writer.close()
 

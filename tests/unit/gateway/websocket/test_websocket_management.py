@@ -9,10 +9,6 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from websockets.exceptions import ConnectionClosed
-
-from cumulo.gateway.definitions.v2 import V2Stage
-from cumulo.gateway.websocket.limits import Limits
 from tests.gateway_kit import API, FUNCTION, REGION, World
 from tests.unit.gateway.websocket.websocket_kit import (
     DOMAIN,
@@ -24,6 +20,10 @@ from tests.unit.gateway.websocket.websocket_kit import (
     hello,
     run,
 )
+from websockets.exceptions import ConnectionClosed
+
+from cumulo.gateway.definitions.v2 import V2Stage
+from cumulo.gateway.websocket.limits import Limits
 
 ECHO = {FUNCTION: lambda _event: {"statusCode": 200}}
 NOBODY = "TXzPWdnOjoECGjA="
@@ -180,7 +180,7 @@ def test_in_a_shared_cloud_unknown_keys_are_refused():
 
 def test_a_client_that_does_not_read_costs_429_and_no_memory():
     async def test(gateway: Gateway):
-        reader, writer = await hello(gateway)
+        _reader, writer = await hello(gateway)
         writer.transport.pause_reading()
         one = await known(gateway)
         member = gateway.connections._open[one]

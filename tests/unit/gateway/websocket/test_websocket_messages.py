@@ -5,12 +5,6 @@ import json
 
 import pytest
 import uvloop
-from websockets.exceptions import ConnectionClosed
-
-from cumulo.base.ports import InvokeResult
-from cumulo.gateway.definitions.v2 import Integration, V2Stage
-from cumulo.gateway.tools import Answer, CallFailed
-from cumulo.gateway.websocket.limits import Limits
 from tests.gateway_kit import ACCOUNT, FUNCTION, World
 from tests.unit.gateway.websocket.websocket_kit import (
     DOMAIN,
@@ -23,6 +17,12 @@ from tests.unit.gateway.websocket.websocket_kit import (
     run,
     throttled,
 )
+from websockets.exceptions import ConnectionClosed
+
+from cumulo.base.ports import InvokeResult
+from cumulo.gateway.definitions.v2 import Integration, V2Stage
+from cumulo.gateway.tools import Answer, CallFailed
+from cumulo.gateway.websocket.limits import Limits
 
 
 def says(event):
@@ -76,8 +76,7 @@ def test_a_message_without_a_route_is_forbidden_in_awss_words():
             (answer,) = await exchange(ws, "hi")
             told = json.loads(answer)
             assert answer == (
-                '{"message": "Forbidden", "connectionId":"%s", "requestId":"%s"}'
-                % (told["connectionId"], told["requestId"])
+                '{{"message": "Forbidden", "connectionId":"{}", "requestId":"{}"}}'.format(told["connectionId"], told["requestId"])
             )
             assert gateway.connections.find("abcdef1234", STAGE, told["connectionId"]) is not None
             assert gateway.world.observer.seen[-1]["status"] == 403
@@ -297,7 +296,7 @@ def test_a_stage_that_is_deleted_says_goodbye():
 def test_a_stop_says_goodbye_to_all_and_calls_disconnect():
     async def test(gateway):
         async with gateway.connect() as one, gateway.connect():
-            reader, writer = await hello(gateway)  # does not answer a farewell
+            _reader, writer = await hello(gateway)  # does not answer a farewell
             await gateway.connections.stop(2.0)
             with pytest.raises(ConnectionClosed):
                 await one.recv()

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from tests.gateway_kit import ACCOUNT, API, FUNCTION, REGION, World, place
 from websockets.asyncio.client import connect
 
 from cumulo.base.clock import SystemClock
@@ -24,7 +25,6 @@ from cumulo.gateway.websocket.compile import compile_websocket
 from cumulo.gateway.websocket.connections import Connections
 from cumulo.gateway.websocket.limits import Limits
 from cumulo.wire.server import Server
-from tests.gateway_kit import ACCOUNT, API, FUNCTION, REGION, World, place
 
 STAGE = "prod"
 DOMAIN = f"{API}.execute-api.localhost"
