@@ -7,7 +7,7 @@ from cumulo.gateway.websocket.expressions import Source, selection
 from cumulo.gateway.websocket.turn import Reply, Turn, Unanswered
 
 if TYPE_CHECKING:
-    from cumulo.gateway.vtl import Template
+    from cumulo.gateway.vtl.template import Template
 
 DEFAULT: Final = "$default"
 
@@ -32,7 +32,9 @@ class Templates:
 
     def render(self, key: str, turn: Turn, body: bytes) -> bytes:
         """What the template says of a body.  Unanswered: 500."""
-        from cumulo.gateway.vtl import Scope, TemplateError, compile_template
+        from cumulo.gateway.vtl.errors import TemplateError
+        from cumulo.gateway.vtl.scope import Scope
+        from cumulo.gateway.vtl.template import compile_template
 
         scope = Scope(
             body=body,

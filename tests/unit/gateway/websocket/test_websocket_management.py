@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime
 from functools import partial
 
 import boto3
@@ -22,6 +21,7 @@ from tests.unit.gateway.websocket.websocket_kit import (
 )
 from websockets.exceptions import ConnectionClosed
 
+from cumulo.base.clock import SystemClock
 from cumulo.gateway.definitions.v2 import V2Stage
 from cumulo.gateway.websocket.limits import Limits
 
@@ -69,7 +69,7 @@ def test_boto3_sends_looks_and_ends():
             assert await ws.recv() == "x" * 131072
             seen = await asked(aws.get_connection, ConnectionId=one)
             assert seen["Identity"] == {"SourceIp": "127.0.0.1", "UserAgent": "me"}
-            assert 0 <= (datetime.now(UTC) - seen["ConnectedAt"]).total_seconds() < 10
+            assert 0 <= SystemClock().now() - seen["ConnectedAt"].timestamp() < 10
             assert seen["LastActiveAt"] >= seen["ConnectedAt"]
             answer = await asked(aws.delete_connection, ConnectionId=one)
             assert answer["ResponseMetadata"]["HTTPStatusCode"] == 204

@@ -76,7 +76,9 @@ def test_a_message_without_a_route_is_forbidden_in_awss_words():
             (answer,) = await exchange(ws, "hi")
             told = json.loads(answer)
             assert answer == (
-                '{{"message": "Forbidden", "connectionId":"{}", "requestId":"{}"}}'.format(told["connectionId"], told["requestId"])
+                '{{"message": "Forbidden", "connectionId":"{}", "requestId":"{}"}}'.format(
+                    told["connectionId"], told["requestId"]
+                )
             )
             assert gateway.connections.find("abcdef1234", STAGE, told["connectionId"]) is not None
             assert gateway.world.observer.seen[-1]["status"] == 403

@@ -130,7 +130,7 @@ class Gateway:
     async def until(self, condition: Any, what: str = "") -> Any:
         """Wait until it is so."""
         async with asyncio.timeout(10):
-            while not (found := condition()):
+            while not (found := condition()):  # noqa: ASYNC110 - what is waited for has no event
                 await asyncio.sleep(0.01)
         return found
 
