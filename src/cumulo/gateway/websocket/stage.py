@@ -71,8 +71,8 @@ class CompiledWebSocket:
         except Exception:  # noqa: BLE001 - a bug of ours is an error that the client hears of
             _log.exception("a message could not be handled", extra={"api": self.place.api_id})
             status, reply = 500, told(Unanswered(500), visit.context)
-        if reply:
-            connection.post(reply)
+        if reply and not connection.post(reply):
+            status = 429  # the client reads too slowly: as a backend would be told
         visit.context["status"] = status
         self._tools.observer.done(visit, self.place, status=status, response_bytes=len(reply))
 
