@@ -72,6 +72,16 @@ class MessageSocket(asyncio.Protocol):
         """Whether messages can go out."""
         return self._state == OPEN and self._transport is not None
 
+    @property
+    def unheard(self) -> int:
+        """Bytes that have come and are no whole message yet, or wait while it holds."""
+        return self._reader.held
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait for the client to read."""
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
     def send(self, kind: Kind, data: bytes) -> bool:
         """Send a message; False, and nothing is sent, while too much waits for a client that reads too slowly."""
         transport = self._transport
@@ -182,7 +192,7 @@ class MessageSocket(asyncio.Protocol):
                     return
                 self._hear(said)
             except Broken as broken:
-                self._break_off(broken)
+                self.break_off(broken.code, broken.reason)
 
     def _hear(self, said: Said) -> None:
         assert self._transport is not None, "who has gone says nothing"
@@ -200,9 +210,10 @@ class MessageSocket(asyncio.Protocol):
         elif said.kind is not Kind.PONG and self._state == OPEN:
             self.arrived(said.kind, said.data)
 
-    def _break_off(self, broken: Broken) -> None:
-        """Say why, and leave the client a moment to read it: closing at once with input unread would destroy it."""
-        self.close(broken.code, broken.reason)
+    def break_off(self, code: int, reason: str) -> None:
+        """Say why, hear no more, and leave the client a moment to read it: closing at once would destroy the words."""
+        self.close(code, reason)
         self._deaf = True
+        self._reader.drop()
         if self._transport is not None:
             asyncio.get_running_loop().call_later(self.broken_seconds, self._transport.close)

@@ -51,6 +51,11 @@ class FrameReader:
         self._kind: Kind | None = None  # of the message whose fragments arrive
         self._parts: bytearray | None = None
 
+    @property
+    def held(self) -> int:
+        """How many bytes of messages that are not whole, or not asked for, are kept."""
+        return len(self._rest) - self._at + (len(self._parts) if self._parts is not None else 0)
+
     def feed(self, data: bytes) -> None:
         """Add what has arrived."""
         if not self._rest:
@@ -62,6 +67,11 @@ class FrameReader:
             del self._rest[: self._at]
             self._at = 0
         self._rest += data
+
+    def drop(self) -> None:
+        """Forget what has come."""
+        self._rest, self._at = b"", 0
+        self._kind = self._parts = None
 
     def next(self) -> Said | None:
         """The next message or control frame; None when it is not all here.  Broken."""

@@ -10,6 +10,7 @@ from cumulo.wire.message_socket import MessageSocket
 from cumulo.wire.websocket_frames import Kind
 
 NOT_ACCEPTED = 1003
+TRY_LATER = 1013
 NO_CODE = "Client-side close frame status not set"
 
 
@@ -37,6 +38,8 @@ class Connection(MessageSocket):
         "_queued",
         "_served_by",
         "_turns",
+        "_unheard",
+        "_waiting",
         "account",
         "active",
         "agent",
@@ -84,6 +87,8 @@ class Connection(MessageSocket):
         self._served_by = serves
         self._turns = 0
         self._queued = False
+        self._unheard = 0
+        self._waiting = 0
 
     @property
     def last_active_ms(self) -> int:
@@ -99,8 +104,21 @@ class Connection(MessageSocket):
 
     def post(self, data: bytes) -> bool:
         """Send what a backend has for the client; False while too much waits for it already."""
-        self.active = self._connections.clock.monotonic()
-        return self.send(_kind_of(data), data)
+        connections = self._connections
+        self.active = connections.clock.monotonic()
+        waiting, most = self._count_waiting(), connections.limits.waiting_bytes_total_max
+        if connections.waiting_bytes > most and (waiting or connections.waiting_bytes > 2 * most):
+            return False
+        sent = self.send(_kind_of(data), data)
+        self._count_waiting()
+        return sent
+
+    def _count_waiting(self) -> int:
+        waiting = self.unsent if self.is_open else 0
+        if waiting != self._waiting:
+            self._connections.waiting_bytes += waiting - self._waiting
+            self._waiting = waiting
+        return waiting
 
     def look(self, now: float) -> None:
         """End what has lasted too long."""
@@ -111,6 +129,7 @@ class Connection(MessageSocket):
             or self._connections.stages.find(self.api_id, self.stage) is None
         ):
             self.close(1001, "Going away")
+        self._count_waiting()
         self.check(now)
 
     # -- what the socket tells ---------------------------------------------------------------------------------
@@ -123,6 +142,18 @@ class Connection(MessageSocket):
         """Whatever a client sends says that it is there, pings too."""
         self.active = self._connections.clock.monotonic()
         super().data_received(data)
+        self._count_unheard()
+
+    def _count_unheard(self) -> None:
+        unheard = self.unheard
+        if unheard == self._unheard:
+            return
+        connections = self._connections
+        connections.unheard_bytes += unheard - self._unheard
+        self._unheard = unheard
+        if unheard and connections.unheard_bytes > connections.limits.unheard_bytes_total_max:
+            self.break_off(TRY_LATER, "")
+            self._count_unheard()
 
     def arrived(self, kind: Kind, data: bytes) -> None:
         """Let a message take its way, and the client wait while too many do."""
@@ -131,7 +162,7 @@ class Connection(MessageSocket):
             return
         self._turns += 1
         connections = self._connections
-        connections.begin_turn(self._turn(data))
+        connections.begin_turn(self._turn(data), len(data))
         if self._turns >= connections.limits.turns_a_connection_max or connections.full:
             self.hold(True)
             self._go_on()
@@ -148,6 +179,7 @@ class Connection(MessageSocket):
             return
         if not connections.full:
             self.hold(False)
+            self._count_unheard()
         elif not self._queued:
             self._queued = True
             connections.wait(self)
@@ -164,6 +196,9 @@ class Connection(MessageSocket):
         if code == 1005 and not reason:
             reason = NO_CODE
         self._connections.remove(self)
+        self._count_waiting()
+        self._connections.unheard_bytes -= self._unheard
+        self._unheard = 0
         self._connections.say_goodbye(self._farewell(code, reason))
 
     def _farewell(self, code: int, reason: str) -> Callable[[], Coroutine[Any, Any, None]]:

@@ -17,6 +17,8 @@ from cumulo.gateway.context import Times, Visits
 from cumulo.gateway.stages import Stages
 from cumulo.gateway.websocket.limits import Limits
 
+TICKS_MAX = 100
+
 _log = logging.getLogger(__name__)
 
 
@@ -62,6 +64,10 @@ class Connections:
         self._coming = 0  # $connect has not decided yet
         self._tasks: set[asyncio.Task[Any]] = set()
         self._turns = 0
+        self._turns_bytes = 0
+        self.unheard_bytes = 0
+        self.waiting_bytes = 0
+        self._forgetting = False
         self._waiting: deque[Member] = deque()
         self._farewells: deque[Callable[[], Coroutine[Any, Any, None]]] = deque()
         self._leaving = 0
@@ -111,22 +117,24 @@ class Connections:
     @property
     def full(self) -> bool:
         """Whether messages must wait."""
-        return self._turns >= self.limits.turns_max
+        return self._turns >= self.limits.turns_max or self._turns_bytes >= self.limits.turns_bytes_max
 
-    def begin_turn(self, turn: Coroutine[Any, Any, None]) -> None:
-        """Let a message take its way."""
+    def begin_turn(self, turn: Coroutine[Any, Any, None], size: int) -> None:
+        """Let a message of so many bytes take its way."""
         self._turns += 1
-        self.start(self._turn(turn))
+        self._turns_bytes += size
+        self.start(self._turn(turn, size))
 
     def wait(self, member: Member) -> None:
         """Tell it when there is room."""
         self._waiting.append(member)
 
-    async def _turn(self, turn: Coroutine[Any, Any, None]) -> None:
+    async def _turn(self, turn: Coroutine[Any, Any, None], size: int) -> None:
         try:
             await turn
         finally:
             self._turns -= 1
+            self._turns_bytes -= size
             while self._waiting and not self.full:
                 self._waiting.popleft().release()
 
@@ -146,6 +154,8 @@ class Connections:
 
     def say_goodbye(self, farewell: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Call a $disconnect route, when its turn has come: thousands may go at once."""
+        if self._forgetting:
+            return
         self._farewells.append(farewell)
         self._next_farewell()
 
@@ -193,12 +203,22 @@ class Connections:
 
     async def reset(self) -> None:
         """Cut everybody, and call nobody."""
-        for member in tuple(self._open.values()):
-            member.abort()
-        self._farewells.clear()
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.sleep(0)
+        self._forgetting = True
+        try:
+            for member in tuple(self._open.values()):
+                member.abort()
+            self._farewells.clear()
+            tasks = tuple(self._tasks)
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks, timeout=1.0)
+            for _ in range(TICKS_MAX):  # until the transports have told of their end
+                if not self._open:
+                    break
+                await asyncio.sleep(0.01)
+        finally:
+            self._forgetting = False
 
     def _sweep_later(self) -> None:
         self._sweeper = asyncio.get_running_loop().call_later(self.limits.sweep_seconds, self.sweep)

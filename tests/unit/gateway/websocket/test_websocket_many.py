@@ -121,3 +121,82 @@ def test_a_broken_function_at_the_end_breaks_nothing():
             pass
 
     run(test, api(function("$disconnect")), functions={FUNCTION: fail})
+
+
+def test_halves_of_messages_of_many_clients_are_kept_within_a_bound():
+    half = masked(1, b"x" * 30_000, fin=False)
+
+    async def test(gateway):
+        clients = await crowd(gateway, 20)
+        for _, writer in clients:
+            writer.write(half)
+        codes = [await asyncio.wait_for(reader.read(4), 5) for reader, _ in clients[10:]]
+        assert {int.from_bytes(said[2:4], "big") for said in codes} == {1013}
+        assert gateway.connections.unheard_bytes <= 200_000 + 30_000
+        for _, writer in clients:
+            writer.transport.abort()
+        await gateway.until(lambda: len(gateway.connections) == 0)
+        assert gateway.connections.unheard_bytes == 0
+
+    run(test, api(), limits=Limits(unheard_bytes_total_max=200_000))
+
+
+def test_what_waits_for_slow_clients_is_kept_within_a_bound_for_all():
+    async def test(gateway):
+        clients = await crowd(gateway, 10)
+        for _, writer in clients:
+            writer.transport.pause_reading()
+        members = list(gateway.connections._open.values())
+        refused = 0
+        for _ in range(300):
+            refused += sum(not member.post(b"x" * 100_000) for member in members)
+        assert refused
+        assert gateway.connections.waiting_bytes <= 2 * 1_000_000 + 100_000
+        for _, writer in clients:
+            writer.transport.abort()
+        await gateway.until(lambda: len(gateway.connections) == 0)
+        assert gateway.connections.waiting_bytes == 0
+
+    run(test, api(), limits=Limits(waiting_bytes_total_max=1_000_000))
+
+
+def test_messages_on_their_way_have_a_bound_in_bytes_and_all_arrive():
+    most, now = 0, 0
+
+    async def test(gateway):
+        async def slow(event):
+            nonlocal most, now
+            now += len(event["body"])
+            most = max(most, now)
+            await asyncio.sleep(0.002)
+            now -= len(event["body"])
+            return {"body": event["body"][:3]}
+
+        gateway.world.invoker.functions[FUNCTION] = slow
+        async with gateway.connect() as one, gateway.connect() as two:
+            for number in range(20):
+                for ws in (one, two):
+                    await ws.send(f"{number:03}" + "x" * 20_000)
+            for ws in (one, two):
+                assert {await asyncio.wait_for(ws.recv(), 5) for _ in range(20)} == {
+                    f"{n:03}" for n in range(20)
+                }
+        assert most <= 100_000
+
+    run(test, api(function("$default", two_way=True)), limits=Limits(turns_bytes_max=60_000))
+
+
+def test_a_reset_cuts_everybody_and_calls_nobody():
+    async def test(gateway):
+        reader, writer = await hello(gateway)
+        await gateway.until(lambda: len(gateway.connections) == 1)
+        await gateway.connections.reset()
+        assert await reader.read() == b""
+        assert len(gateway.connections) == 0
+        assert gateway.events("DISCONNECT") == []
+        async with gateway.connect():
+            pass
+        await gateway.until(lambda: gateway.events("DISCONNECT"))
+        writer.close()
+
+    run(test, api(function("$disconnect")), functions={FUNCTION: lambda _event: {"statusCode": 200}})
