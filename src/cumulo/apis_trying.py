@@ -18,33 +18,11 @@ class Trials:
         self, definition: RestDefinition, resource: Resource, method: Method, values: Values
     ) -> Values:
         """TestInvokeMethod."""
-        from cumulo.gateway.rest.method_test import MethodTest, run_method_test
+        from cumulo.gateway.rest.method_test import MethodTests
 
         if values.get("clientCertificateId"):
             raise not_implemented("apigateway", "TestInvokeMethod", "clientCertificateId")
-        several = values.get("multiValueHeaders", {})
-        request = MethodTest(
-            path_with_query=values.get("pathWithQueryString", ""),
-            headers=values.get("headers", {}),
-            multi_value_headers={name: tuple(given) for name, given in several.items()},
-            body=values.get("body", ""),
-            stage_variables=values.get("stageVariables", {}),
-        )
-        said = await run_method_test(
-            definition,
-            self._tools(),
-            resource_id=resource.id,
-            http_method=method.http_method,
-            request=request,
-        )
-        return {
-            "status": said.status,
-            "body": said.body,
-            "headers": dict(said.headers),
-            "multiValueHeaders": dict(said.multi_value_headers),
-            "log": said.log,
-            "latency": said.latency,
-        }
+        return await MethodTests(self._tools())(definition, resource, method, values)
 
     async def authorizer(self, definition: RestDefinition, authorizer: Authorizer, values: Values) -> Values:
         """TestInvokeAuthorizer."""
