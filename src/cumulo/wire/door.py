@@ -16,7 +16,7 @@ from cumulo.base.errors import AwsError, not_implemented
 from cumulo.base.ids import Ids
 from cumulo.wire import bodies, validate
 from cumulo.wire.authenticate import Authenticator
-from cumulo.wire.errors import Errors, bare_errors
+from cumulo.wire.errors import Errors, bare_errors, words_for
 from cumulo.wire.http import BytesBody, Handler, Headers, Request, Response
 from cumulo.wire.keys import Keys
 from cumulo.wire.models import Models, OperationModel, ServiceModel
@@ -61,7 +61,8 @@ class Served:
         self.service = service
         self.model = model
         self.operations = operations
-        self._validators = validate.Validators(model, Patterns(), lenient)
+        words = words_for(model.name, model.metadata.protocol)
+        self._validators = validate.Validators(model, Patterns(), lenient, words.manner)
         self._codecs: dict[str, tuple[Codec, Errors]] = {}
         self._ready: dict[tuple[str, str], Ready] = {}
 

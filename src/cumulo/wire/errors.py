@@ -9,14 +9,14 @@ import msgspec
 
 from cumulo.base.errors import AwsError
 from cumulo.state.store import StoreError
-from cumulo.wire import ecr_words, ecs_words
+from cumulo.wire import ecr_words, ecs_words, java_words
 from cumulo.wire.http import BodyCutShort, Response
 from cumulo.wire.models import Metadata, ServiceModel, Shape
 from cumulo.wire.protocols import rest
 from cumulo.wire.protocols.base import Codec, ErrorBody, Malformed
 from cumulo.wire.protocols.registry import codec as make_codec
 from cumulo.wire.protocols.rest import Bound, HeaderWriters
-from cumulo.wire.validate import Fault, message
+from cumulo.wire.validate import Fault, Manner, message
 
 _log = logging.getLogger(__name__)
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
@@ -37,6 +37,8 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     )
     by_alphabet: bool = False  # whether it lists choices so
     choice: str = ""  # how it tells of a value that is none of its {choices}, where that has its own words
+    manner: Manner = Manner()  # how its sentences tell of the input
+    by_class: bool = False  # whether a value of the wrong type is told of by its class in Java
 
 
 _CHOICES = re.compile(r"(Member must satisfy enum value set: \[)([^\]]*)\]")
@@ -52,7 +54,15 @@ _BY_PROTOCOL: Mapping[str, Words] = {
 }
 _BY_SERVICE: Mapping[str, Words] = {
     "application-autoscaling": Words(by_alphabet=True),
-    "apigateway": Words(),
+    "apigateway": Words(
+        by_class=True,
+        manner=Manner(
+            names_input=True,
+            in_buckets=True,
+            tells_null=False,
+            sparse=frozenset({"requestTemplates", "responseTemplates"}),
+        ),
+    ),
     "apigatewayv2": Words(validation="BadRequestException", malformed="BadRequestException"),
     "batch": Words(validation="ClientException", malformed="ClientException"),
     "ecr": Words(validation="InvalidParameterException", own=ecr_words.OWN, one=ecr_words.SENTENCE),
@@ -162,7 +172,8 @@ class Errors:
             return AwsError(
                 self._words.unparsable, f"Could not parse request body into json: {fault.message}"
             )
-        return AwsError(self._words.malformed, fault.message)
+        said = java_words.by_class(fault.message) if self._words.by_class else fault.message
+        return AwsError(self._words.malformed, said)
 
     def unknown_operation(self, name: str) -> AwsError:
         """The error for an operation that the model does not have, or a path that leads nowhere."""

@@ -131,6 +131,8 @@ def _view(api: Api, kind: str) -> Values:
 
 
 def _check(response: GatewayResponse) -> None:
+    if None in response.response_templates.values():
+        raise refusals.bad_request("Invalid null or empty value in responseTemplates")
     check_templates(response.response_templates)
     for target, source in response.response_parameters.items():
         for text, form in ((target, _TARGET), (source, _SOURCE)):

@@ -105,11 +105,11 @@ class RestApis:
         return {}
 
     def _new(self, caller: Caller, values: Values) -> Api:
-        endpoints = values.get("endpointConfiguration") or {}
-        kind = api_rules.one_type(tuple(endpoints.get("types", ("EDGE",))))
         description = values.get("description")
         if description == "":
             raise refusals.bad_request("Description cannot be an empty string")
+        endpoints = values.get("endpointConfiguration") or {}
+        kind = api_rules.one_type(tuple(endpoints.get("types", ("EDGE",))))
         addresses = endpoints.get("ipAddressType") or ("dualstack" if kind == "PRIVATE" else "ipv4")
         vpc_endpoints = tuple(endpoints.get("vpcEndpointIds", ()))
         api_rules.check_addresses(kind, addresses, vpc_endpoints)
