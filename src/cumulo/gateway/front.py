@@ -104,7 +104,7 @@ class Front:
             return self._at(api, stage, rest or "/", f"/{stage}{rest or '/'}", _domain(api, name))
         by_host = _API_HOST.fullmatch(name)
         if by_host is not None:
-            return self._by_path(by_host[1], path, name)
+            return self._by_path(by_host[1], "/" + path.lstrip("/") if path[1:2] == "/" else path, name)
         return self._mapped(name, path)
 
     def _by_path(self, api: str, path: str, name: str) -> "Found | Response":

@@ -10,13 +10,20 @@ HeaderList = list[tuple[bytes, bytes]]
 
 
 class Headers:
-    """A request's headers: names lower-cased, order kept, duplicates kept."""
+    """A request's headers: names lower-cased, order kept, duplicates kept; `head` is what came over the wire."""
 
-    __slots__ = ("_first", "raw")
+    __slots__ = ("_first", "head", "raw")
 
-    def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
+    def __init__(self, raw: Iterable[tuple[bytes, bytes]], head: bytes = b"") -> None:
         self.raw: HeaderList = list(raw)
         self._first: dict[bytes, bytes] = dict(reversed(self.raw))
+        self.head = head
+
+    def spelled(self) -> dict[str, str]:
+        """How the sender wrote each name, by the name in lower case; empty where that is not known."""
+        lines = self.head.decode("latin-1").split("\r\n")[1:]
+        names = [line.partition(":")[0] for line in lines if line]
+        return {name.lower(): name for name in reversed(names)}
 
     def get(self, name: str, default: str = "") -> str:
         """The first value of a header (name in lower case), decoded as latin-1."""

@@ -23,6 +23,7 @@ class Call:
     body               whole, after decompression; empty when there was none
     variables          of the stage (or the canary)
     grant              what the authorizer found out
+    spelling           how the client wrote the names of its headers, once somebody asked for it
     overrides          what templates set in $context.requestOverride and .responseOverride; None: none has run
     """
 
@@ -36,6 +37,7 @@ class Call:
         "path_parameters",
         "query",
         "resource",
+        "spelling",
         "variables",
         "visit",
     )
@@ -60,6 +62,7 @@ class Call:
         self.query = query_of(visit.request.query)
         self.body = b""
         self.overrides: Overrides | None = None
+        self.spelling: Mapping[str, str] | None = None
 
     def header(self, name: str) -> str | None:
         """The last value of a header, its name in lower case."""
@@ -71,9 +74,18 @@ class Call:
         """The body's; AWS takes what has none for JSON."""
         return self.header("content-type") or "application/json"
 
+    def shown(self, name: str) -> str:
+        """How events and logs show a header's name: well-known ones as everybody writes them, others as they were sent."""
+        known = shown(name)
+        if known != name:
+            return known
+        if self.spelling is None:
+            self.spelling = self.visit.request.headers.spelled()
+        return self.spelling.get(name, name)
+
     def shown_headers(self) -> dict[str, str]:
         """The last value of each header, by the name that events and logs show."""
-        return {shown(name): values[-1] for name, values in self.headers.items()}
+        return {self.shown(name): values[-1] for name, values in self.headers.items()}
 
     def single_query(self) -> dict[str, str]:
         """The last value of each field of the query string."""

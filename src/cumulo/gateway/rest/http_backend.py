@@ -198,7 +198,7 @@ def _passed(call: Call, added: dict[str, str]) -> Pairs:
     told = forwarded(call.visit)
     replaced.update(name for name, _ in told)
     passed = [
-        (shown(name), value)
+        (call.shown(name), value)
         for name, values in call.headers.items()
         if name not in replaced
         for value in values

@@ -100,7 +100,7 @@ def integration_view(integration: Integration) -> Values:
     view = filled(
         type=integration.type,
         httpMethod=integration.http_method,
-        uri=integration.uri,
+        uri="" if integration.type == "MOCK" else integration.uri,
         connectionId=integration.connection_id,
         integrationTarget=integration.integration_target,
         credentials=integration.credentials,
