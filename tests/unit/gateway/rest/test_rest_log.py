@@ -100,7 +100,7 @@ def test_why_it_failed_is_told() -> None:
         payload=payload, function_error="Unhandled", request_id="r1"
     )
     result = run(world, {"/foo": proxy()})
-    assert (result.status, result.body) == (502, '{"message":"Internal server error"}')
+    assert (result.status, result.body) == (502, '{"message": "Internal server error"}')
     assert result.headers["x-amzn-ErrorType"] == "InternalServerErrorException"
     told = lines(result)
     assert (
