@@ -334,6 +334,16 @@ def test_operations_that_are_built_elsewhere_are_taken_in(tmp_path):
         cloud.close()
 
 
+def test_the_bill_finds_tags_and_calls_find_links(cloud):
+    api_id, _ = cloud.api(tags={"team": "pets"})
+    link = cloud.client.create_vpc_link(name="link", targetArns=[TARGET])["id"]
+    house = cloud.house
+    assert house.tags_of(ACCOUNT, REGION, api_id) == {"team": "pets"}
+    assert house.tags_of("210987654321", REGION, api_id) == house.tags_of(ACCOUNT, REGION, "nope") == {}
+    assert house.link_target(ACCOUNT, REGION, link) == TARGET
+    assert house.link_target("210987654321", REGION, link) == ""
+
+
 def test_a_reset_forgets_everything(cloud):
     api_id, *_ = cloud.deployed()
     cloud.client.create_api_key(name="mine")
