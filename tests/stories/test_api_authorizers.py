@@ -60,7 +60,9 @@ def functions(cumulo) -> dict[str, str]:
 class Rest:
     """A REST API with two resources behind one authorizer."""
 
-    def __init__(self, cloud: Any, functions: dict[str, str], method: dict[str, Any], **authorizer: Any) -> None:
+    def __init__(
+        self, cloud: Any, functions: dict[str, str], method: dict[str, Any], **authorizer: Any
+    ) -> None:
         self.aws = rest = cloud.client("apigateway")
         api = rest.create_rest_api(name="guarded")
         self.site = Site(cloud, api["id"], "dev")
@@ -70,7 +72,9 @@ class Rest:
                 restApiId=api["id"], name="gate", authorizerUri=lambda_uri(functions["gate"]), **authorizer
             )["id"]
         for part in ("one", "two"):
-            resource = rest.create_resource(restApiId=api["id"], parentId=api["rootResourceId"], pathPart=part)["id"]
+            resource = rest.create_resource(
+                restApiId=api["id"], parentId=api["rootResourceId"], pathPart=part
+            )["id"]
             where = {"restApiId": api["id"], "resourceId": resource, "httpMethod": "GET"}
             rest.put_method(**where, **settings)
             uri = lambda_uri(functions["echo"])
@@ -108,7 +112,10 @@ def test_a_token_authorizer(cumulo, functions):
     assert said(site.get("/one", Authorization="crash")) == (500, None)
     assert said(site.get("/one", Authorization="nonsense")) == (500, None)
     assert site.get("/one", Authorization="narrow").status == 200
-    assert said(site.get("/two", Authorization="narrow")) == (403, "User is not authorized to access this resource")
+    assert said(site.get("/two", Authorization="narrow")) == (
+        403,
+        "User is not authorized to access this resource",
+    )
 
 
 def test_a_request_authorizer_and_what_it_is_asked_by(cumulo, functions):
@@ -138,7 +145,9 @@ def test_keys_of_usage_plans(cumulo, functions):
     api.aws.update_usage(usagePlanId=plan, keyId=key, patchOperations=[
         {"op": "replace", "path": "/remaining", "value": "1"}])  # fmt: skip
     assert [site.get("/one", X_API_Key=value).status for _ in range(2)] == [200, 429]
-    api.aws.update_api_key(apiKey=key, patchOperations=[{"op": "replace", "path": "/enabled", "value": "false"}])
+    api.aws.update_api_key(
+        apiKey=key, patchOperations=[{"op": "replace", "path": "/enabled", "value": "false"}]
+    )
     assert said(site.get("/one", X_API_Key=value)) == (403, "Forbidden")
     slow, _, _ = api.key("a slow key of twenty or more", throttle={"rateLimit": 0.5, "burstLimit": 2})
     answers = [site.get("/one", X_API_Key=slow) for _ in range(4)]
@@ -186,25 +195,36 @@ def test_resource_policies(cumulo, functions):
     assert api.site.get("/one").status == 200
     status, message = said(api.site.get("/two"))
     assert status == 403
-    assert message.startswith("User: anonymous is not authorized to perform: execute-api:Invoke on resource: ")
+    assert message.startswith(
+        "User: anonymous is not authorized to perform: execute-api:Invoke on resource: "
+    )
     assert "with an explicit deny" in message
 
 
 class Http:
     """An HTTP API with two routes behind one authorizer."""
 
-    def __init__(self, cloud: Any, functions: dict[str, str], route: dict[str, Any], **authorizer: Any) -> None:
+    def __init__(
+        self, cloud: Any, functions: dict[str, str], route: dict[str, Any], **authorizer: Any
+    ) -> None:
         self.aws = v2 = cloud.client("apigatewayv2")
         api = v2.create_api(Name="guarded", ProtocolType="HTTP")["ApiId"]
         self.site = Site(cloud, api)
         integration = v2.create_integration(
-            ApiId=api, IntegrationType="AWS_PROXY", IntegrationUri=functions["echo"], PayloadFormatVersion="2.0"
+            ApiId=api,
+            IntegrationType="AWS_PROXY",
+            IntegrationUri=functions["echo"],
+            PayloadFormatVersion="2.0",
         )["IntegrationId"]
         settings = dict(route)
         if authorizer:
-            settings["AuthorizerId"] = v2.create_authorizer(ApiId=api, Name="gate", **authorizer)["AuthorizerId"]
+            settings["AuthorizerId"] = v2.create_authorizer(ApiId=api, Name="gate", **authorizer)[
+                "AuthorizerId"
+            ]
         for path in ("one", "two"):
-            v2.create_route(ApiId=api, RouteKey=f"GET /{path}", Target=f"integrations/{integration}", **settings)
+            v2.create_route(
+                ApiId=api, RouteKey=f"GET /{path}", Target=f"integrations/{integration}", **settings
+            )
         v2.create_stage(ApiId=api, StageName="$default", AutoDeploy=True)
 
 
@@ -243,7 +263,9 @@ class Issuer(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         url = f"http://127.0.0.1:{self.server.server_address[1]}"
         answers = {
-            "/.well-known/openid-configuration": json.dumps({"issuer": url, "jwks_uri": f"{url}/keys"}).encode(),
+            "/.well-known/openid-configuration": json.dumps(
+                {"issuer": url, "jwks_uri": f"{url}/keys"}
+            ).encode(),
             "/keys": key_set("one", "two"),
         }
         body = answers.get(self.path, b"")
@@ -275,7 +297,14 @@ def test_tokens_of_an_issuer(cumulo, functions, issuer):
     now = int(time.time())
 
     def claims(**more: Any) -> dict[str, Any]:
-        found = {"iss": issuer, "aud": "shop", "sub": "ada", "iat": now - 5, "exp": now + 300, "scope": "pets.read x"}
+        found = {
+            "iss": issuer,
+            "aud": "shop",
+            "sub": "ada",
+            "iat": now - 5,
+            "exp": now + 300,
+            "scope": "pets.read x",
+        }
         return found | more
 
     def ask(token: str) -> Any:

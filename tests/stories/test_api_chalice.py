@@ -158,7 +158,9 @@ def pool(cloud):
         UserPoolId=made["Id"], ClientName="web", ExplicitAuthFlows=["ALLOW_ADMIN_USER_PASSWORD_AUTH"]
     )["UserPoolClient"]["ClientId"]
     users.admin_create_user(UserPoolId=made["Id"], Username="ada")
-    users.admin_set_user_password(UserPoolId=made["Id"], Username="ada", Password="Passw0rd!x", Permanent=True)
+    users.admin_set_user_password(
+        UserPoolId=made["Id"], Username="ada", Password="Passw0rd!x", Permanent=True
+    )
     tokens = users.admin_initiate_auth(
         UserPoolId=made["Id"], ClientId=app, AuthFlow="ADMIN_USER_PASSWORD_AUTH",
         AuthParameters={"USERNAME": "ada", "PASSWORD": "Passw0rd!x"},
@@ -212,7 +214,12 @@ def test_browsers_are_told_what_they_may(site):
     preflight = site.ask("OPTIONS", "/things/tea", headers=asked)
     assert preflight.status == 200
     assert preflight.header("access-control-allow-origin") == "https://shop.example.com"
-    assert sorted(preflight.header("access-control-allow-methods").split(",")) == ["DELETE", "GET", "OPTIONS", "PUT"]
+    assert sorted(preflight.header("access-control-allow-methods").split(",")) == [
+        "DELETE",
+        "GET",
+        "OPTIONS",
+        "PUT",
+    ]
     assert "X-Special" in preflight.header("access-control-allow-headers")
     assert preflight.header("access-control-max-age") == "600"
     assert preflight.header("access-control-allow-credentials") == "true"
@@ -275,7 +282,9 @@ def test_deleting_leaves_nothing(cloud, tmp_path):
     assert site.get("/").body == b"here"
     project.run("delete")
     assert error(site.get("/")) == (403, "Forbidden")
-    assert "short-dev" not in [one["FunctionName"] for one in cloud.client("lambda").list_functions()["Functions"]]
+    assert "short-dev" not in [
+        one["FunctionName"] for one in cloud.client("lambda").list_functions()["Functions"]
+    ]
 
 
 def test_a_websocket_application(cloud, tmp_path):
@@ -283,7 +292,10 @@ def test_a_websocket_application(cloud, tmp_path):
     project.run("deploy")
     api = project.deployed("websocket_api")["websocket_api_id"]
     where = urlsplit(cloud.endpoint)
-    url, to = f"ws://{api}.execute-api.localhost/api", {"host": where.hostname, "port": where.port, "proxy": None}
+    url, to = (
+        f"ws://{api}.execute-api.localhost/api",
+        {"host": where.hostname, "port": where.port, "proxy": None},
+    )
     with connect(url, **to) as first, connect(url, **to) as second:
         first.send("one")
         second.send("two")

@@ -77,7 +77,9 @@ def http_api(shared: Shared, key: Key, function: str) -> Signing:  # noqa: F811
     made = v2.create_integration(
         ApiId=api, IntegrationType="AWS_PROXY", IntegrationUri=function, PayloadFormatVersion="2.0"
     )["IntegrationId"]
-    v2.create_route(ApiId=api, RouteKey="POST /one", Target=f"integrations/{made}", AuthorizationType="AWS_IAM")
+    v2.create_route(
+        ApiId=api, RouteKey="POST /one", Target=f"integrations/{made}", AuthorizationType="AWS_IAM"
+    )
     v2.create_stage(ApiId=api, StageName="$default", AutoDeploy=True)
     return Signing(shared, api, "")
 
@@ -99,7 +101,9 @@ def later(request: AWSRequest) -> None:
 
 def forged(request: AWSRequest) -> None:
     header = request.headers["Authorization"]
-    request.headers.replace_header("Authorization", header[:-4] + ("0000" if header[-4:] != "0000" else "1111"))
+    request.headers.replace_header(
+        "Authorization", header[:-4] + ("0000" if header[-4:] != "0000" else "1111")
+    )
 
 
 def other_body(request: AWSRequest) -> None:
