@@ -146,7 +146,7 @@ class Apis:
             functions=Asked(ground.permissions) if ground.shared else Everybody(),
             http=HttpBackends(self._client),
             aws=ServiceCalls(ground.ours, ground.companions),
-            private=Reachable(ground.listener_url, ground.companions),
+            private=Reachable(ground.listener_url, self.rest.link_target, ground.companions),
             observer=Silent(),
             throttles=Buckets(ground.clock),
             plans=self.rest.plans,

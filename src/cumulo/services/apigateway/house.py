@@ -38,7 +38,7 @@ from cumulo.services.apigateway.trying import TryAuthorizer, Trying, TryMethod
 from cumulo.services.apigateway.usage import Usage
 from cumulo.services.apigateway.usage_plans import UsagePlans
 from cumulo.services.apigateway.vpc_links import VpcLinks
-from cumulo.state.store import Store, StoreError
+from cumulo.state.store import Store, StoreError, join_key
 from cumulo.wire.service import Operation, Service
 
 FLUSH_SECONDS: Final = 1.0
@@ -106,6 +106,11 @@ class RestHouse:
     def plans(self) -> Plans:
         """API keys and usage plans, for the gateway's tools."""
         return self._plans
+
+    def link_target(self, account: str, region: str, link_id: str) -> str:
+        """The ARN that a VPC link leads to; empty when there is no such link."""
+        link = self.records.vpc_links.get(join_key(account, region, link_id))
+        return link.target_arns[0] if link is not None and link.target_arns else ""
 
     def service(self) -> Service:
         """As the door wants it."""
