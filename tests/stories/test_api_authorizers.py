@@ -12,6 +12,8 @@ from tests.apps_kit import Site, lambda_uri
 from tests.gateway_security_kit import key_set, signed
 from tests.support import deploy, until
 
+from cumulo.base.clock import SystemClock
+
 ECHO = """
 import json
 def handler(event, context):
@@ -294,7 +296,7 @@ def test_tokens_of_an_issuer(cumulo, functions, issuer):
         cumulo, functions, {"AuthorizationType": "JWT", "AuthorizationScopes": ["pets.read"]}, AuthorizerType="JWT",
         IdentitySource=["$request.header.Authorization"], JwtConfiguration={"Issuer": issuer, "Audience": ["shop"]},
     )  # fmt: skip
-    now = int(time.time())
+    now = int(SystemClock().now())
 
     def claims(**more: Any) -> dict[str, Any]:
         found = {

@@ -65,9 +65,9 @@ class Service:
     def __call__(self, command, *words, **options):
         """An answer as JSON; options are given with dashes for underscores."""
         for name, value in options.items():
-            if name == "patch_operations":
-                value = json.dumps(value if isinstance(value, list) else [value])
-            words += (f"--{name.replace('_', '-')}", *(value if isinstance(value, list) else [value]))
+            several = value if isinstance(value, list) else [value]
+            given = [json.dumps(several)] if name == "patch_operations" else several
+            words += (f"--{name.replace('_', '-')}", *given)
         done = self._cli.run(self._name, command, *words)
         assert done["code"] == 0, f"aws {self._name} {command} {words}\n{done['err']}"
         return json.loads(done["out"]) if done["out"].strip() else None

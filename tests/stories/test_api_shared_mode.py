@@ -13,6 +13,8 @@ from tests.apps_kit import DOMAIN, Answer, ask, lambda_uri
 from tests.stories.test_shared_mode import ACCOUNT, Key, Shared, shared  # noqa: F401 - a fixture
 from tests.support import deploy
 
+from cumulo.base.clock import SystemClock
+
 ECHO = """
 import json
 def handler(event, context):
@@ -114,7 +116,7 @@ class LongAgo(SigV4Auth):
     """Signs as of an hour ago."""
 
     def add_auth(self, request: AWSRequest) -> None:
-        then = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
+        then = dt.datetime.fromtimestamp(SystemClock().now() - 3600, dt.UTC)
         request.context["timestamp"] = then.strftime("%Y%m%dT%H%M%SZ")
         self._modify_request_before_signing(request)
         text = self.string_to_sign(request, self.canonical_request(request))
