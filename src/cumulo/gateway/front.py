@@ -91,7 +91,11 @@ class Front:
         if address.custom:  # its domain may ask for certificates
             return False
         quick: Quick = published.compiled  # type: ignore[assignment]  # those of HTTP APIs are
-        return quick.begin(self._visits.make(request, address, published.place), body, reply)
+        match = quick.takes(request, address.path, body)
+        if match is None:
+            return False
+        quick.begin(self._visits.make(request, address, published.place), match, body, reply)
+        return True
 
     def _find(self, request: Request) -> "Found | Response":
         path, name = request.path, _name(request.headers.get("host"))

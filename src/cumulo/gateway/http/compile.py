@@ -127,22 +127,25 @@ class HttpStage:
             response = refuse(visit, refused)
         return self._finished(visit, response)
 
-    def begin(self, visit: Visit, body: bytes, reply: Callable[[Response], None]) -> bool:
-        """Begin to answer a request whose body is all here; False when that takes the ordinary way, and nothing was begun."""
-        request = visit.request
-        resource = decoded(visit.address.path)
-        match = self._routes.match(request.method, resource)
-        if match is None or match.route.quick is None or _head_bytes(request) > HEADERS_BYTES_MAX:
-            return False
-        if len(body) > PAYLOAD_BYTES_MAX or (self._cors is not None and request.method == "OPTIONS"):
-            return False
+    def takes(self, request: Request, path: str, body: bytes) -> Match[Way] | None:
+        """The route for `begin`; None when the request takes the ordinary way."""
+        match = self._routes.match(request.method, decoded(path))
+        if match is None or match.route.quick is None or len(body) > PAYLOAD_BYTES_MAX:
+            return None
+        if _head_bytes(request) > HEADERS_BYTES_MAX:
+            return None
+        return None if self._cors is not None and request.method == "OPTIONS" else match
+
+    def begin(self, visit: Visit, match: Match[Way], body: bytes, reply: Callable[[Response], None]) -> None:
+        """Begin to answer a request whose body is all here, without a coroutine."""
         way = match.route
+        assert way.quick is not None, "takes has looked"
         context = visit.context
         context["requestId"] = context["extendedRequestId"]
         context["routeKey"] = way.route_key
         if not self._throttles.admit(self.place, way.route_key, rate=way.rate, burst=way.burst):
             reply(self._finished(visit, refuse(visit, Refused("THROTTLED"))))
-            return True
+            return
         visit.body = body
         started = self._clock.monotonic()
 
@@ -151,8 +154,7 @@ class HttpStage:
             response = refuse(visit, answer) if isinstance(answer, Refused) else answer
             reply(self._finished(visit, response))
 
-        match.route.quick.begin(visit, self._asked(visit, match, resource, body), done)
-        return True
+        way.quick.begin(visit, self._asked(visit, match, decoded(visit.address.path), body), done)
 
     def _finished(self, visit: Visit, response: Response) -> Response:
         """The answer with what every answer has; it is observed when it has left."""
