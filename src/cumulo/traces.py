@@ -40,7 +40,12 @@ def find(wanted: str, passages: Iterable["Passage"], runs: Iterable[FunctionRun]
     most = FOUND_MAX if wanted else LATEST
     for passage in passages:
         own = _runs_of(passage, by_id, known) if wanted else _named(passage, by_id)
-        ids = {passage.request_id, passage.extended_id, _rooted(passage.trace), *(run.request_id for run in own)}
+        ids = {
+            passage.request_id,
+            passage.extended_id,
+            _rooted(passage.trace),
+            *(run.request_id for run in own),
+        }
         if (not wanted or wanted in ids) and len(found) < most:
             found.append(_request(passage, own))
         shown.update(run.request_id for run in own)
@@ -54,14 +59,18 @@ def _named(passage: "Passage", by_id: dict[str, FunctionRun]) -> list[FunctionRu
     return [by_id[one] for one in (passage.authorizer_id, passage.function_id) if one in by_id]
 
 
-def _runs_of(passage: "Passage", by_id: dict[str, FunctionRun], known: list[FunctionRun]) -> list[FunctionRun]:
+def _runs_of(
+    passage: "Passage", by_id: dict[str, FunctionRun], known: list[FunctionRun]
+) -> list[FunctionRun]:
     """The functions that were called for a request: those it names, and those of its trace while it was there."""
     named = _named(passage, by_id)
     root = _rooted(passage.trace)
     began = passage.started_ms / 1000
     until = began + passage.seconds + _SLACK_SECONDS
     others = [
-        run for run in known if run not in named and _rooted(run.trace) == root and began <= run.ended <= until
+        run
+        for run in known
+        if run not in named and _rooted(run.trace) == root and began <= run.ended <= until
     ]
     return named + others
 
@@ -145,6 +154,8 @@ class Traces:
         wanted = parse_qs(request.query).get("id", [""])[0].strip()
         found = find(wanted.removeprefix("Root="), self._passages(), self._runs)
         if wanted and not found:
-            message = f"nothing is known of {wanted}: only the last requests are kept, and none from before a start"
+            message = (
+                f"nothing is known of {wanted}: only the last requests are kept, and none from before a start"
+            )
             return Response(404, [_JSON], msgspec.json.encode({"message": message}))
         return Response(200, [_JSON], msgspec.json.encode({"found": found}))

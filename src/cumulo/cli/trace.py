@@ -93,7 +93,9 @@ def _spans(one: dict[str, Any]) -> Iterator[str]:
 def _run(run: dict[str, Any]) -> Iterator[str]:
     error = f"  {run['error']}" if run["error"] else ""
     yield f"    {run['function']}  {run['request_id']}{error}"
-    started = f" (an environment was started: init {run['init_ms']:.2f} ms)" if run["init_ms"] is not None else ""
+    started = (
+        f" (an environment was started: init {run['init_ms']:.2f} ms)" if run["init_ms"] is not None else ""
+    )
     yield f"    {'waited':<10} {run['waited_ms']:>10.2f} ms{started}"
     yield f"    {'ran':<10} {run['run_ms']:>10.2f} ms"
 

@@ -147,7 +147,7 @@ class HttpStage:
         started = self._clock.monotonic()
 
         def done(answer: Response | Refused) -> None:
-            _timed(visit, self._clock.monotonic() - started)
+            _timed(visit, started, self._clock.monotonic())
             response = refuse(visit, answer) if isinstance(answer, Refused) else answer
             reply(self._finished(visit, response))
 

@@ -132,7 +132,9 @@ class ApiMeter:
         """Charge caches and connections for the time up to now."""
         self._charge_connections()
         if self._charge_caches():
-            with contextlib.suppress(StoreError):  # the store keeps it and writes it first when there is space
+            with contextlib.suppress(
+                StoreError
+            ):  # the store keeps it and writes it first when there is space
                 await self._store.commit()
 
     def ended(self, place: Place, connected_ms: int) -> None:

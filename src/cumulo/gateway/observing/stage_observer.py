@@ -1,5 +1,4 @@
-"""What one stage's observer has: figures, a use, logs, and the last requests.  Made with the stage, so a request looks up
-nothing."""
+"""What one stage's observer has, made together with the stage, so that a request looks up nothing."""
 
 from typing import Final
 

@@ -28,9 +28,7 @@ def _begun(visit: Visit, *, traces: bool) -> Lines:
     event = context.get("eventType")
     if event == "CONNECT":
         agent, source = identity.get("userAgent") or "", identity.get("sourceIp") or ""
-        yield (
-            f"Client [UserAgent: {agent}, SourceIp: {source}] is connecting to WebSocket API [{api}]."
-        )
+        yield (f"Client [UserAgent: {agent}, SourceIp: {source}] is connecting to WebSocket API [{api}].")
     elif event == "DISCONNECT":
         yield (
             f"Client [Connection Id: {context.get('connectionId', '')}] disconnected from WebSocket API [{api}] "
