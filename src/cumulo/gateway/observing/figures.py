@@ -84,28 +84,33 @@ class Figures:
 
 
 class StageFigures:
-    """The figures of a stage in one period, and of those of its routes that have figures of their own."""
+    """The figures of a stage in one period: of those of its routes that have figures of their own, and of the rest."""
 
-    __slots__ = ("listed", "place", "routes", "whole")
+    __slots__ = ("listed", "place", "rest", "routes")
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self.whole = Figures()
+        self.rest = Figures()
         self.routes: dict[tuple[tuple[str, str], ...], Figures] = {}
         self.listed = False
 
-    def route(self, dimensions: tuple[tuple[str, str], ...]) -> Figures | None:
-        """Those of a route, by the dimensions that are its own; None beyond the bound."""
+    def route(self, dimensions: tuple[tuple[str, str], ...]) -> Figures:
+        """Where a request of a route counts, by the dimensions that are its own; beyond the bound, with the rest."""
         found = self.routes.get(dimensions)
-        if found is None and len(self.routes) < ROUTES_MAX:
-            found = self.routes[dimensions] = Figures()
+        if found is not None:
+            return found
+        if len(self.routes) >= ROUTES_MAX:
+            return self.rest
+        found = self.routes[dimensions] = Figures()
         return found
 
     def take(self) -> tuple[Figures, dict[tuple[tuple[str, str], ...], Figures]]:
-        """What there is; a new period begins."""
-        taken = self.whole, self.routes
-        self.whole, self.routes = Figures(), {}
-        return taken
+        """What there is, of all together and of routes; a new period begins."""
+        whole, routes = self.rest, self.routes
+        self.rest, self.routes = Figures(), {}
+        for figures in routes.values():
+            whole.merge(figures)
+        return whole, routes
 
 
 def api_dimension(place: Place) -> tuple[str, str]:

@@ -24,12 +24,11 @@ class HttpObserver:
             means.use.add(steps(processed, HTTP_STEP_BYTES))
         if not means.figures.listed:
             means.list_figures(means.figures)
-        _count(means.figures.whole, visit, status, seconds, processed)
         route = context.get("routeKey", "")
+        figures = means.figures.rest
         if route and self._is_detailed is not None and self._is_detailed(route):
-            own = means.figures.route(_dimensions(route))
-            if own is not None:
-                _count(own, visit, status, seconds, processed)
+            figures = means.figures.route(_dimensions(route))
+        _count(figures, visit, status, seconds, processed)
         if means.access is not None:
             means.write(visit, status, response_bytes, seconds)
         means.remember(visit, route, status, seconds)

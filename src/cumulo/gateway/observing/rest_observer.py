@@ -28,36 +28,22 @@ class RestObserver:
             means.use.add(steps(response_bytes, REST_STEP_BYTES))
         if not means.figures.listed:
             means.list_figures(means.figures)
-        self._count(means.figures.whole, visit, status, seconds)
         path, method = context.get("resourcePath"), context["httpMethod"]
-        if self._detailed and path is not None:
-            self._count_route(path, method, visit, status, seconds)
+        _count(self._figures(path, method), visit, status, seconds)
         if visit.log:
             means.execution.write(context["requestId"], visit.log)
         if means.access is not None:
             means.write(visit, status, response_bytes, seconds)
         means.remember(visit, f"{method} {path}" if path is not None else "", status, seconds)
 
-    def _count(self, figures: Figures, visit: Visit, status: int, seconds: float) -> None:
-        theirs, ours = errors(status)
-        add = figures.add
-        add("Count", 1)
-        add("4XXError", theirs)
-        add("5XXError", ours)
-        add("Latency", seconds * 1000)
-        if visit.integration_span is not None:
-            add("IntegrationLatency", visit.integration_span[1] * 1000)
-        hit = visit.context.get("cacheHit")
-        if hit is not None:
-            add("CacheHitCount", 1 if hit else 0)
-            add("CacheMissCount", 0 if hit else 1)
-
-    def _count_route(self, path: str, method: str, visit: Visit, status: int, seconds: float) -> None:
+    def _figures(self, path: str | None, method: str) -> Figures:
+        """Where a request to a method counts."""
+        figures = self._means.figures
+        if not self._detailed or path is None:
+            return figures.rest
         key = (method, path)
         dimensions = self._routes[key] if key in self._routes else self._dimensions(method, path)
-        figures = self._means.figures.route(dimensions) if dimensions is not None else None
-        if figures is not None:
-            self._count(figures, visit, status, seconds)
+        return figures.rest if dimensions is None else figures.route(dimensions)
 
     def _dimensions(self, method: str, path: str) -> Dimensions | None:
         """Those of a method with metrics of its own; None: it has none.  Bounded by the API's resources."""
@@ -67,3 +53,18 @@ class RestObserver:
         dimensions = (("Method", method), ("Resource", path)) if setting.metrics_enabled else None
         self._routes[method, path] = dimensions
         return dimensions
+
+
+def _count(figures: Figures, visit: Visit, status: int, seconds: float) -> None:
+    theirs, ours = errors(status)
+    add = figures.add
+    add("Count", 1)
+    add("4XXError", theirs)
+    add("5XXError", ours)
+    add("Latency", seconds * 1000)
+    if visit.integration_span is not None:
+        add("IntegrationLatency", visit.integration_span[1] * 1000)
+    hit = visit.context.get("cacheHit")
+    if hit is not None:
+        add("CacheHitCount", 1 if hit else 0)
+        add("CacheMissCount", 0 if hit else 1)

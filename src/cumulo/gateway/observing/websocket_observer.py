@@ -41,12 +41,11 @@ class WebSocketObserver:
             means.use.add(charged)
         if not means.figures.listed:
             means.list_figures(means.figures)
-        _count(means.figures.whole, visit, event, status, len(messages))
         route = context.get("routeKey", "")
+        figures = means.figures.rest
         if route and self._is_detailed is not None and self._is_detailed(route):
-            own = means.figures.route((("Route", route),))
-            if own is not None:
-                _count(own, visit, event, status, len(messages))
+            figures = means.figures.route((("Route", route),))
+        _count(figures, visit, event, status, len(messages))
         self._write(visit, status, route)
         if means.access is not None and event:
             means.write(visit, status, response_bytes, seconds)
