@@ -5,7 +5,7 @@ operations ──▶ Records ──after the commit──▶ Publishing ──�
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from cumulo.base.clock import Clock
@@ -25,6 +25,7 @@ from cumulo.services.apigateway.integration_responses import IntegrationResponse
 from cumulo.services.apigateway.integrations import Integrations
 from cumulo.services.apigateway.method_responses import MethodResponses
 from cumulo.services.apigateway.methods import Methods
+from cumulo.services.apigateway.model import Stage
 from cumulo.services.apigateway.models import Models
 from cumulo.services.apigateway.plans import KeyPlans
 from cumulo.services.apigateway.publishing import Make, Mapped, Publishing, nobody_maps
@@ -142,6 +143,10 @@ class RestHouse:
     def count(self) -> int:
         """How many REST APIs there are, of all accounts."""
         return len(self.records.apis)
+
+    def cached_stages(self) -> Iterator[Stage]:
+        """The stages that have a cache cluster."""
+        return (stage for stage in self.records.stages.all() if stage.cache_enabled and stage.cache_size)
 
     async def close(self) -> None:
         """Write down what was counted last."""
