@@ -50,9 +50,6 @@ def document_of(root: Mapping[str, Tree], notes: Notes) -> Document:
         raise invalid("The attribute info is missing.")
     if not isinstance(root.get("paths"), dict):
         raise invalid("The attribute paths is missing.")
-    for name in ("title", "version"):
-        if info.get(name) is None:
-            notes.parse_issue(f"info.{name}", "is missing")
     components = object_at(root, "components", "", notes) if three else root
     where = "components" if three else ""
     return Document(

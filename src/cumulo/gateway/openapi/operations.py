@@ -131,12 +131,14 @@ class _Reading:
         return self._content(resolved(self._document.root, given, where, self._notes), where)
 
     def _typed(self, node: Mapping[str, Tree], schema: Tree, list_name: str) -> tuple[Body, ...]:
-        """A body of 2.0: one schema for all content types that the operation, or the document, consumes or produces."""
+        """A body of 2.0: its one schema is that of JSON, unless the operation consumes or produces none."""
         if schema is None:
             return ()
         types = texts_at(node, list_name, self._where, self._notes)
         if not types:
-            types = texts_at(self._document.root, list_name, "", self._notes) or (JSON,)
+            types = texts_at(self._document.root, list_name, "", self._notes)
+        if not types or JSON in types:
+            types = (JSON,)
         return tuple(Body(content_type=one, schema=schema) for one in types)
 
     def _content(self, node: Mapping[str, Tree], where: str) -> tuple[Body, ...]:
@@ -150,8 +152,6 @@ class _Reading:
     # -- answers -------------------------------------------------------------------------------------------------
 
     def _answers(self, node: Mapping[str, Tree]) -> Iterator[Answer]:
-        if node.get("responses") is None:
-            self._notes.parse_issue(f"{self._where}.responses", "is missing")
         responses = object_at(node, "responses", self._where, self._notes)
         for status, given in responses.items():
             where = f"{self._where}.responses.{status}"

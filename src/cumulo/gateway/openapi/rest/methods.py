@@ -76,7 +76,7 @@ class MethodsRead:
 
 
 class Untypable(Exception):
-    """What a method takes or answers cannot be said in OpenAPI 2.0, which has one schema for all content types."""
+    """What a method takes or answers cannot be said in OpenAPI 2.0: it has a model that is not of JSON."""
 
 
 def write_method(method: Method, *, three: bool, schemas_at: str) -> dict[str, Tree]:
@@ -85,13 +85,14 @@ def write_method(method: Method, *, three: bool, schemas_at: str) -> dict[str, T
     if method.operation_name:
         node["operationId"] = method.operation_name
     if not three:
-        node["consumes"] = list(method.request_models) or [JSON]
-        node["produces"] = _produced(method)
+        node |= _types(method)
     parameters = [
         _parameter(name, needed, three=three) for name, needed in sorted(method.request_parameters.items())
     ]
     if method.request_models and not three:
-        parameters.append(_body(method, schemas_at))
+        name = method.request_models[JSON]
+        schema = {"$ref": schemas_at + name}
+        parameters.append({"in": "body", "name": name, "required": True, "schema": schema})
     if parameters:
         node["parameters"] = parameters
     if method.request_models and three:
@@ -103,29 +104,28 @@ def write_method(method: Method, *, three: bool, schemas_at: str) -> dict[str, T
     return node
 
 
+def _types(method: Method) -> dict[str, Tree]:
+    """What a method consumes and produces: all content types of which there is a model or a template."""
+    responses = list(method.method_responses.values())
+    if set(method.request_models) - {JSON} or any(set(one.response_models) - {JSON} for one in responses):
+        raise Untypable
+    integration = method.integration
+    consumes, produces = set(method.request_models), set[str]()
+    for response in responses:
+        produces |= set(response.response_models)
+    if integration is not None:
+        consumes |= set(integration.request_templates)
+        for template in integration.integration_responses.values():
+            produces |= set(template.response_templates)
+    said = {"consumes": sorted(consumes), "produces": sorted(produces)}
+    return {name: types for name, types in said.items() if types}
+
+
 def _parameter(name: str, required: bool, *, three: bool) -> dict[str, Tree]:
     _, _, place, rest = name.split(".", 3)
+    said = {"required": required} if required or not three else {}
     typed: dict[str, Tree] = {"schema": {"type": "string"}} if three else {"type": "string"}
-    said = {"required": True} if required else {}
     return {"name": rest, "in": _PLACES[place], **said, **typed}
-
-
-def _body(method: Method, schemas_at: str) -> dict[str, Tree]:
-    names = set(method.request_models.values())
-    if len(names) > 1:
-        raise Untypable
-    (name,) = names
-    return {"in": "body", "name": name, "required": True, "schema": {"$ref": schemas_at + name}}
-
-
-def _produced(method: Method) -> list[str]:
-    """The content types of a method's answers, which must be the same for all that have a model."""
-    kinds = {
-        tuple(sorted(one.response_models)) for one in method.method_responses.values() if one.response_models
-    }
-    if len(kinds) > 1:
-        raise Untypable
-    return list(next(iter(kinds), (JSON,)))
 
 
 def _answer(response: MethodResponse, *, three: bool, schemas_at: str) -> dict[str, Tree]:
@@ -139,10 +139,7 @@ def _answer(response: MethodResponse, *, three: bool, schemas_at: str) -> dict[s
     if three:
         node["content"] = _content(response.response_models, schemas_at)
     elif response.response_models:
-        names = set(response.response_models.values())
-        if len(names) > 1:
-            raise Untypable
-        node["schema"] = {"$ref": schemas_at + names.pop()}
+        node["schema"] = {"$ref": schemas_at + response.response_models[JSON]}
     return node
 
 

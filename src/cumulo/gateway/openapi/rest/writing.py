@@ -98,7 +98,9 @@ class _Writing:
         if not self._export.three:
             return {"host": parts.netloc, "basePath": parts.path, "schemes": [parts.scheme], **said}
         url = f"{parts.scheme}://{parts.netloc}/{{basePath}}"
-        return {"servers": [{"url": url, "variables": {"basePath": {"default": parts.path}}, **said}]}
+        return {
+            "servers": [{"url": url, "variables": {"basePath": {"default": parts.path.strip("/")}}, **said}]
+        }
 
     def _shows_all(self) -> bool:
         return self._export.shows("apigateway")
@@ -126,8 +128,8 @@ class _Writing:
         except Untypable:
             raise AwsError(
                 "BadRequestException",
-                f"JSON body models are not found for method '{method.http_method} {resource.path}': OpenAPI 2.0 has one "
-                "model for all content types of a method. Export it as oas30.",
+                f"JSON body models are not found for method '{method.http_method} {resource.path}': swagger has models of "
+                "application/json alone. Export it as oas30.",
             ) from None
         security = write_security(method, self._names)
         if security:
