@@ -46,5 +46,5 @@ class ResourceTree:
         self._resources[resource.path] = msgspec.structs.replace(resource, methods=have)
 
     def resources(self) -> tuple[Resource, ...]:
-        """All of them, the root first."""
-        return tuple(self._resources.values())
+        """All of them by their paths, the root first: the same document gives the same API."""
+        return tuple(self._resources[path] for path in sorted(self._resources))
