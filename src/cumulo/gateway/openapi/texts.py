@@ -57,12 +57,21 @@ def write(tree: Tree, *, yaml: bool) -> bytes:
         return json.dumps(tree, indent=2, separators=(",", " : "), ensure_ascii=False).encode()
     import yaml as pyyaml  # type: ignore[import-untyped]
 
-    dumper = getattr(pyyaml, "CSafeDumper", pyyaml.SafeDumper)
     plain = _without_shared(tree)  # else the same mapping in two places becomes an anchor and an alias
-    text: str = pyyaml.dump(
-        plain, Dumper=dumper, sort_keys=False, allow_unicode=True, default_style='"', width=120
-    )
+    text: str = pyyaml.dump(plain, Dumper=_dumper(pyyaml), sort_keys=False, allow_unicode=True, width=120)
     return b"---\n" + text.encode()
+
+
+def _dumper(pyyaml: Any) -> Any:
+    """Writes every text in quotes: "1.0" is no number, "on" is no boolean, whoever reads it."""
+
+    class Dumper(getattr(pyyaml, "CSafeDumper", pyyaml.SafeDumper)):  # type: ignore[misc]
+        pass
+
+    Dumper.add_representer(
+        str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
+    )
+    return Dumper
 
 
 def _json(text: str) -> Tree:

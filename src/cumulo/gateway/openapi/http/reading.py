@@ -137,7 +137,7 @@ class _Reading:
                     if target:
                         route = msgspec.structs.replace(route, target=f"integrations/{target}")
                     routes[key] = route
-        return tuple(routes.values())
+        return tuple(routes[key] for key in sorted(routes))
 
     def _key(self, prefix: str, operation: Operation) -> str:
         default = bool(flag_at(operation.node, "isDefaultRoute", operation.where, self._notes))
