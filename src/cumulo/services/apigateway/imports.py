@@ -12,7 +12,7 @@ from cumulo.services.apigateway.changing import redefined, replace
 from cumulo.services.apigateway.finding import api_of
 from cumulo.services.apigateway.model import Api, DocumentationPart
 from cumulo.services.apigateway.naming import checked_tags, new_id
-from cumulo.services.apigateway.quotas import DOCUMENTATION_PARTS_MAX, RESOURCES_MAX
+from cumulo.services.apigateway.quotas import DOCUMENTATION_PARTS_MAX, MODELS_MAX, RESOURCES_MAX
 from cumulo.services.apigateway.records import Records
 from cumulo.services.apigateway.rest_apis import RestApis
 from cumulo.services.apigateway.views import api_view
@@ -109,6 +109,8 @@ class Imports:
         document = document_of(root, notes)
         if len(document.paths) > RESOURCES_MAX:
             raise refusals.too_many("resources")
+        if len(document.schemas) > MODELS_MAX:
+            raise refusals.too_many("models")
         return read_rest(
             document, api.definition, lambda: new_id(self._ids), notes, merge=merge, base_path=base_path
         )

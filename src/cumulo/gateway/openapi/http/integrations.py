@@ -30,12 +30,12 @@ _REST_ONLY: Final = (
 class IntegrationsRead:
     """The integrations of a document; operations that refer to the same one share it.
 
-    new_id   makes an id for an integration, given the route that leads to it (empty: none)
+    id_of    an id for an integration, given the route that leads to it (empty: none)
     """
 
-    def __init__(self, document: Document, new_id: Callable[[str], str], notes: Notes) -> None:
+    def __init__(self, document: Document, id_of: Callable[[Integration, str], str], notes: Notes) -> None:
         self._root = document.root
-        self._new_id = new_id
+        self._id_of = id_of
         self._notes = notes
         self._by_reference: dict[str, str] = {}
         self.integrations: dict[str, Integration] = {}
@@ -71,7 +71,7 @@ class IntegrationsRead:
 
     def _add(self, node: Mapping[str, Tree], where: str, route_key: str) -> str:
         one = _read(node, where, self._notes)
-        made = msgspec.structs.replace(one, id=self._new_id(route_key))
+        made = msgspec.structs.replace(one, id=self._id_of(one, route_key))
         self.integrations[made.id] = made
         return made.id
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from cumulo.gateway.definitions.v2 import Cors, Route, V2Definition
+from cumulo.gateway.definitions.v2 import Cors, Integration, Route, V2Definition
 from cumulo.gateway.openapi.base_paths import prefix_of
 from cumulo.gateway.openapi.documents import EXTENSION, Document
 from cumulo.gateway.openapi.http.authorizers import Scheme, read_schemes, secured
@@ -109,10 +109,16 @@ class _Reading:
             ),
         )
 
-    def _integration_id(self, route_key: str) -> str:
+    def _integration_id(self, made: Integration, route_key: str) -> str:
+        """The id that the route's integration has, or that of one just like it; a new one else."""
         found = self._targets.get(route_key, "")
         if not found or found in self._used:
-            found = self._new_id(ROUTE_ID)
+            alike = (
+                one.id
+                for one in self._have.integrations.values()
+                if one.id not in self._used and msgspec.structs.replace(one, id="") == made
+            )
+            found = next(alike, "") or self._new_id(ROUTE_ID)
         self._used.add(found)
         return found
 
