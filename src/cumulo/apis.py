@@ -199,9 +199,6 @@ class Apis:
         """The tools with an observer that is a stage's own."""
         return msgspec.structs.replace(self._tools, observer=observer)
 
-    def _tags_of(self, account: str, region: str, resource: str) -> Mapping[str, str]:
-        return self.rest.tags_of(account, region, resource) or self.v2.tags_of(account, region, resource)
-
     def _caches(self) -> Iterator[Cache]:
         """The cache clusters of REST APIs' stages."""
         return (

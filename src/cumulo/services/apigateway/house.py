@@ -20,7 +20,9 @@ from cumulo.services.apigateway.contents import Contents
 from cumulo.services.apigateway.counting import Counting
 from cumulo.services.apigateway.deployments import Deployments
 from cumulo.services.apigateway.documentation import Documentation
+from cumulo.services.apigateway.exports import Exports
 from cumulo.services.apigateway.gateway_responses import GatewayResponses
+from cumulo.services.apigateway.imports import Imports
 from cumulo.services.apigateway.integration_responses import IntegrationResponses
 from cumulo.services.apigateway.integrations import Integrations
 from cumulo.services.apigateway.method_responses import MethodResponses
@@ -77,8 +79,11 @@ class RestHouse:
         self._plans = KeyPlans(records, self._counting, clock)
         self.contents = Contents(records)
         ours = Stages(records, self._publishing, clock, log_role=log_role)
+        rest_apis = RestApis(records, self._publishing, clock, ids)
         nouns = (
-            RestApis(records, self._publishing, clock, ids),
+            rest_apis,
+            Imports(records, rest_apis, ids),
+            Exports(records),
             Resources(records, ids),
             Methods(records),
             MethodResponses(records),
