@@ -66,6 +66,7 @@ class Front:
 
     def wants(self, host: str, path: str) -> bool:
         """Whether a request is for an API: by its Host header, or its path."""
+        host = host.lower()
         if ".execute-api." in host or path.startswith(OWN_PATH):
             return True
         if path.startswith("/restapis/") and "/_user_request_" in path:
@@ -90,11 +91,19 @@ class Front:
         if address.custom:  # its domain may ask for certificates
             return False
         quick: Quick = published.compiled  # type: ignore[assignment]  # those of HTTP APIs are
-        return quick.begin(self._visits.make(request, address, published.place), body, reply)
+        match = quick.takes(request, address.path, body)
+        if match is None:
+            return False
+        quick.begin(self._visits.make(request, address, published.place), match, body, reply)
+        return True
 
     def _find(self, request: Request) -> "Found | Response":
-        path, host = request.path, request.headers.get("host")
-        name = _name(host)
+        path, name = request.path, _name(request.headers.get("host"))
+        by_host = _API_HOST.fullmatch(name) if ".execute-api." in name else None
+        if by_host is not None:  # all paths at an API's own host are its own
+            return self._by_path(by_host[1], "/" + path.lstrip("/") if path[1:2] == "/" else path, name)
+        if self.domains.knows(name):
+            return self._mapped(name, path)
         if path.startswith(OWN_PATH):
             api, _, rest = path[len(OWN_PATH) :].partition("/")
             return self._by_path(api, "/" + rest, name)
@@ -102,10 +111,7 @@ class Front:
         if stranger is not None:
             api, stage, rest = stranger.groups()
             return self._at(api, stage, rest or "/", f"/{stage}{rest or '/'}", _domain(api, name))
-        by_host = _API_HOST.fullmatch(name)
-        if by_host is not None:
-            return self._by_path(by_host[1], "/" + path.lstrip("/") if path[1:2] == "/" else path, name)
-        return self._mapped(name, path)
+        return forbidden()
 
     def _by_path(self, api: str, path: str, name: str) -> "Found | Response":
         """The stage is the path's first segment; `$default` has none."""
@@ -158,8 +164,11 @@ def not_found() -> Response:
 
 
 def _name(host: str) -> str:
-    """A Host header without its port."""
-    return host.rpartition(":")[0].lower() if host[-1:].isdigit() and ":" in host else host.lower()
+    """A Host header in small letters, without its port and the dot of the root."""
+    name = host.lower()
+    if ":" in name and not name.endswith("]"):
+        name = name.rpartition(":")[0]
+    return name.removesuffix(".")
 
 
 def _domain(api: str, name: str) -> str:

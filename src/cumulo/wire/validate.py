@@ -1,6 +1,6 @@
 """Checks parsed input against the model and says what is wrong in AWS's sentences, all of it at once."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -43,10 +43,10 @@ class Validators:
         model: ServiceModel,
         patterns: Patterns,
         lenient: Iterable[tuple[str, str]] = (),
-        manner: Manner = Manner(),
+        manner: Manner | None = None,
     ) -> None:
         self._model = model
-        self._manner = manner
+        self._manner = manner or Manner()
         self._patterns = patterns
         self._lenient = frozenset(lenient)
         self._made: dict[object, Check | None] = {}
@@ -110,36 +110,52 @@ class Validators:
         return rules
 
     def _structure(self, shape: Shape, lenient: set[str], body: str = "") -> Check | None:
-        required = shape.required
-        checks: dict[str, tuple[str, Check]] = {}
-        for name, member in self._model.members(shape).items():
-            if name in self._manner.sparse:
-                member = msgspec.structs.replace(member, sparse=True)
-            check = self._check(member)
-            if name == shape.payload and member.type in {"blob", "string"}:
-                continue  # a raw body is measured where it is read, or by the operation
-            if name in lenient:
-                check = _scalar_check(self._rules(member, enums=False), sensitive=member.sensitive)
-            if check is not None:
-                checks[name] = (_lower(name) if member.location else f"{body}{_lower(name)}", check)
-        if self._manner.names_input:  # what the body breaks is told before what the path does
-            checks = dict(sorted(checks.items(), key=lambda one: not one[1][0].startswith(body)))
+        members = self._members(shape)
+        spelled = {
+            name: _lower(name) if member.location else f"{body}{_lower(name)}"
+            for name, member in members.items()
+        }
+        required = tuple((name, spelled[name]) for name in shape.required if name in spelled)
+        checks = self._member_checks(shape, members, lenient)
         if not required and not checks:
             return None
-        order = tuple(checks) if self._manner.names_input else ()
+        # Who names the input tells of what the body breaks before what the path does.
+        body_first = sorted(checks, key=lambda one: not spelled[one].startswith(body))
+        order = tuple(body_first) if self._manner.names_input else ()
 
         def run(value: Any, path: str, found: list[Fault]) -> None:
             if len(found) >= _FAULTS_MAX:
                 return
             prefix = f"{path}." if path else ""
-            found.extend(_null(prefix + _lower(name)) for name in required if value.get(name) is None)
+            found.extend(_null(prefix + shown) for name, shown in required if value.get(name) is None)
             for name in order or value:
                 member = value.get(name)
                 if name in checks and member is not None:
-                    spelled, check = checks[name]
-                    check(member, prefix + spelled, found)
+                    checks[name](member, prefix + spelled[name], found)
 
         return run
+
+    def _members(self, shape: Shape) -> Mapping[str, Shape]:
+        members = self._model.members(shape)
+        sparse = self._manner.sparse
+        return {
+            name: msgspec.structs.replace(member, sparse=True) if name in sparse else member
+            for name, member in members.items()
+        }
+
+    def _member_checks(
+        self, shape: Shape, members: Mapping[str, Shape], lenient: set[str]
+    ) -> Mapping[str, Check]:
+        checks: dict[str, Check] = {}
+        for name, member in members.items():
+            if name == shape.payload and member.type in {"blob", "string"}:
+                continue  # a raw body is measured where it is read, or by the operation
+            check = self._check(member)
+            if name in lenient:
+                check = _scalar_check(self._rules(member, enums=False), sensitive=member.sensitive)
+            if check is not None:
+                checks[name] = check
+        return checks
 
     def _list(self, shape: Shape) -> Check | None:
         assert shape.member is not None
@@ -223,7 +239,8 @@ def _summary(head: str, rules: list[Rule], *, sparse: bool) -> str:
 
 def _in_buckets(choices: Iterable[str]) -> list[str]:
     """Choices as a Java hash table of 32 buckets gives them, of what was put in last first."""
-    return sorted(reversed(tuple(choices)), key=lambda choice: _java_hash(choice) % 32)
+    last_first = tuple(choices)[::-1]
+    return sorted(last_first, key=lambda choice: _java_hash(choice) % 32)
 
 
 def _java_hash(text: str) -> int:
