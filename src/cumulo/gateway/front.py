@@ -145,8 +145,7 @@ class Front:
     def _at(self, api: str, stage: str, path: str, raw: str, domain: str) -> "Found | Response":
         published = self._stages.find(api, stage)
         if published is None:
-            others = self._stages.of(api)
-            return not_found() if others and others[0].place.kind == "HTTP" else forbidden()
+            return not_found() if self._stages.is_http(api) else forbidden()
         if published.place.disable_execute_api_endpoint:
             return not_found() if published.place.kind == "HTTP" else forbidden()
         return published, Address(api_id=api, stage=stage, path=path, raw_path=raw, domain=domain)

@@ -54,6 +54,15 @@ class Stages:
 
     def __init__(self) -> None:
         self._by_api: dict[str, dict[str, Published]] = {}
+        self._http: set[str] = set()
+
+    def know_http(self, api_id: str) -> None:
+        """There is this HTTP API, with stages or without any: what it does not have is not found."""
+        self._http.add(api_id)
+
+    def is_http(self, api_id: str) -> bool:
+        """Whether there is such an HTTP API."""
+        return api_id in self._http
 
     def publish(self, place: Place, make: Callable[[], Compiled]) -> None:
         """From now on this answers for the place's API and stage; requests that are on their way keep what they have."""
@@ -70,6 +79,7 @@ class Stages:
     def forget(self, api_id: str) -> None:
         """The whole API is gone."""
         self._by_api.pop(api_id, None)
+        self._http.discard(api_id)
 
     def find(self, api_id: str, stage: str) -> Published | None:
         """The stage, or None."""
@@ -86,3 +96,4 @@ class Stages:
     def clear(self) -> None:
         """Forget everything."""
         self._by_api.clear()
+        self._http.clear()

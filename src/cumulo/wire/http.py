@@ -19,6 +19,13 @@ class Headers:
         self._first: dict[bytes, bytes] = dict(reversed(self.raw))
         self.head = head
 
+    @classmethod
+    def written(cls, pairs: Iterable[tuple[str, str]]) -> "Headers":
+        """Those of a request that nobody sent: names as they are given."""
+        given = [(name, value.encode()) for name, value in pairs]
+        head = "\r\n".join(["", *(f"{name}:" for name, _ in given)])
+        return cls([(name.lower().encode(), value) for name, value in given], head.encode())
+
     def spelled(self) -> dict[str, str]:
         """How the sender wrote each name, by the name in lower case; empty where that is not known."""
         lines = self.head.decode("latin-1").split("\r\n")[1:]

@@ -11,6 +11,8 @@ from urllib.parse import unquote, unquote_plus
 
 from cumulo.gateway.definitions.rest import Method, Resource
 from cumulo.gateway.definitions.v2 import Route
+from cumulo.gateway.http.events import headers_1
+from cumulo.gateway.rest.headers import shown
 from cumulo.gateway.security.arns import path_parameters
 from cumulo.gateway.visit import Visit
 
@@ -19,7 +21,6 @@ _INTERNAL = frozenset(
     {"authorizer", "authenticate", "authorize", "error", "integration", "responseOverride", "requestOverride"}
     | {"responseLatency", "responseLength", "status", "waf"}
 )
-_NAMES = {"x-amzn-trace-id": "X-Amzn-Trace-Id", "dnt": "DNT", "te": "TE", "x-request-id": "X-Request-Id"}
 
 
 def token_event(token: str, arn: str) -> dict[str, Any]:
@@ -64,7 +65,7 @@ def http_event(
 ) -> dict[str, Any]:
     """Of an authorizer of an HTTP API with payload format version 1.0."""
     template = _template(route)
-    headers, query = _headers(visit), _query(visit)
+    headers, query = headers_1(visit.request.headers.items()), _query(visit)
     joined = ",".join(identity) or None
     context = _request_context(visit)
     context |= {"resourceId": route.route_key, "resourcePath": template}
@@ -77,7 +78,7 @@ def http_event(
         "resource": template,
         "path": _decoded(visit.address.raw_path),
         "httpMethod": visit.request.method,
-        "headers": {name: values[-1] for name, values in headers.items()},
+        "headers": headers,
         "queryStringParameters": {name: values[-1] for name, values in query.items()},
         "pathParameters": path_parameters(template, _decoded(visit.address.path), encoded=False),
         "stageVariables": dict(variables),
@@ -179,16 +180,13 @@ def _headers_and_query(visit: Visit) -> dict[str, Any]:
 
 
 def _headers(visit: Visit) -> dict[str, list[str]]:
-    """Values by names as they are mostly written; the server keeps no client's own spelling."""
+    """Values by names: well-known ones as everybody writes them, others as they were sent."""
+    sent = visit.request.headers.spelled()
     found: dict[str, list[str]] = {}
     for name, value in visit.request.headers.items():
-        found.setdefault(spelled(name), []).append(value)
+        known = shown(name)
+        found.setdefault(known if known != name else sent.get(name, name), []).append(value)
     return found
-
-
-def spelled(name: str) -> str:
-    """A header's name as it is mostly written: Content-Type, X-Forwarded-For."""
-    return _NAMES.get(name) or "-".join(part.capitalize() for part in name.split("-"))
 
 
 def _query(visit: Visit) -> dict[str, list[str]]:
