@@ -17,7 +17,7 @@ Tree = Any
 
 DOCUMENT_BYTES_MAX: Final = 6 * 1024 * 1024
 DEPTH_MAX: Final = 100
-NODES_MAX: Final = 1_000_000
+NODES_MAX: Final = 500_000
 ALIASES_MAX: Final = 50
 
 _INTEGER: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,18})")
