@@ -57,7 +57,9 @@ PETS = {
         ),
         "post": kit.mock(
             operationId="CreatePet",
-            parameters=[{"in": "body", "name": "Pet", "required": True, "schema": {"$ref": "#/definitions/Pet"}}],
+            parameters=[
+                {"in": "body", "name": "Pet", "required": True, "schema": {"$ref": "#/definitions/Pet"}}
+            ],
         ),
     },
     "/pets/{petId}": {"get": kit.mock()},
@@ -185,7 +187,9 @@ def test_an_api_without_a_version_has_its_time(cloud):
 
 
 def test_documentation_is_that_of_the_version_which_the_stage_names(cloud):
-    parts = [{"location": {"type": "METHOD", "path": "/", "method": "GET"}, "properties": {"description": "it"}}]
+    parts = [
+        {"location": {"type": "METHOD", "path": "/", "method": "GET"}, "properties": {"description": "it"}}
+    ]
     given = {"x-amazon-apigateway-documentation": {"documentationParts": parts}}
     api_id = deployed(cloud, kit.openapi({"/": {"get": kit.mock()}}, **given))
     assert "x-amazon-apigateway-documentation" not in exported(cloud, api_id, parameters=ALL)

@@ -99,7 +99,12 @@ def test_endpoints_come_from_parameters(cloud):
 
 
 def test_a_policy_is_kept_with_its_short_arns_written_out(cloud):
-    statement = {"Effect": "Allow", "Principal": "*", "Action": "execute-api:Invoke", "Resource": "execute-api:/*"}
+    statement = {
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": "execute-api:Invoke",
+        "Resource": "execute-api:/*",
+    }
     policy = {"Version": "2012-10-17", "Statement": [statement]}
     made = cloud.client.import_rest_api(
         body=kit.as_json(kit.swagger({}, **{"x-amazon-apigateway-policy": policy}))
@@ -222,7 +227,11 @@ def test_an_integration_is_read_as_aws_reads_it(cloud):
             "5\\d{2}": {"statusCode": "500", "contentHandling": "CONVERT_TO_TEXT"},
         },
     }
-    document = {"openapi": "3.0.1", "info": {"title": "x", "version": 2.0}, "paths": {"/test": {"get": operation}}}
+    document = {
+        "openapi": "3.0.1",
+        "info": {"title": "x", "version": 2.0},
+        "paths": {"/test": {"get": operation}},
+    }
     api_id = imported(cloud, kit.as_yaml(document))
     integration = method(cloud, api_id, "/test")["methodIntegration"]
     items = cloud.client.get_resources(restApiId=api_id)["items"]
@@ -263,7 +272,9 @@ def test_a_mapping_that_is_no_text_is_a_warning(cloud):
     assert (code, message) == ("BadRequestException", f"Warnings found during import:\n\t{sentence}")
 
 
-@pytest.mark.parametrize("given", ["text", [], {}, {"type": 7}, {"type": "smtp"}, {"type": "http", "uri": {"Fn::Sub": "x"}}])
+@pytest.mark.parametrize(
+    "given", ["text", [], {}, {"type": 7}, {"type": "smtp"}, {"type": "http", "uri": {"Fn::Sub": "x"}}]
+)
 def test_an_integration_that_is_none_is_refused(cloud, given):
     document = kit.openapi({"/pets": {"get": {"responses": {}, INTEGRATION: given}}})
     code, message = refused(cloud.client.import_rest_api, body=kit.as_json(document))
@@ -287,7 +298,9 @@ def test_every_integration_that_cannot_be_is_named(cloud):
 def test_a_mapping_from_what_is_not_declared_is_refused(cloud):
     operation = kit.mock()
     operation[INTEGRATION]["requestParameters"] = {"integration.request.header.A": "method.request.header.A"}
-    _, message = refused(cloud.client.import_rest_api, body=kit.as_json(kit.openapi({"/": {"get": operation}})))
+    _, message = refused(
+        cloud.client.import_rest_api, body=kit.as_json(kit.openapi({"/": {"get": operation}}))
+    )
     assert message == (
         "Errors found during import:\n\tUnable to put integration on 'GET' for resource at path '/': Invalid mapping "
         "expression specified: Validation Result: warnings : [], errors : [Invalid mapping expression parameter "
@@ -318,7 +331,10 @@ def test_validators_are_those_of_the_operation_or_of_all(cloud):
 
 
 def test_gateway_responses_are_completed(cloud):
-    given = {"DEFAULT_4XX": {"responseParameters": {"gatewayresponse.header.X": "'a'"}}, "THROTTLED": {"statusCode": 503}}
+    given = {
+        "DEFAULT_4XX": {"responseParameters": {"gatewayresponse.header.X": "'a'"}},
+        "THROTTLED": {"statusCode": 503},
+    }
     api_id = imported(cloud, kit.swagger({}, **{"x-amazon-apigateway-gateway-responses": given}))
     found = plain(cloud.client.get_gateway_response(restApiId=api_id, responseType="THROTTLED"))
     assert found["statusCode"] == "503"
@@ -339,7 +355,10 @@ def test_models_refer_to_one_another_in_circles(cloud):
     at = "#/components/schemas/"
     schemas = {
         "Person": {"type": "object", "description": "who", "properties": {"house": {"$ref": at + "House"}}},
-        "House": {"type": "object", "properties": {"who": {"type": "array", "items": {"$ref": at + "Person"}}}},
+        "House": {
+            "type": "object",
+            "properties": {"who": {"type": "array", "items": {"$ref": at + "Person"}}},
+        },
     }
     operation = kit.mock(
         requestBody={"content": {"application/json": {"schema": {"$ref": at + "Person"}}}, "required": True}
@@ -360,7 +379,10 @@ def test_schemas_without_a_name_become_models(cloud):
     many = {"type": "array", "items": {"$ref": "#/definitions/Pet"}}
     operation = kit.mock(
         parameters=[{"in": "body", "name": "it", "schema": inline}],
-        responses={"200": {"description": "x", "schema": many}, "201": {"description": "x", "schema": inline}},
+        responses={
+            "200": {"description": "x", "schema": many},
+            "201": {"description": "x", "schema": inline},
+        },
     )
     api_id = imported(cloud, kit.swagger({"/": {"post": operation}}, definitions={"Pet": {"type": "object"}}))
     found = method(cloud, api_id, "/", "POST")
@@ -373,9 +395,16 @@ def test_schemas_without_a_name_become_models(cloud):
 
 def test_what_is_no_model_is_left_out_with_a_warning(cloud):
     def answering(schema):
-        return kit.mock(responses={"201": {"description": "x", "content": {"application/json": {"schema": schema}}}})
+        return kit.mock(
+            responses={"201": {"description": "x", "content": {"application/json": {"schema": schema}}}}
+        )
 
-    given = {"/events": {"post": answering({"type": "string"}), "get": answering({"$ref": "#/components/schemas/No"})}}
+    given = {
+        "/events": {
+            "post": answering({"type": "string"}),
+            "get": answering({"$ref": "#/components/schemas/No"}),
+        }
+    }
     made = cloud.client.import_rest_api(body=kit.as_json(kit.openapi(given)))
     assert made["warnings"] == [
         "Unsupported model type 'StringSchema' in 201 response to method 'POST /events'. Ignoring.",
@@ -407,7 +436,9 @@ def scheme(kind, *, name="Authorization", place="header", authtype="custom", **m
 
 def test_authorizers_are_made_of_schemes_used_or_not(cloud):
     schemes = {
-        "token": scheme("token", authtype="oauth2", authorizerUri=FUNCTION_URI, authorizerResultTtlInSeconds=60),
+        "token": scheme(
+            "token", authtype="oauth2", authorizerUri=FUNCTION_URI, authorizerResultTtlInSeconds=60
+        ),
         "query": scheme("request", name="auth", place="query", authorizerUri=FUNCTION_URI),
         "unused": scheme("token", authorizerUri=FUNCTION_URI),
     }
@@ -460,7 +491,12 @@ def test_the_security_of_all_is_under_that_of_an_operation(cloud):
 def test_keys_and_signatures(cloud):
     schemes = {
         "key": {"type": "apiKey", "name": "X-Api-Key", "in": "header"},
-        "sigv4": {"type": "apiKey", "name": "Authorization", "in": "header", "x-amazon-apigateway-authtype": "awsSigv4"},
+        "sigv4": {
+            "type": "apiKey",
+            "name": "Authorization",
+            "in": "header",
+            "x-amazon-apigateway-authtype": "awsSigv4",
+        },
     }
     document = kit.openapi(
         {
@@ -505,7 +541,9 @@ def test_overwriting_leaves_nothing_but_the_ids(cloud):
     old = cloud.client.create_resource(restApiId=api_id, parentId=root, pathPart="old")["id"]
     pets = cloud.client.create_resource(restApiId=api_id, parentId=root, pathPart="pets")["id"]
     cloud.mock(api_id, pets)
-    document = kit.openapi({"/pets": {"post": kit.mock()}}, **{"x-amazon-apigateway-binary-media-types": ["image/png"]})
+    document = kit.openapi(
+        {"/pets": {"post": kit.mock()}}, **{"x-amazon-apigateway-binary-media-types": ["image/png"]}
+    )
     document["info"]["title"] = "new"
     made = plain(cloud.client.put_rest_api(restApiId=api_id, mode="overwrite", body=kit.as_json(document)))
     assert (made["id"], made["rootResourceId"], made["name"]) == (api_id, root, "new")
@@ -531,7 +569,9 @@ def test_merging_keeps_what_the_document_does_not_say(cloud, mode):
         {"/pets": {"put": operation}, "/more": {"get": kit.mock()}},
         **{"x-amazon-apigateway-binary-media-types": ["image/png", "image/jpg"]},
     )
-    made = cloud.client.put_rest_api(restApiId=api_id, body=kit.as_json(document), failOnWarnings=True, **mode)
+    made = cloud.client.put_rest_api(
+        restApiId=api_id, body=kit.as_json(document), failOnWarnings=True, **mode
+    )
     assert made["binaryMediaTypes"] == ["image/heif", "image/png", "image/jpg"]
     assert made["description"] == "old"
     assert paths(cloud, api_id) == {"/": [], "/more": ["GET"], "/pets": ["GET", "PUT"]}
@@ -563,7 +603,10 @@ def test_an_api_that_is_not_there_cannot_be_put(cloud):
 
 def documented(*descriptions):
     parts = [
-        {"location": {"type": "METHOD", "path": f"/{number}", "method": "GET"}, "properties": {"description": text}}
+        {
+            "location": {"type": "METHOD", "path": f"/{number}", "method": "GET"},
+            "properties": {"description": text},
+        }
         for number, text in enumerate(descriptions)
     ]
     return {"x-amazon-apigateway-documentation": {"version": "1", "documentationParts": parts}}
@@ -571,7 +614,9 @@ def documented(*descriptions):
 
 def said(cloud, api_id):
     items = cloud.client.get_documentation_parts(restApiId=api_id)["items"]
-    return sorted((one["location"].get("path"), json.loads(one["properties"])["description"]) for one in items)
+    return sorted(
+        (one["location"].get("path"), json.loads(one["properties"])["description"]) for one in items
+    )
 
 
 def test_documentation_is_imported_unless_it_shall_not(cloud):
@@ -593,7 +638,11 @@ def test_documentation_is_merged_or_overwritten(cloud):
 
 def test_documentation_that_is_none_is_a_warning(cloud):
     api_id, _ = cloud.api()
-    parts = [{"location": {"type": "NOTHING"}, "properties": {}}, 7, {"location": {"type": "API"}, "properties": "x"}]
+    parts = [
+        {"location": {"type": "NOTHING"}, "properties": {}},
+        7,
+        {"location": {"type": "API"}, "properties": "x"},
+    ]
     body = kit.as_json({"x-amazon-apigateway-documentation": {"documentationParts": parts}})
     made = cloud.client.import_documentation_parts(restApiId=api_id, body=body)
     assert made["ids"] == []

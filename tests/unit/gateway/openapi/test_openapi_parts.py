@@ -23,7 +23,9 @@ def test_a_reference_is_followed():
     assert resolved(root, {"$ref": "#/a~1b/~0/0"}, "x", Notes()) == {"it": 1}
 
 
-@pytest.mark.parametrize("target", ["#/nowhere", "other.json#/a", "http://other/", "#", "#/list/7", "#/text/x"])
+@pytest.mark.parametrize(
+    "target", ["#/nowhere", "other.json#/a", "http://other/", "#", "#/list/7", "#/text/x"]
+)
 def test_a_reference_to_nothing_is_a_warning(target):
     notes = Notes()
     assert resolved({"list": [1], "text": "x"}, {"$ref": target}, "here", notes) == {}

@@ -35,7 +35,9 @@ def test_json_and_yaml_say_the_same():
 
 
 def test_yaml_has_only_the_types_of_json():
-    read = texts.read(b"a: 2016-10-13T23:04:43Z\nb: on\nc: yes\nd: 0o7\ne: .inf\nf: 007\n<<: {x: 1}\n200: fine\n")
+    read = texts.read(
+        b"a: 2016-10-13T23:04:43Z\nb: on\nc: yes\nd: 0o7\ne: .inf\nf: 007\n<<: {x: 1}\n200: fine\n"
+    )
     assert read == {
         "a": "2016-10-13T23:04:43Z",
         "b": "on",
