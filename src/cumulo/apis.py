@@ -104,7 +104,12 @@ class Apis:
 
     def tags(self) -> Mapping[str, TagsOf]:
         """Who knows the tags of what is on the bill, by service."""
-        return {"apigateway": self.v2.tags_of}
+        return {"apigateway": self._tags_of}
+
+    def _tags_of(self, account: str, region: str, resource: str) -> Mapping[str, str]:
+        """Of a REST, HTTP or WebSocket API."""
+        mine = self.rest.tags_of(account, region, resource)
+        return mine or self.v2.tags_of(account, region, resource)
 
     def gauges(self) -> Mapping[str, float]:
         """What /metrics shows."""

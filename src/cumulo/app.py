@@ -120,7 +120,7 @@ class Cloud:
         self.loops.begin("events", self.events.run())
         self._server.handler = self.pages
         self._server.upgrade = self._upgrade
-        self._server.lanes = (self._lane, ApiLane(self.apis.front))
+        self._server.lanes = (ApiLane(self.apis.front), self._lane)  # all at an API's host is its own
         self.pages.is_ready = True
         _log.info("ready", endpoint=self.endpoint, data=str(self.data), replayed=replayed)
 

@@ -106,7 +106,7 @@ class Pages:
     async def __call__(self, request: Request) -> Response:
         """Answer a request, or hand it to the door."""
         path = request.path
-        host = request.headers.get("host")
+        host = request.headers.get("host").lower()
         balancer = self._balancer_for(host) if ".elb." in host else None
         if balancer is not None:
             return await balancer(request)

@@ -66,6 +66,7 @@ class Front:
 
     def wants(self, host: str, path: str) -> bool:
         """Whether a request is for an API: by its Host header, or its path."""
+        host = host.lower()
         if ".execute-api." in host or path.startswith(OWN_PATH):
             return True
         if path.startswith("/restapis/") and "/_user_request_" in path:
@@ -97,8 +98,12 @@ class Front:
         return True
 
     def _find(self, request: Request) -> "Found | Response":
-        path, host = request.path, request.headers.get("host")
-        name = _name(host)
+        path, name = request.path, _name(request.headers.get("host"))
+        by_host = _API_HOST.fullmatch(name) if ".execute-api." in name else None
+        if by_host is not None:  # all paths at an API's own host are its own
+            return self._by_path(by_host[1], path, name)
+        if self.domains.knows(name):
+            return self._mapped(name, path)
         if path.startswith(OWN_PATH):
             api, _, rest = path[len(OWN_PATH) :].partition("/")
             return self._by_path(api, "/" + rest, name)
@@ -106,10 +111,7 @@ class Front:
         if stranger is not None:
             api, stage, rest = stranger.groups()
             return self._at(api, stage, rest or "/", f"/{stage}{rest or '/'}", _domain(api, name))
-        by_host = _API_HOST.fullmatch(name)
-        if by_host is not None:
-            return self._by_path(by_host[1], path, name)
-        return self._mapped(name, path)
+        return forbidden()
 
     def _by_path(self, api: str, path: str, name: str) -> "Found | Response":
         """The stage is the path's first segment; `$default` has none."""
@@ -162,8 +164,11 @@ def not_found() -> Response:
 
 
 def _name(host: str) -> str:
-    """A Host header without its port."""
-    return host.rpartition(":")[0].lower() if host[-1:].isdigit() and ":" in host else host.lower()
+    """A Host header in small letters, without its port and the dot of the root."""
+    name = host.lower()
+    if ":" in name and not name.endswith("]"):
+        name = name.rpartition(":")[0]
+    return name.removesuffix(".")
 
 
 def _domain(api: str, name: str) -> str:

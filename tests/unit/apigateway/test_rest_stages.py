@@ -328,6 +328,25 @@ def test_caches_are_flushed_one_by_one_where_the_compiled_stage_can(stage):
     assert compiled.flushed == ["cache", "authorizers"]
 
 
+def test_what_is_cached_goes_with_its_cluster_and_its_stage(stage):
+    compiled = Flushed()
+    on = patch("replace", "/cacheClusterEnabled", "true")
+    stage.update(on)
+    place = stage.cloud.published.find(stage.api_id, "dev").place
+    stage.cloud.published.publish(place, lambda: compiled)
+    stage.update(patch("replace", "/cacheClusterSize", "1.6"))
+    assert compiled.flushed == ["cache"]
+    stage.cloud.published.publish(place, lambda: compiled)
+    stage.update(patch("replace", "/description", "other"))
+    assert compiled.flushed == ["cache"]
+    stage.cloud.published.publish(place, lambda: compiled)
+    stage.update(patch("replace", "/cacheClusterEnabled", "false"))
+    assert compiled.flushed == ["cache", "cache"]
+    stage.cloud.published.publish(place, lambda: compiled)
+    stage.client.delete_stage(**stage.at)
+    assert compiled.flushed == ["cache", "cache", "cache", "authorizers"]
+
+
 def test_a_stage_that_cannot_flush_is_compiled_anew(stage):
     before = stage.cloud.compiled(stage.api_id, "dev")
     stage.client.flush_stage_cache(**stage.at)

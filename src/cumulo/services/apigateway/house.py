@@ -107,6 +107,11 @@ class RestHouse:
         """API keys and usage plans, for the gateway's tools."""
         return self._plans
 
+    def tags_of(self, account: str, region: str, resource: str) -> Mapping[str, str]:
+        """The tags of an API, for the bill; none when there is no such API."""
+        api = self.records.apis.get(join_key(account, region, resource))
+        return api.tags if api is not None else {}
+
     def link_target(self, account: str, region: str, link_id: str) -> str:
         """The ARN that a VPC link leads to; empty when there is no such link."""
         link = self.records.vpc_links.get(join_key(account, region, link_id))
