@@ -3,7 +3,8 @@
 apigateway, apigatewayv2 ──publish──▶ Stages ◀──find── Front ◀── requests
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -14,15 +15,18 @@ from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
 from cumulo.base.ports import FunctionStarter, InvokePermissions, Invoker
 from cumulo.companions.companions import Companions
+from cumulo.companions.metrics import CloudWatch
 from cumulo.companions.subnets import SubnetBook
 from cumulo.gateway.context import Visits
 from cumulo.gateway.definitions.rest import RestDefinition, RestStage
 from cumulo.gateway.definitions.v2 import V2Definition, V2Stage
 from cumulo.gateway.front import Front
 from cumulo.gateway.integrations.http_calls import HttpBackends
+from cumulo.gateway.observing.metering import Cache, Open
+from cumulo.gateway.observing.observing import Observing
 from cumulo.gateway.security.throttle import Buckets
 from cumulo.gateway.stages import Compiled, Place, Stages
-from cumulo.gateway.tools import Tools
+from cumulo.gateway.tools import Observer, Tools
 from cumulo.gateway.visit import Visit
 from cumulo.gateway.websocket.connections import Connections
 from cumulo.meter.labels import TagsOf
@@ -95,6 +99,16 @@ class Apis:
             compilers={"HTTP": self._http, "WEBSOCKET": self._websocket},
             network=SubnetBook(ground.companions),
         )
+        self.observing = Observing(
+            store=store,
+            clock=clock,
+            logs=ground.logs,
+            metrics=CloudWatch(ground.companions),
+            sink=ground.meter,
+            ledger=ground.meter,
+            caches=self._caches,
+            connections=self._open,
+        )
         self._tools = self._made_tools()
 
     def services(self) -> Mapping[str, Service]:
@@ -115,6 +129,7 @@ class Apis:
         """What /metrics shows."""
         return {
             "rest_apis": float(self.rest.count()),
+            "api_stages": float(len(self.stages)),
             "http_and_websocket_apis": float(self.v2.count()),
             "open_websockets": float(len(self.connections)),
         }
@@ -126,11 +141,14 @@ class Apis:
 
     async def run(self) -> None:
         """For ever."""
-        await self.rest.run()
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(self.rest.run())
+            loops.create_task(self.observing.run())
 
     async def close(self) -> None:
         """Say goodbye to who is connected, and call `$disconnect` for them, for a while; then let go."""
         await self.connections.stop(FAREWELL_SECONDS_MAX)
+        await self.observing.close()
         await self.rest.close()
         self._client.close()
 
@@ -140,6 +158,7 @@ class Apis:
         await self.rest.reset()
         await self.v2.reset()
         self.stages.clear()
+        self.observing.clear()
 
     def _made_tools(self) -> Tools:
         ground = self._ground
@@ -152,7 +171,7 @@ class Apis:
             http=HttpBackends(self._client),
             aws=ServiceCalls(ground.ours, ground.companions),
             private=Reachable(ground.listener_url, self.rest.link_target, ground.companions),
-            observer=Silent(),
+            observer=Unobserved(),
             throttles=Buckets(ground.clock),
             plans=self.rest.plans,
             shared=ground.shared,
@@ -163,21 +182,52 @@ class Apis:
     def _rest(self, definition: RestDefinition, stage: RestStage, canary: RestDefinition | None) -> Compiled:
         from cumulo.gateway.rest.compile import compile_rest
 
-        return compile_rest(definition, stage, self._tools, canary)
+        return compile_rest(definition, stage, self._seen_by(self.observing.rest(definition, stage)), canary)
 
     def _http(self, definition: V2Definition, stage: V2Stage) -> Compiled:
         from cumulo.gateway.http.compile import compile_http
 
-        return compile_http(definition, stage, self._tools)
+        return compile_http(definition, stage, self._seen_by(self.observing.v2(definition, stage)))
 
     def _websocket(self, definition: V2Definition, stage: V2Stage) -> Compiled:
         from cumulo.gateway.websocket.compile import compile_websocket
 
-        return compile_websocket(definition, stage, self._tools, self.connections)
+        tools = self._seen_by(self.observing.v2(definition, stage))
+        return compile_websocket(definition, stage, tools, self.connections)
+
+    def _seen_by(self, observer: Observer) -> Tools:
+        """The tools with an observer that is a stage's own."""
+        return msgspec.structs.replace(self._tools, observer=observer)
+
+    def _caches(self) -> Iterator[Cache]:
+        """The cache clusters of REST APIs' stages."""
+        return (
+            Cache(
+                account=stage.account,
+                region=stage.region,
+                api_id=stage.api_id,
+                size=stage.cache_size,
+                since_ms=int(stage.cache_since * 1000),
+            )
+            for stage in self.rest.cached_stages()
+        )
+
+    def _open(self) -> Iterator[Open]:
+        """The connections of WebSocket APIs that are open."""
+        for one in self.connections.members():
+            published = self.stages.find(one.api_id, one.stage)
+            if published is not None:
+                place = published.place
+                yield Open(
+                    account=place.account,
+                    region=place.region,
+                    api_id=one.api_id,
+                    connected_ms=one.connected_ms,
+                )
 
 
-class Silent:
-    """Observes nothing."""
+class Unobserved:
+    """What tries methods and authorizers is no request: nobody hears of it."""
 
     def done(self, visit: Visit, place: Place, *, status: int, response_bytes: int) -> None:
         """Nothing."""

@@ -3,7 +3,7 @@
 A cloud that has used it once builds it at its start from then on: there are stages to publish.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from cumulo.wire.service import Service
 if TYPE_CHECKING:
     from cumulo.apis import Apis, ApisGround
     from cumulo.gateway.front import Front
+    from cumulo.gateway.observing.passages import Passage
 
 
 class ApisSlot:
@@ -66,6 +67,10 @@ class ApisSlot:
         if ".execute-api." in host or path.startswith("/_aws/execute-api/"):
             return self.get().front.answer  # which says that there is no such API
         return None
+
+    def passages(self) -> "Iterator[Passage]":
+        """The last requests to APIs, the latest first."""
+        return iter(self.built.observing.passages) if self.built is not None else iter(())
 
     def front(self) -> "Front | None":
         """Who answers requests to APIs, once there is one."""

@@ -80,6 +80,9 @@ class Stages:
         """All stages of an API."""
         return list(self._by_api.get(api_id, {}).values())
 
+    def __len__(self) -> int:
+        return sum(map(len, self._by_api.values()))
+
     def clear(self) -> None:
         """Forget everything."""
         self._by_api.clear()

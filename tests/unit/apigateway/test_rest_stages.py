@@ -274,6 +274,10 @@ def test_access_logs_are_set_and_removed(stage):
     for wrong in ("no id", "$context.requestId\nmore"):
         assert stage.refused(patch("replace", "/accessLogSettings/format", wrong))[0] == BAD
     assert stage.refused(patch("replace", "/accessLogSettings/destinationArn", "x"))[0] == BAD
+    firehose = "arn:aws:firehose:us-east-1:123456789012:deliverystream/amazon-apigateway-x"
+    assert (
+        stage.refused(patch("replace", "/accessLogSettings/destinationArn", firehose))[0] == "NotImplemented"
+    )
     assert "accessLogSettings" not in stage.update(patch("remove", "/accessLogSettings"))
 
 
