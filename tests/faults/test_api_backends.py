@@ -169,9 +169,7 @@ def test_headers_of_backends_concern_their_own_connection(attacked: Attacked) ->
     attacked.backend.reset(
         b"HTTP/1.1 200 OK\r\nConnection: close, x-hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=1\r\nUpgrade: h2\r\nContent-Length: 2\r\n"
         b"Trailer: X\r\nProxy-Authenticate: x\r\nX-Odd\x7e!: 1\r\nX-Latin: \xe9\r\n"
-        + b"X-"
-        + b"n" * 400
-        + b": 1\r\n\r\nok"
+        b"X-" + b"n" * 400 + b": 1\r\n\r\nok"
     )
     for host, prefix in attacked.hosts:
         got = attacked.ask(host, f"{prefix}/back/a")
