@@ -32,6 +32,7 @@ from cumulo.gateway.websocket.connections import Connections
 from cumulo.meter.labels import TagsOf
 from cumulo.meter.meter import Meter
 from cumulo.net.http_client import HttpClient
+from cumulo.net.outside import Outside
 from cumulo.services.apigateway.house import RestHouse
 from cumulo.services.apigatewayv2.house import ApiGatewayV2House
 from cumulo.services.execute_api.service import ExecuteApi
@@ -162,7 +163,7 @@ class Apis:
 
     def _made_tools(self) -> Tools:
         ground = self._ground
-        self._client = HttpClient(clock=ground.clock)
+        self._client = HttpClient(clock=ground.clock, permits=Outside(ground.port) if ground.shared else None)
         return Tools(
             clock=ground.clock,
             ids=ground.ids,
