@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from cumulo.gateway.context import Visits
 from cumulo.gateway.stages import Published, Stages
 from cumulo.gateway.visit import Address, ClientCertificate, Visit
-from cumulo.wire.http import Request, Response
+from cumulo.wire.http import Request, Response, Secured
 
 DEFAULT: Final = "$default"
 OWN_PATH: Final = "/_aws/execute-api/"
@@ -42,6 +42,14 @@ class Domains(Protocol):
         """The mapping with the longest base path that `path` begins with."""
         ...
 
+    def mutual(self, host: str) -> bool:
+        """Whether clients of this host have to show a certificate."""
+        ...
+
+    def client(self, host: str, secured: Secured | None) -> ClientCertificate | None:
+        """Whom a client of such a host showed to be; None when it may not come in."""
+        ...
+
 
 class Manages(Protocol):
     """What a WebSocket API's compiled stage can do besides."""
@@ -66,6 +74,14 @@ class NoDomains:
         """Nothing."""
         return
 
+    def mutual(self, host: str) -> bool:  # noqa: ARG002 - the port's
+        """No."""
+        return False
+
+    def client(self, host: str, secured: Secured | None) -> None:  # noqa: ARG002 - the port's
+        """Nobody."""
+        return
+
 
 class Front:
     """Finds who answers."""
@@ -83,22 +99,20 @@ class Front:
             return True
         return self.domains.knows(_name(host))
 
-    async def answer(self, request: Request, certificate: ClientCertificate | None = None) -> Response:
+    async def answer(self, request: Request) -> Response:
         """Answer a request that this wants."""
         found = self._find(request)
         if isinstance(found, Response):
             return found
         published, address = found
-        visit = self._visits.make(request, address, published.place, certificate)
+        visit = self._visits.make(request, address, published.place, self._certificate(request, address))
         compiled = published.compiled
         if published.place.kind == "WEBSOCKET" and address.path.startswith("/@connections"):
             manages: Manages = compiled  # type: ignore[assignment]  # those of WebSocket APIs do
             return await manages.manage(visit)
         return await compiled.answer(visit)
 
-    def upgrade(
-        self, request: Request, certificate: ClientCertificate | None = None
-    ) -> asyncio.Protocol | None:
+    def upgrade(self, request: Request) -> asyncio.Protocol | None:
         """The protocol for a request for a WebSocket to a WebSocket API; None lets it be answered as any other."""
         if not self.wants(request.headers.get("host"), request.path):
             return None
@@ -107,6 +121,7 @@ class Front:
             return None
         published, address = found
         manages: Manages = published.compiled  # type: ignore[assignment]  # those of WebSocket APIs do
+        certificate = self._certificate(request, address)
         return manages.connect(self._visits.make(request, address, published.place, certificate))
 
     def _find(self, request: Request) -> "Found | Response":
@@ -122,7 +137,15 @@ class Front:
         by_host = _API_HOST.fullmatch(name)
         if by_host is not None:
             return self._by_path(by_host[1], path, name)
+        if self.domains.mutual(name) and self.domains.client(name, request.secured) is None:
+            return forbidden()
         return self._mapped(name, path)
+
+    def _certificate(self, request: Request, address: Address) -> ClientCertificate | None:
+        """What the client showed, where it was asked to."""
+        if not address.custom or not self.domains.mutual(address.domain):
+            return None
+        return self.domains.client(address.domain, request.secured)
 
     def _by_path(self, api: str, path: str, name: str) -> "Found | Response":
         """The stage is the path's first segment; `$default` has none."""
