@@ -1,7 +1,7 @@
 """Issuers with real RSA keys, APIs with authorizers, and signed requests, for tests of who may call."""
 
 import base64
-import datetime
+import datetime as dt
 import functools
 import json
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ ARN = f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{API}"
 
 
 @functools.cache
-def private_key(name: str = "one") -> RSAPrivateKey:
+def private_key(name: str) -> RSAPrivateKey:
     """A key, the same each time."""
     return generate_private_key(public_exponent=65537, key_size=2048)
 
@@ -173,7 +173,7 @@ def aws_headers(
 
     request = AWSRequest(method=method, url=url, data=body)
     auth = (SigV4QueryAuth if presigned else SigV4Auth)(Credentials(key, secret, token), service, region)
-    moment = datetime.datetime.fromtimestamp(at, datetime.UTC)
+    moment = dt.datetime.fromtimestamp(at, dt.UTC)
     before = botocore.auth.get_current_datetime
     botocore.auth.get_current_datetime = lambda *_a, **_k: moment.replace(tzinfo=None)
     try:

@@ -6,6 +6,7 @@ from typing import Final, Protocol
 from cumulo.base.arn import parse_arn
 from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError
+from cumulo.base.ports import InvokePermissions
 from cumulo.companions.calls import call_json
 from cumulo.companions.companions import Companions
 from cumulo.gateway.tools import Answer, CallFailed
@@ -13,6 +14,7 @@ from cumulo.wire.http import Response
 from cumulo.wire.sendfile import FileBody
 
 ANSWER_BYTES_MAX: Final = 10 * 1024 * 1024
+PRINCIPAL: Final = "apigateway.amazonaws.com"
 _DISCOVERY_TARGET: Final = "Route53AutoNaming_v20170314."
 
 
@@ -114,6 +116,19 @@ class Everybody:
     async def allowed(self, function_arn: str, *, source_arn: str, source_account: str) -> bool:  # noqa: ARG002
         """Always."""
         return True
+
+
+class Asked:
+    """Functions may be called where their own policies allow it to API Gateway."""
+
+    def __init__(self, permissions: InvokePermissions) -> None:
+        self._permissions = permissions
+
+    async def allowed(self, function_arn: str, *, source_arn: str, source_account: str) -> bool:
+        """What the function's policy says."""
+        return self._permissions.allows(
+            function_arn, principal=PRINCIPAL, source_arn=source_arn, source_account=source_account
+        )
 
 
 async def _whole(response: Response) -> bytes:

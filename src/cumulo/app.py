@@ -406,6 +406,7 @@ class Cloud:
             meter=self.meter,
             logs=self.logs,
             invoker=self._functions.caller,
+            permissions=self._functions.permissions,
             ours=self.door,
             listener_url=self.compute.listener_url,
             port=self.port,

@@ -5,16 +5,6 @@ import json
 
 import hypothesis.strategies as st
 from hypothesis import example, given
-
-from cumulo.base.policy import Decision
-from cumulo.gateway.security.arns import path_parameters, request_arn
-from cumulo.gateway.security.authorizer_answers import AnswerFault, read_policy_answer, read_simple_answer
-from cumulo.gateway.security.compile import v2_authorization
-from cumulo.gateway.security.key_sets import SetFault, read_keys
-from cumulo.gateway.security.quota import OFFSETS_MAX, period
-from cumulo.gateway.security.throttle import TokenBucket
-from cumulo.gateway.security.tokens import TokenFault, read_claims, take_apart
-from cumulo.gateway.visit import Refused
 from tests.gateway_kit import World, visit
 from tests.gateway_security_kit import (
     ARN,
@@ -27,6 +17,16 @@ from tests.gateway_security_kit import (
     signed,
     v2_api,
 )
+
+from cumulo.base.policy import Decision
+from cumulo.gateway.security.arns import path_parameters, request_arns
+from cumulo.gateway.security.authorizer_answers import AnswerFault, read_policy_answer, read_simple_answer
+from cumulo.gateway.security.compile import v2_authorization
+from cumulo.gateway.security.key_sets import SetFault, read_keys
+from cumulo.gateway.security.quota import OFFSETS_MAX, period
+from cumulo.gateway.security.throttle import TokenBucket
+from cumulo.gateway.security.tokens import TokenFault, read_claims, take_apart
+from cumulo.gateway.visit import Refused
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -106,8 +106,8 @@ def test_answers_with_odd_members_are_read_or_faults(name, value):
 def test_no_resource_of_another_api_is_meant_by_a_policy_of_this_one(path):
     said = read_policy_answer(json.dumps(answer("Allow", f"{ARN}/*")).encode(), nested=False)
     other = ARN.replace("abcdef1234", "zzzzzz1234")
-    assert said.decide(request_arn(ARN, "dev", "GET", f"/{path}"), {}) is Decision.ALLOW
-    assert said.decide(request_arn(other, "dev", "GET", f"/{path}"), {}) is Decision.IMPLICIT_DENY
+    assert said.decide(request_arns(ARN, "dev", "GET", f"/{path}")[0], {}) is Decision.ALLOW
+    assert said.decide(request_arns(other, "dev", "GET", f"/{path}")[0], {}) is Decision.IMPLICIT_DENY
 
 
 @given(st.text("/{}+ab%2F"), st.text("/ab%2F"))

@@ -5,8 +5,8 @@ Visit ─▶ route ─▶ throttle ─▶ authorizer ─▶ (preflight) ─▶ m
            └──────────┴── Refused ─┴───────────────────────────────────────┘   {"message": ...}
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final, Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -15,7 +15,7 @@ from cumulo.base.errors import AwsError
 from cumulo.gateway.definitions.v2 import Integration, Route, V2Definition, V2Stage
 from cumulo.gateway.http.cors import CorsPolicy, is_preflight, without_cors
 from cumulo.gateway.http.events import Asked, arguments_of, decoded, headers_of
-from cumulo.gateway.http.expressions import Facts
+from cumulo.gateway.http.expressions import BadExpression, Facts
 from cumulo.gateway.http.function_integration import FunctionIntegration
 from cumulo.gateway.http.mapping import Draft, RequestMapping, ResponseMapping
 from cumulo.gateway.http.proxy_integration import ProxyIntegration, too_large
@@ -28,6 +28,7 @@ from cumulo.gateway.http.refusals import (
 )
 from cumulo.gateway.http.routes import Match, Routes
 from cumulo.gateway.http.service_integration import ServiceIntegration
+from cumulo.gateway.integrations.streams import CountedBody
 from cumulo.gateway.integrations.urls import query_of
 from cumulo.gateway.stages import Place
 from cumulo.gateway.tools import Tools
@@ -54,6 +55,20 @@ class Ask(Protocol):
     async def ask(self, visit: Visit, asked: Asked, grant: Grant | None) -> Response:
         """Ask whatever it leads to.  Refused."""
         ...
+
+
+class Broken:
+    """An integration that cannot be called as it is configured."""
+
+    wants_body: Final = False
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    async def ask(self, visit: Visit, asked: Asked, grant: Grant | None) -> Response:  # noqa: ARG002 - as all do
+        """Refused."""
+        visit.context["integration"] = {"error": self._why}
+        raise Refused(INTERNAL, self._why)
 
 
 class Way(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,7 +132,10 @@ class HttpStage:
             self._observer.done(visit, self.place, status=response.status, response_bytes=len(body))
         else:
             assert not isinstance(body, FileBody), "integrations give no files"
-            response.body = self._counted(visit, response.status, body)
+            status = response.status
+            response.body = CountedBody(
+                body, lambda size: self._observer.done(visit, self.place, status=status, response_bytes=size)
+            )
         return response
 
     async def _response(self, visit: Visit) -> Response:
@@ -137,7 +155,7 @@ class HttpStage:
         grant = None
         if way.authorize is not None:
             grant = await way.authorize(visit)
-            visit.context["authorizer"] = grant.context
+            visit.context["authorizer"] = _authorized(grant)
             if grant.identity:
                 visit.context["identity"] |= grant.identity
         if self._cors is not None and is_preflight(request):
@@ -222,16 +240,6 @@ class HttpStage:
         origin = request.headers.get("origin") if preflight or request.method != "OPTIONS" else ""
         response.headers = [*without_cors(response.headers), *self._cors.headers(origin)]
 
-    async def _counted(self, visit: Visit, status: int, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """A body on its way to the client, which is observed when it has ended."""
-        size = 0
-        try:
-            async for piece in body:
-                size += len(piece)
-                yield piece
-        finally:
-            self._observer.done(visit, self.place, status=status, response_bytes=size)
-
 
 def _way(
     definition: V2Definition,
@@ -248,27 +256,36 @@ def _way(
         rate = rate if own.throttling_rate_limit is None else own.throttling_rate_limit
         burst = burst if own.throttling_burst_limit is None else own.throttling_burst_limit
     integration = definition.integrations.get(route.target.removeprefix("integrations/"))
-    mapped = integration is not None and not integration.integration_subtype
+    ask: Ask | None = None
+    request_mapping: RequestMapping | None = None
+    response_mappings: dict[str, ResponseMapping] = {}
+    if integration is not None:
+        try:
+            ask = _integration(definition, stage, place, route, integration, tools)
+            request_mapping, response_mappings = _mappings(integration)
+        except BadExpression as bad:
+            ask = Broken(f"Invalid mapping expression specified: {bad}")
     return Way(
         route_key=route.route_key,
         rate=rate,
         burst=burst,
         authorize=authorization(definition, stage, route, tools),
-        integration=_integration(definition, stage, place, route, integration, tools),
-        request_mapping=(
-            RequestMapping(integration.request_parameters)
-            if integration is not None and mapped and integration.request_parameters
-            else None
-        ),
-        response_mappings=(
-            {}
-            if integration is None
-            else {
-                status: ResponseMapping(parameters)
-                for status, parameters in integration.response_parameters.items()
-                if parameters
-            }
-        ),
+        integration=ask,
+        request_mapping=request_mapping,
+        response_mappings=response_mappings,
+    )
+
+
+def _mappings(integration: Integration) -> tuple[RequestMapping | None, dict[str, ResponseMapping]]:
+    """What changes requests and answers; the parameters of subtypes are no mapping.  BadExpression."""
+    mapped = integration.request_parameters and not integration.integration_subtype
+    return (
+        RequestMapping(integration.request_parameters) if mapped else None,
+        {
+            status: ResponseMapping(parameters)
+            for status, parameters in integration.response_parameters.items()
+            if parameters
+        },
     )
 
 
@@ -277,11 +294,9 @@ def _integration(
     stage: V2Stage,
     place: Place,
     route: Route,
-    integration: Integration | None,
+    integration: Integration,
     tools: Tools,
-) -> Ask | None:
-    if integration is None:
-        return None
+) -> Ask:
     if integration.integration_type == "HTTP_PROXY":
         return ProxyIntegration(stage, place, route, integration, tools)
     if integration.integration_subtype:
@@ -295,6 +310,14 @@ def _authorization(definition: V2Definition, stage: V2Stage, route: Route, tools
     from cumulo.gateway.security.compile import v2_authorization
 
     return v2_authorization(definition, stage, route, tools)
+
+
+def _authorized(grant: Grant) -> Mapping[str, Any]:
+    """`$context.authorizer`: what events show, and what only access logs tell."""
+    if not grant.facts:
+        return grant.context
+    principal = {"principalId": grant.principal} if grant.principal else {}
+    return {**grant.facts, **principal, **grant.context}
 
 
 def _head_bytes(request: Request) -> int:

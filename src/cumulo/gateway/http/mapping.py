@@ -38,12 +38,15 @@ class Draft:
 
 
 class _Change:
-    """One parameter."""
+    """One parameter.  BadExpression."""
 
     __slots__ = ("how", "name", "value", "where")
 
     def __init__(self, key: str, text: str) -> None:
-        how, where, name, whole = _KEY.fullmatch(key).groups()  # type: ignore[union-attr]  # checked when it was stored
+        found = _KEY.fullmatch(key)
+        if found is None:
+            raise BadExpression(key)
+        how, where, name, whole = found.groups()
         self.how: str = how or "overwrite"
         self.where: str = where or whole
         self.name: str = (name.lower() if where == "header" else name) or ""

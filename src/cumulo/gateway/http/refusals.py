@@ -17,6 +17,8 @@ INTERNAL: Final = "API_CONFIGURATION_ERROR"
 _FAULT: Final = (500, "Internal Server Error")
 _KINDS: Final = {
     "ACCESS_DENIED": (403, "Forbidden"),
+    "BAD_REQUEST_BODY": (400, "Bad Request"),
+    "BAD_REQUEST_PARAMETERS": (400, "Bad Request"),
     "EXPIRED_TOKEN": (403, "Forbidden"),
     "INTEGRATION_FAILURE": (503, "Service Unavailable"),
     "INTEGRATION_TIMEOUT": (503, "Service Unavailable"),
@@ -30,7 +32,6 @@ _KINDS: Final = {
     "THROTTLED": (429, "Too Many Requests"),
     "UNAUTHORIZED": (401, "Unauthorized"),
 }
-CHALLENGE: Final = "www-authenticate"  # of `Refused.fields`: becomes that header
 
 
 def refuse(visit: Visit, refused: Refused) -> Response:
@@ -42,8 +43,4 @@ def refuse(visit: Visit, refused: Refused) -> Response:
         "responseType": refused.kind,
         **refused.fields,
     }
-    headers = [JSON]
-    challenge = refused.fields.get(CHALLENGE)
-    if challenge:
-        headers.append((CHALLENGE, challenge))
-    return Response(status, headers, msgspec.json.encode({"message": message}))
+    return Response(status, [JSON, *refused.headers.items()], msgspec.json.encode({"message": message}))

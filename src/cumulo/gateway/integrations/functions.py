@@ -12,7 +12,7 @@ from typing import Final
 from cumulo.base.arn import parse_arn
 from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError
-from cumulo.base.ports import InvokeResult
+from cumulo.base.ports import InvokeResult, InvokeStream
 from cumulo.gateway.stages import Place
 from cumulo.gateway.tools import Tools
 
@@ -94,7 +94,9 @@ class FunctionCall:
         self._allowed = tools.functions.allowed
         self._shared = tools.shared
 
-    async def invoke(self, payload: bytes, *, seconds: float, request_id: str = "") -> InvokeResult:
+    async def invoke(
+        self, payload: bytes, *, seconds: float, request_id: str = "", trace_id: str = ""
+    ) -> InvokeResult:
         """Run the function; FunctionFailed when it was not run, or took longer than `seconds`.
 
         A function that raised has answered: see `function_error` of the result.  `request_id` becomes the function's
@@ -105,9 +107,22 @@ class FunctionCall:
         caller = Caller(account=self._account, region=self._region, request_id=request_id)
         try:
             async with asyncio.timeout(seconds):
-                return await self._invoker.invoke(caller, self.arn, payload)
+                return await self._invoker.invoke(caller, self.arn, payload, trace_id=trace_id)
         except TimeoutError:
             raise FunctionFailed(Why.TIMED_OUT, "The function did not answer in time") from None
+        except AwsError as error:
+            raise failed(error) from error
+
+    async def stream(self, payload: bytes, *, request_id: str = "", trace_id: str = "") -> InvokeStream:
+        """Run the function, and return when its answer begins; FunctionFailed when it was not run.
+
+        How long to wait is the caller's business; so is closing the stream.
+        """
+        if self._shared and not self._credentials:
+            await self._check()
+        caller = Caller(account=self._account, region=self._region, request_id=request_id)
+        try:
+            return await self._invoker.invoke_stream(caller, self.arn, payload, trace_id=trace_id)
         except AwsError as error:
             raise failed(error) from error
 

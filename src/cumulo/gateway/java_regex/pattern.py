@@ -16,7 +16,7 @@ from cumulo.wire.regex.syntax import Chars, Node, Sequence, Untranslatable, to_p
 PATTERN_CHARACTERS_MAX = 1000
 _CHEAP_STEPS = 10_000_000
 _GROUPS_MAX = 50
-_CHARACTERS_A_STEP = 100  # what is made counts as well as what is looked at
+_CHARACTERS_A_STEP = 250  # what is made counts as well as what is looked at
 
 Charge = Callable[[int], None]
 
@@ -32,7 +32,7 @@ class JavaPattern:
         if len(pattern) > PATTERN_CHARACTERS_MAX:
             raise PatternError(f"A regular expression is longer than {PATTERN_CHARACTERS_MAX} characters")
         self.pattern = pattern
-        parser = Parser((f"(?{flags})" if flags else "") + pattern, groups=True)
+        parser = Parser((f"(?{flags})" if flags else "") + pattern, groups=True, strict=True)
         try:
             self._node: Node = parser.parse()
         except (Untranslatable, ValueError, OverflowError, RecursionError) as error:

@@ -79,7 +79,7 @@ class Program:
                 threads.append((0, at, none))
             for place, began, marks in threads:
                 self._follow(place, began, marks, text, at, seen, ready)
-            charge(len(seen) // 4 + 1)
+            charge(len(seen) * (8 + self._slots) // 16 + 1)
             threads = []
             for place, began, marks in ready:
                 instruction = self._code[place]

@@ -7,7 +7,7 @@ REQUEST 1.0, REQUEST 2.0         HTTP APIs, by the authorizer's payload format v
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import unquote_plus
+from urllib.parse import unquote, unquote_plus
 
 from cumulo.gateway.definitions.rest import Method, Resource
 from cumulo.gateway.definitions.v2 import Route
@@ -75,11 +75,11 @@ def http_event(
         "identitySource": joined,
         "authorizationToken": joined,
         "resource": template,
-        "path": visit.address.raw_path,
+        "path": _decoded(visit.address.raw_path),
         "httpMethod": visit.request.method,
         "headers": {name: values[-1] for name, values in headers.items()},
         "queryStringParameters": {name: values[-1] for name, values in query.items()},
-        "pathParameters": path_parameters(template, visit.address.path),
+        "pathParameters": path_parameters(template, _decoded(visit.address.path), encoded=False),
         "stageVariables": dict(variables),
         "requestContext": context,
     }
@@ -90,6 +90,7 @@ def http_event_2(
 ) -> dict[str, Any]:
     """Of an authorizer of an HTTP API with payload format version 2.0; what there is none of is left out."""
     context = visit.context
+    raw_path = _decoded(visit.address.raw_path)
     cookies = [one for line in visit.request.headers.get_all("cookie") for one in line.split("; ") if one]
     headers: dict[str, str] = {}
     for name, value in visit.request.headers.items():
@@ -102,7 +103,7 @@ def http_event_2(
         "routeArn": arn,
         "identitySource": list(identity) or None,
         "routeKey": route.route_key,
-        "rawPath": visit.address.raw_path,
+        "rawPath": raw_path,
         "rawQueryString": visit.request.query,
         "headers": headers,
         "requestContext": {
@@ -112,7 +113,7 @@ def http_event_2(
             "domainPrefix": context.get("domainPrefix"),
             "http": {
                 "method": visit.request.method,
-                "path": visit.address.raw_path,
+                "path": raw_path,
                 "protocol": context.get("protocol", "HTTP/1.1"),
                 "sourceIp": context.get("identity", {}).get("sourceIp"),
                 "userAgent": context.get("identity", {}).get("userAgent"),
@@ -130,10 +131,15 @@ def http_event_2(
     optional = {
         "cookies": cookies,
         "queryStringParameters": query,
-        "pathParameters": path_parameters(_template(route), visit.address.path),
+        "pathParameters": path_parameters(_template(route), _decoded(visit.address.path), encoded=False),
         "stageVariables": dict(variables),
     }
     return event | {name: value for name, value in optional.items() if value}
+
+
+def _decoded(path: str) -> str:
+    """A path as HTTP APIs show it."""
+    return unquote(path, errors="replace") if "%" in path else path
 
 
 def _template(route: Route) -> str:

@@ -7,7 +7,7 @@ import msgspec
 
 from cumulo.gateway.definitions.rest import Authorizer, Method, Resource, RestDefinition
 from cumulo.gateway.security import log_lines
-from cumulo.gateway.security.arns import api_arn, request_arn
+from cumulo.gateway.security.arns import api_arn, request_arns
 from cumulo.gateway.security.identity_sources import sources, split
 from cumulo.gateway.security.lambda_authorizer import LambdaAuthorizer, rest_ways
 from cumulo.gateway.security.tokens import TokenFault
@@ -72,9 +72,10 @@ async def _function(
 ) -> dict[str, Any]:
     resource = Resource(id="test-invoke-resource-id", path=visit.address.path)
     ways = rest_ways(authorizer, resource, Method(http_method="GET"), variables)
-    asked = LambdaAuthorizer(msgspec.structs.replace(ways, ttl=0), _place(definition), variables, tools)
+    unkept = msgspec.structs.replace(ways, ttl=0)
+    asked = LambdaAuthorizer(unkept, _place(definition), variables, tools, traces=True)
     api = api_arn(definition.region, definition.account, definition.api_id)
-    said = (await asked.ask(visit, request_arn(api, _ARN_STAGE, "GET", visit.address.path))).said
+    said = (await asked.ask(visit, request_arns(api, _ARN_STAGE, "GET", visit.address.path)[0])).said
     return {
         "principal_id": said.principal,
         "policy": said.document,
@@ -85,7 +86,7 @@ async def _function(
 async def _token(
     definition: RestDefinition, authorizer: Authorizer, tools: Tools, visit: Visit
 ) -> Mapping[str, str]:
-    from cumulo.gateway.security.cognito import as_told, cognito_claims
+    from cumulo.gateway.security.cognito import cognito_claims
 
     assert visit.log is not None, "a trial keeps one"
     request_id = str(visit.context["requestId"])
@@ -97,7 +98,7 @@ async def _token(
         if value is None:
             raise TokenFault("token not provided")
         visit.log.append((millis, log_lines.incoming((), [value])))
-        return as_told(await cognito_claims(authorizer, (), definition.account, tools)(value))
+        return await cognito_claims(authorizer, (), definition.account, tools)(value)
     except TokenFault:
         visit.log += [(millis, line) for line in log_lines.unauthorized(request_id)]
         raise Refused("UNAUTHORIZED", "Unauthorized") from None

@@ -6,7 +6,7 @@ Without scopes a method wants an identity token; with them an access token that 
 import base64
 import binascii
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,8 +36,8 @@ _MOMENTS = frozenset({"exp", "iat"})
 
 def cognito_claims(
     authorizer: Authorizer, scopes: Sequence[str], account: str, tools: Tools
-) -> Callable[[str], Awaitable[Claims]]:
-    """A closure from an identity source's value to the claims of the token there; TokenFault."""
+) -> Callable[[str], Awaitable[Mapping[str, str]]]:
+    """A closure from an identity source's value to the claims of the token there, as they are told; TokenFault."""
     wanted = "access" if scopes else "id"
     audience = authorizer.identity_validation_expression
     fits = compile_pattern(audience) if audience else None
@@ -55,23 +55,23 @@ def cognito_claims(
         verifiers[issuer] = Verifier(
             UserPool(parsed.account or account, parsed.region, pool[1]),
             _check(issuer),
-            ("cognito", issuer),
+            as_told,
             tools,
         )
 
-    async def claims_of(value: str) -> Claims:
+    async def claims_of(value: str) -> Mapping[str, str]:
         token = without_scheme(value)
         verifier = verifiers.get(_issuer(token))
         if verifier is None:
             raise TokenFault("issuer does not match")
-        claims = await verifier.claims(token)
+        claims, told = await verifier.believe(token)
         if claims.get("token_use") != wanted:
             raise TokenFault(f"the token's token_use is not {wanted}")
         if audience and (fits is None or not fits(str(claims.get("aud", claims.get("client_id", ""))))):
             raise TokenFault("the token does not have a valid audience")
         if scopes and not frozenset(scopes_of(claims)).intersection(scopes):
             raise TokenFault("the token does not have a valid scope", error="insufficient_scope")
-        return claims
+        return told
 
     return claims_of
 
@@ -95,7 +95,7 @@ def cognito_authorization(
             visit.context["authorizer"] = {"error": fault.description, "status": 401}
             expired = fault.description == "the token has expired"
             raise Refused("UNAUTHORIZED", EXPIRED if expired else "Unauthorized") from None
-        return Grant(kind="COGNITO", context={"claims": as_told(claims)})
+        return Grant(kind="COGNITO", context={"claims": claims})
 
     return authorize
 

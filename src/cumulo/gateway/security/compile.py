@@ -9,7 +9,7 @@ v2_authorization ───┬─ AWS_IAM             iam.py
                     └─ JWT                 jwt.py
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from cumulo.base.policy import Decision
@@ -17,7 +17,7 @@ from cumulo.base.policy_principals import Who
 from cumulo.gateway.definitions.rest import Authorizer, Method, Resource, RestDefinition, RestStage
 from cumulo.gateway.definitions.v2 import Authorizer as V2Authorizer
 from cumulo.gateway.definitions.v2 import Route, V2Definition, V2Stage
-from cumulo.gateway.security.arns import api_arn, request_arn
+from cumulo.gateway.security.arns import api_arn, request_arns
 from cumulo.gateway.security.iam import Signatures, http_authorization, identity_of
 from cumulo.gateway.security.jwt import jwt_authorization
 from cumulo.gateway.security.lambda_authorizer import (
@@ -109,8 +109,8 @@ def resource_policy(definition: RestDefinition, tools: Tools) -> PolicyCheck:
         if policy is None or (grant is not None and grant.settled):
             return
         place = _place(definition, visit.address.stage, "REST")
-        arn = _arn(place, visit)
-        refuse(policy.decide(visit, arn, NOBODY, tools.clock.now()), arn=arn)
+        arns = _arns(place, visit)
+        refuse(_said(policy, visit, arns, NOBODY, tools), arn=arns[0])
 
     return check
 
@@ -126,12 +126,29 @@ def _place(definition: RestDefinition | V2Definition, stage: str, kind: str) -> 
     )
 
 
-def _arn(place: Place, visit: Visit, route: str = "") -> str:
-    """The request's ARN; that of a WebSocket's route ends with its key."""
+def _arns(place: Place, visit: Visit, route: str = "") -> tuple[str, ...]:
+    """The request's ARN, and how else it may be written; that of a WebSocket's route ends with its key."""
     api = api_arn(place.region, place.account, place.api_id)
     if route:
-        return f"{api}/{place.stage}/{route}"
-    return request_arn(api, place.stage, visit.request.method, visit.address.path)
+        return (f"{api}/{place.stage}/{route}",)
+    decoded = place.kind == "HTTP"
+    return request_arns(api, place.stage, visit.request.method, visit.address.path, decoded=decoded)
+
+
+def _decide(decide: Callable[[str], Decision], arns: Sequence[str]) -> Decision:
+    """What is said of a request, by its ARN; a denial of what else it may be written as denies it too."""
+    decision = decide(arns[0])
+    return DENY if any(decide(one) is DENY for one in arns[1:]) else decision
+
+
+def _said(policy: ResourcePolicy, visit: Visit, arns: Sequence[str], who: Who, tools: Tools) -> Decision:
+    now = tools.clock.now()
+    return _decide(lambda arn: policy.decide(visit, arn, who, now), arns)
+
+
+def _own(opinion: Opinion, visit: Visit, arns: Sequence[str], tools: Tools) -> Decision:
+    keys = condition_keys(visit, NOBODY, tools.clock.now())
+    return _decide(lambda arn: opinion.said.decide(arn, keys), arns)
 
 
 def _misconfigured(message: str | None) -> Authorize:
@@ -146,8 +163,8 @@ def _misconfigured(message: str | None) -> Authorize:
 
 def _policy_alone(place: Place, policy: ResourcePolicy, tools: Tools) -> Authorize:
     async def authorize(visit: Visit) -> Grant:
-        arn = _arn(place, visit)
-        refuse(policy.decide(visit, arn, NOBODY, tools.clock.now()), arn=arn)
+        arns = _arns(place, visit)
+        refuse(_said(policy, visit, arns, NOBODY, tools), arn=arns[0])
         return Grant(settled=True)
 
     return authorize
@@ -158,12 +175,10 @@ def _signed(place: Place, policy: ResourcePolicy | None, tools: Tools, *, route:
 
     async def authorize(visit: Visit) -> Grant:
         signer = await signatures.signer(visit)
-        arn = _arn(place, visit, route)
-        said = NEITHER
-        if policy is not None:
-            said = policy.decide(visit, arn, signer.who, tools.clock.now())
+        arns = _arns(place, visit, route)
+        said = NEITHER if policy is None else _said(policy, visit, arns, signer.who, tools)
         decision = together(ALLOW, said, same_account=signer.account == place.account)
-        refuse(decision, arn=arn, user=signer.arn)
+        refuse(decision, arn=arns[0], user=signer.arn)
         return Grant(kind="IAM", identity=identity_of(signer), settled=True)
 
     return authorize
@@ -179,8 +194,8 @@ def _cognito(
     async def authorize(visit: Visit) -> Grant:
         grant = await by_token(visit)
         if policy is not None:
-            arn = _arn(place, visit)
-            refuse(policy.decide(visit, arn, NOBODY, tools.clock.now()), arn=arn)
+            arns = _arns(place, visit)
+            refuse(_said(policy, visit, arns, NOBODY, tools), arn=arns[0])
         return Grant(kind=grant.kind, context=grant.context, settled=True)
 
     return authorize
@@ -190,14 +205,12 @@ def _custom(
     place: Place, policy: ResourcePolicy | None, asked: LambdaAuthorizer, tools: Tools, *, route: str = ""
 ) -> Authorize:
     async def authorize(visit: Visit) -> Grant:
-        arn, now = _arn(place, visit, route), tools.clock.now()
-        said = NEITHER
-        if policy is not None:
-            said = policy.decide(visit, arn, NOBODY, now)
-            if said is DENY:
-                refuse(said, arn=arn)
-        opinion = await asked.ask(visit, arn)
-        own = opinion.said.decide(arn, condition_keys(visit, NOBODY, now))
+        arns = _arns(place, visit, route)
+        said = NEITHER if policy is None else _said(policy, visit, arns, NOBODY, tools)
+        if said is DENY:
+            refuse(said, arn=arns[0])
+        opinion = await asked.ask(visit, arns[0])
+        own = _own(opinion, visit, arns, tools)
         _refuse_custom(visit, together(own, said))
         context = {
             **opinion.said.context,
@@ -226,10 +239,9 @@ def _http_custom(
     asked = LambdaAuthorizer(http_ways(authorizer, route, stage.variables), place, stage.variables, tools)
 
     async def authorize(visit: Visit) -> Grant:
-        arn = _arn(place, visit)
-        opinion = await asked.ask(visit, arn)
-        keys = condition_keys(visit, NOBODY, tools.clock.now())
-        if opinion.said.decide(arn, keys) is not ALLOW:
+        arns = _arns(place, visit)
+        opinion = await asked.ask(visit, arns[0])
+        if _own(opinion, visit, arns, tools) is not ALLOW:
             visit.context["authorizer"] = {
                 "error": "The client is not authorized to perform this operation.",
                 "status": 403,

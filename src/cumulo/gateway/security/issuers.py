@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from cumulo.base.caller import Caller
+from cumulo.base.errors import AwsError
 from cumulo.gateway.security.key_sets import PublicKey, SetFault, read_keys
 from cumulo.gateway.security.memory import IssuerRecord
 from cumulo.gateway.tools import Answer, CallFailed, Tools
@@ -75,7 +76,7 @@ class UserPool:
         try:
             async with asyncio.timeout(FETCH_SECONDS):
                 answer = await tools.aws.call(self._caller, "cognito-idp", "GET", self._path)
-        except (CallFailed, TimeoutError):
+        except (AwsError, CallFailed, TimeoutError):
             raise IssuerFailed("JWKS communication error") from None
         return _bytes(answer, SET_BYTES_MAX, "JWKS communication error")
 

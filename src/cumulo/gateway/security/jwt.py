@@ -5,8 +5,8 @@ identity source ──▶ token ──▶ seen a moment ago? ──▶ claims
 """
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from cumulo.gateway.definitions.v2 import Authorizer
 from cumulo.gateway.security.identity_sources import sources
@@ -32,31 +32,42 @@ Check = Callable[[Claims, float], None]
 """Compares the claims of a token that is somebody's real one, at a time in seconds since the epoch; TokenFault."""
 
 
+class Believed(NamedTuple):
+    """Claims whose signature held, and as they are told."""
+
+    claims: Claims
+    told: Mapping[str, str]
+
+
 class Verifier:
-    """Tokens of one issuer, under one authorizer's rules.
+    """Tokens of one issuer, under one authorizer's rules.  `tell` makes texts of claims.
 
     Claims of tokens that held are kept for minutes, by the whole token: what is not the same text is verified anew.
-    `rules` names everything that `check` compares, so that nobody takes another's word.
+    What `check` compares is compared each time, so that what one authorizer believes is nothing to another.
     """
 
-    def __init__(self, source: KeySource, check: Check, rules: Sequence[str], tools: Tools) -> None:
+    def __init__(
+        self, source: KeySource, check: Check, tell: Callable[[Claims], Mapping[str, str]], tools: Tools
+    ) -> None:
         self._source = source
         self._check = check
-        self._rules = (source.name, *rules)
+        self._tell = tell
+        self._name = f"{tell.__module__} {source.name}"
         self._tools = tools
 
-    async def claims(self, token: str) -> Claims:
+    async def believe(self, token: str) -> Believed:
         """The claims of a token that holds now; TokenFault."""
         now = self._tools.clock.now()
-        key = (*self._rules, token)
-        kept: Claims | None = self._tools.memory.tokens.get(key, now)
+        key = (self._name, token)
+        kept: Believed | None = self._tools.memory.tokens.get(key, now)
         if kept is not None:
-            self._check(kept, now)
+            self._check(kept.claims, now)
             return kept
         claims = await self._verify(token)
         self._check(claims, now)
-        self._tools.memory.tokens.put(key, claims, now + TOKEN_KEPT_SECONDS, weight=3 * len(token))
-        return claims
+        believed = Believed(claims, self._tell(claims))
+        self._tools.memory.tokens.put(key, believed, now + TOKEN_KEPT_SECONDS, weight=6 * len(token))
+        return believed
 
     async def _verify(self, token: str) -> dict[str, Any]:
         said = take_apart(token)
@@ -96,7 +107,7 @@ def jwt_authorization(
     def check(claims: Claims, now: float) -> None:
         check_claims(claims, issuer=issuer, audiences=audiences, now=now)
 
-    verifier = Verifier(key_source(issuer, account), check, ("jwt", issuer, *audiences), tools)
+    verifier = Verifier(key_source(issuer, account), check, as_told, tools)
     found = sources(authorizer.identity_source[:1], {})
     source = found[0] if found else lambda _visit: None
     told = " ".join(_PLAIN.sub("", one) for one in scopes)
@@ -106,12 +117,12 @@ def jwt_authorization(
         if value is None:
             raise _unauthorized(visit, "Bearer", "missing: token not provided")
         try:
-            claims = await verifier.claims(without_scheme(value))
+            claims, shown = await verifier.believe(without_scheme(value))
             held = _scopes(claims, scopes)
         except TokenFault as fault:
             challenge = f'Bearer scope="{told}" error="{fault.error}" error_description="{fault.description}"'
             raise _unauthorized(visit, challenge, str(fault), fault.error) from None
-        return Grant(kind="JWT", context={"claims": as_told(claims), "scopes": held})
+        return Grant(kind="JWT", context={"claims": shown, "scopes": held})
 
     return authorize
 

@@ -79,10 +79,13 @@ class Opinion(msgspec.Struct, frozen=True):
 
 
 class LambdaAuthorizer:
-    """One authorizer of one stage."""
+    """One authorizer of one stage.  `traces`: whether a log also tells what is sent and answered, secrets and all."""
 
-    def __init__(self, ways: Ways, place: Place, variables: Mapping[str, str], tools: Tools) -> None:
+    def __init__(
+        self, ways: Ways, place: Place, variables: Mapping[str, str], tools: Tools, *, traces: bool = False
+    ) -> None:
         self._ways = ways
+        self._traces = traces
         self._place = place
         self._tools = tools
         arn = function_arn(ways.uri, variables)
@@ -142,7 +145,7 @@ class LambdaAuthorizer:
         if self._call is None:
             raise self._misconfigured(visit, "Invalid authorizer URI")
         payload = msgspec.json.encode(event)
-        if visit.log is not None:
+        if self._traces:
             headers = {
                 "x-amzn-lambda-integration-tag": call_id,
                 "x-amzn-apigateway-api-id": self._place.api_id,
@@ -157,7 +160,7 @@ class LambdaAuthorizer:
             if failed.why in _AT_FAULT:
                 raise self._misconfigured(visit, failed.message, failed.status) from None
             raise self._failure(visit, failed.message, failed.status) from None
-        if visit.log is not None:
+        if self._traces:
             _log(visit, self._tools, [log_lines.result(result.payload.decode(errors="replace"))])
         if result.function_error:
             if error_of(result.payload) == "Unauthorized":

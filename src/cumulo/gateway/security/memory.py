@@ -2,7 +2,7 @@
 
 AuthorizerCaches   by stage: what Lambda authorizers said of whom
 issuers            by issuer: their public keys, and when they were last asked for
-tokens             by authorizer: claims of tokens whose signature held
+tokens             by issuer: claims of tokens whose signature held
 """
 
 import asyncio

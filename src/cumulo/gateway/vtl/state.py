@@ -11,6 +11,7 @@ from cumulo.gateway.jsonpath.errors import JsonPathError
 from cumulo.gateway.jsonpath.path import Path
 from cumulo.gateway.vtl.errors import TemplateError
 from cumulo.gateway.vtl.limits import (
+    CHARACTERS_A_STEP,
     ELEMENTS_MAX,
     OUTPUT_CHARACTERS_MAX,
     PATHS_KEPT_MAX,
@@ -109,7 +110,7 @@ class State:
         """A text that a template made, if it is not too long."""
         if len(text) > STRING_CHARACTERS_MAX:
             raise TemplateError(f"A string is longer than {STRING_CHARACTERS_MAX} characters")
-        self.charge(len(text) // 100)
+        self.charge(len(text) // CHARACTERS_A_STEP)
         return text
 
     def room(self, elements: int) -> None:
@@ -129,7 +130,7 @@ class State:
         """
         if self._document is _NOTHING_READ:
             body = self.scope.body
-            self.charge(len(body) // 100)
+            self.charge(len(body) // CHARACTERS_A_STEP)
             self._document = self.read_json(body, lenient=True) if body else {}
         return self._document
 

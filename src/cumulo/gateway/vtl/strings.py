@@ -4,7 +4,7 @@ from typing import Any
 
 from cumulo.gateway.java_regex.pattern import PatternError
 from cumulo.gateway.vtl.errors import TemplateError
-from cumulo.gateway.vtl.limits import STRING_CHARACTERS_MAX
+from cumulo.gateway.vtl.limits import CHARACTERS_A_STEP, STRING_CHARACTERS_MAX
 from cumulo.gateway.vtl.methods import Function, Methods
 from cumulo.gateway.vtl.state import State
 from cumulo.gateway.vtl.values import ArrayList, java_text
@@ -45,13 +45,13 @@ def _replace(text: Any, arguments: Any, state: State) -> str:
     grown = len(text) + text.count(old) * (len(new) - len(old))
     if grown > STRING_CHARACTERS_MAX:
         raise TemplateError(f"A string is longer than {STRING_CHARACTERS_MAX} characters")
-    state.charge(grown // 100)
+    state.charge(grown // CHARACTERS_A_STEP)
     return str(text.replace(old, new))
 
 
 def _replace_pattern(*, once: bool) -> Function:
     def function(text: Any, arguments: Any, state: State) -> str:
-        state.charge(len(text) // 100)
+        state.charge(len(text) // CHARACTERS_A_STEP)
         try:
             found = state.kept.pattern(arguments[0]).replace(text, arguments[1], state.charge, once=once)
         except PatternError as error:
@@ -62,7 +62,7 @@ def _replace_pattern(*, once: bool) -> Function:
 
 
 def _matches(text: Any, arguments: Any, state: State) -> bool:
-    state.charge(len(text) // 100)
+    state.charge(len(text) // CHARACTERS_A_STEP)
     try:
         return state.kept.pattern(arguments[0]).matches(text, state.charge)
     except PatternError as error:
@@ -70,7 +70,7 @@ def _matches(text: Any, arguments: Any, state: State) -> bool:
 
 
 def _split(text: Any, arguments: Any, state: State) -> ArrayList:
-    state.charge(len(text) // 100)
+    state.charge(len(text) // CHARACTERS_A_STEP)
     limit = arguments[1] if len(arguments) > 1 else 0
     try:
         parts = state.kept.pattern(arguments[0]).split(text, limit, state.charge)

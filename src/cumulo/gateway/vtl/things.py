@@ -8,11 +8,13 @@ from typing import Any
 from urllib.parse import quote_plus, unquote_plus
 
 from cumulo.gateway.jsonpath.functions import MISSING
+from cumulo.gateway.vtl.limits import CHARACTERS_A_STEP
 from cumulo.gateway.vtl.methods import Methods
 from cumulo.gateway.vtl.state import State
 from cumulo.gateway.vtl.values import Thing, java_text, json_text
 
-_JAVASCRIPT = re.compile(r"""[\x00-\x1f'"\\/]|[^\x00-\x7e]""")
+_FREQUENT = ("\\", '"', "'", "/")
+_RARE = re.compile(r"[\x00-\x1f]|[^\x00-\x7e]")
 _ESCAPES = {"\b": "\\b", "\n": "\\n", "\t": "\\t", "\f": "\\f", "\r": "\\r"}
 _NO_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
 
@@ -64,7 +66,7 @@ def body_text(state: State) -> str:
         return "{}"
     if isinstance(body, str):
         return body
-    state.charge(len(body) // 100)
+    state.charge(len(body) // CHARACTERS_A_STEP)
     return body.decode("utf-8", "replace")
 
 
@@ -106,22 +108,22 @@ def _by_any_case(headers: Mapping[str, str], name: str, state: State) -> str | N
 
 def _javascript(_util: Any, arguments: Any, state: State) -> str:
     text = java_text(arguments[0], state.charge)
-    state.charge(len(text) // 10)
-    return state.string(_JAVASCRIPT.sub(_escape, text))
+    state.charge(len(text) // CHARACTERS_A_STEP)
+    for char in _FREQUENT:
+        text = text.replace(char, "\\" + char)
+    return state.string(_RARE.sub(_escape, text))
 
 
 def _escape(found: re.Match[str]) -> str:
     char = found[0]
     if char in _ESCAPES:
         return _ESCAPES[char]
-    if char in "'\"\\/":
-        return "\\" + char
     units = char.encode("utf-16-be", "surrogatepass").hex().upper()
     return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def _parse_json(_util: Any, arguments: Any, state: State) -> Any:
-    state.charge(len(arguments[0]) // 100)
+    state.charge(len(arguments[0]) // CHARACTERS_A_STEP)
     return state.read_json(arguments[0])
 
 

@@ -45,7 +45,7 @@ class Deployments:
         return {
             "CreateDeployment": Operation(self.create),
             "GetDeployment": Operation(self.get),
-            "GetDeployments": Operation(self.list),
+            "GetDeployments": Operation(self.get_all),
             "UpdateDeployment": Operation(self.update),
             "DeleteDeployment": Operation(self.delete),
         }
@@ -83,7 +83,7 @@ class Deployments:
         summarized = "apisummary" in [one.lower() for one in values.get("embed", ())]
         return deployment_view(deployment, definition_of(deployment) if summarized else None)
 
-    async def list(self, caller: Caller, values: Values) -> Values | None:
+    async def get_all(self, caller: Caller, values: Values) -> Values | None:
         """GetDeployments, the newest first."""
         api = api_of(self._records, caller, values)
         return listed(

@@ -1,8 +1,9 @@
 """Finding what an operation names, with AWS's sentence where it is not there."""
 
 from cumulo.base.caller import Caller
-from cumulo.gateway.definitions.rest import Integration, Method, Resource
+from cumulo.gateway.definitions.rest import Authorizer, Integration, Method, Resource
 from cumulo.services.apigateway import refusals
+from cumulo.services.apigateway.key_model import UsagePlan
 from cumulo.services.apigateway.model import Api, Deployment, Stage
 from cumulo.services.apigateway.records import Records
 from cumulo.state.store import join_key
@@ -82,4 +83,21 @@ def stage_of(records: Records, caller: Caller, values: Values) -> Stage:
     )
     if found is None:
         raise refusals.unknown("Stage")
+    return found
+
+
+def authorizer_of(records: Records, caller: Caller, values: Values) -> tuple[Api, Authorizer]:
+    """An API and its authorizer.  NotFoundException."""
+    api = find_api(records, caller, values)
+    found = api.definition.authorizers.get(values["authorizerId"]) if api is not None else None
+    if api is None or found is None:
+        raise refusals.unknown("Authorizer")
+    return api, found
+
+
+def plan_of(records: Records, caller: Caller, values: Values) -> UsagePlan:
+    """A usage plan.  NotFoundException."""
+    found = records.usage_plans.get(join_key(caller.account, caller.region, values["usagePlanId"]))
+    if found is None:
+        raise refusals.not_found("Invalid Usage Plan ID specified")
     return found

@@ -1,32 +1,58 @@
 """REST APIs, whole: the operations on their records, and the stages that the gateway answers from; app.py builds one.
 
 operations ──▶ Records ──after the commit──▶ Publishing ──▶ gateway/stages.py ──compiled at the first request──▶ answers
+                  └──heard──▶ KeyPlans ◀──admit── the gateway;  Counting ──every second──▶ Records
 """
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
 
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
 from cumulo.gateway.stages import Stages as Published
+from cumulo.gateway.tools import Plans
+from cumulo.services.apigateway.account import AccountSettings
+from cumulo.services.apigateway.api_keys import ApiKeys
+from cumulo.services.apigateway.authorizers import Authorizers
+from cumulo.services.apigateway.client_certificates import ClientCertificates
 from cumulo.services.apigateway.contents import Contents
+from cumulo.services.apigateway.counting import Counting
 from cumulo.services.apigateway.deployments import Deployments
+from cumulo.services.apigateway.documentation import Documentation
+from cumulo.services.apigateway.gateway_responses import GatewayResponses
 from cumulo.services.apigateway.integration_responses import IntegrationResponses
 from cumulo.services.apigateway.integrations import Integrations
 from cumulo.services.apigateway.method_responses import MethodResponses
 from cumulo.services.apigateway.methods import Methods
+from cumulo.services.apigateway.models import Models
+from cumulo.services.apigateway.plans import KeyPlans
 from cumulo.services.apigateway.publishing import Make, Mapped, Publishing, nobody_maps
 from cumulo.services.apigateway.records import Records
+from cumulo.services.apigateway.request_validators import RequestValidators
 from cumulo.services.apigateway.resources import Resources
 from cumulo.services.apigateway.rest_apis import RestApis
 from cumulo.services.apigateway.stages import Stages
-from cumulo.state.store import Store
-from cumulo.wire.service import Service
+from cumulo.services.apigateway.tags import Tagged, Tagging
+from cumulo.services.apigateway.trying import TryAuthorizer, Trying, TryMethod
+from cumulo.services.apigateway.usage import Usage
+from cumulo.services.apigateway.usage_plans import UsagePlans
+from cumulo.services.apigateway.vpc_links import VpcLinks
+from cumulo.state.store import Store, StoreError
+from cumulo.wire.service import Operation, Service
+
+FLUSH_SECONDS: Final = 1.0
 
 
 class RestHouse:
-    """Everything of REST APIs but answering requests.
+    """Everything of REST APIs but answering requests.  `start` before requests are served, `run` beside the server.
 
-    make      compiles a stage of a deployment: gateway/rest/compile.py with its tools bound
-    mapped    whether a custom domain leads to an API or a stage
-    log_role  whether stages may log only when the account has named a role, as on AWS
+    make            compiles a stage of a deployment: gateway/rest/compile.py with its tools bound
+    mapped          whether a custom domain leads to an API or a stage
+    log_role        whether stages may log only when the account has named a role, as on AWS
+    tagged          who else has tags, by the first segment of its ARNs' paths (`domainnames`)
+    try_method      runs TestInvokeMethod;  try_authorizer  runs TestInvokeAuthorizer
+    more            operations that are built elsewhere (imports, exports, domain names)
     """
 
     def __init__(
@@ -39,24 +65,47 @@ class RestHouse:
         make: Make,
         mapped: Mapped = nobody_maps,
         log_role: bool = False,
+        tagged: Mapping[str, Tagged] | None = None,
+        try_method: TryMethod | None = None,
+        try_authorizer: TryAuthorizer | None = None,
+        more: Mapping[str, Operation] | None = None,
     ) -> None:
-        self._records = Records(store)
-        self._publishing = Publishing(self._records, stages, make, mapped)
-        self.contents = Contents(self._records)
-        ours = Stages(self._records, self._publishing, clock, log_role=log_role)
+        records = self.records = Records(store)
+        self._publishing = Publishing(records, stages, make, mapped)
+        self._counting = Counting(records, clock)
+        self._plans = KeyPlans(records, self._counting, clock)
+        self.contents = Contents(records)
+        ours = Stages(records, self._publishing, clock, log_role=log_role)
         nouns = (
-            RestApis(self._records, self._publishing, clock, ids),
-            Resources(self._records, ids),
-            Methods(self._records),
-            MethodResponses(self._records),
-            Integrations(self._records),
-            IntegrationResponses(self._records),
+            RestApis(records, self._publishing, clock, ids),
+            Resources(records, ids),
+            Methods(records),
+            MethodResponses(records),
+            Integrations(records),
+            IntegrationResponses(records),
             ours,
-            Deployments(self._records, self._publishing, ours, clock, ids),
+            Deployments(records, self._publishing, ours, clock, ids),
+            Models(records, ids),
+            RequestValidators(records, ids),
+            Authorizers(records, ids),
+            GatewayResponses(records),
+            VpcLinks(records, clock, ids),
+            AccountSettings(records),
+            Tagging(records, tagged or {}),
+            ApiKeys(records, clock, ids),
+            UsagePlans(records, ids),
+            Usage(records, self._counting),
+            ClientCertificates(records, clock, ids),
+            Documentation(records, clock, ids),
+            Trying(records, try_method, try_authorizer),
         )
-        self._service = Service(
-            "apigateway", {name: one for noun in nouns for name, one in noun.operations().items()}
-        )
+        operations = {name: one for noun in nouns for name, one in noun.operations().items()}
+        self._service = Service("apigateway", {**operations, **(more or {})})
+
+    @property
+    def plans(self) -> Plans:
+        """API keys and usage plans, for the gateway's tools."""
+        return self._plans
 
     def service(self) -> Service:
         """As the door wants it."""
@@ -66,13 +115,33 @@ class RestHouse:
         """Publish what is stored; nothing is compiled yet."""
         self._publishing.publish_all()
 
+    async def run(self) -> None:
+        """Write down how often keys were used, for ever."""
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write down how often keys were used up to now; on a full disk, later."""
+        if self._counting.flush():
+            try:
+                await self.records.store.commit()
+            except StoreError:  # the store keeps it and writes it first when there is space again
+                return
+
     def count(self) -> int:
         """How many REST APIs there are, of all accounts."""
-        return len(self._records.apis)
+        return len(self.records.apis)
+
+    async def close(self) -> None:
+        """Write down what was counted last."""
+        await self.flush()
 
     async def reset(self) -> None:
         """Forget everything."""
-        for api in self._records.apis.all():
+        for api in self.records.apis.all():
             self._publishing.forget(api)
-        self._records.clear()
-        await self._records.store.commit()
+        self.records.clear()
+        self._plans.clear()
+        self._counting.clear()
+        await self.records.store.commit()

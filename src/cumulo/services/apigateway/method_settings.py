@@ -1,7 +1,6 @@
-"""The settings that a stage has for methods, and how patches name them.  Pure.
+"""The settings that a stage has for methods, and how patches name them: a method, then a setting.  Pure.
 
-/pets/GET/metrics/enabled      /~1pets~1{id}/GET/caching/ttlInSeconds      /*/*/throttling/rateLimit
-\\__method__/ \\__ setting __/
+/pets/GET  /metrics/enabled        /~1pets~1{id}/GET  /caching/ttlInSeconds        /*/*  /throttling/rateLimit
 """
 
 from collections.abc import Callable

@@ -99,6 +99,77 @@ class VpcLink(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return join_key(self.account, self.region)
 
 
+class ClientCertificate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the gateway shows to backends; the private key never leaves."""
+
+    account: str
+    region: str
+    id: str
+    pem: str
+    private_key: str
+    created_at: float
+    expires_at: float
+    description: str | None = None
+    tags: Tags = {}
+
+    @property
+    def key(self) -> str:
+        """Account, region and id."""
+        return join_key(self.account, self.region, self.id)
+
+    @property
+    def owner(self) -> str:
+        """Account and region."""
+        return join_key(self.account, self.region)
+
+
+class DocumentationPart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is said of a part of an API: `properties` are JSON text, the location's members are empty where it has none."""
+
+    account: str
+    region: str
+    api_id: str
+    id: str
+    type: str
+    properties: str
+    path: str = ""
+    method: str = ""
+    status_code: str = ""
+    name: str = ""
+
+    @property
+    def api(self) -> str:
+        """The key of the API."""
+        return join_key(self.account, self.region, self.api_id)
+
+    @property
+    def key(self) -> str:
+        """The API's key and the id."""
+        return join_key(self.account, self.region, self.api_id, self.id)
+
+
+class DocumentationVersion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An API's documentation as it was at a moment."""
+
+    account: str
+    region: str
+    api_id: str
+    version: str
+    created_at: float
+    parts: tuple[DocumentationPart, ...] = ()
+    description: str | None = None
+
+    @property
+    def api(self) -> str:
+        """The key of the API."""
+        return join_key(self.account, self.region, self.api_id)
+
+    @property
+    def key(self) -> str:
+        """The API's key and the version."""
+        return join_key(self.account, self.region, self.api_id, self.version)
+
+
 class Account(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What holds for all APIs of an account in a region."""
 

@@ -29,7 +29,7 @@ class Resources:
         return {
             "CreateResource": Operation(self.create),
             "GetResource": Operation(self.get),
-            "GetResources": Operation(self.list),
+            "GetResources": Operation(self.get_all),
             "UpdateResource": Operation(self.update),
             "DeleteResource": Operation(self.delete),
         }
@@ -56,7 +56,7 @@ class Resources:
         _, resource = resource_of(self._records, caller, values)
         return resource_view(resource, methods="methods" in values.get("embed", ()))
 
-    async def list(self, caller: Caller, values: Values) -> Values | None:
+    async def get_all(self, caller: Caller, values: Values) -> Values | None:
         """GetResources."""
         api = api_of(self._records, caller, values)
         whole = "methods" in values.get("embed", ())

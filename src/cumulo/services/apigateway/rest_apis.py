@@ -59,7 +59,7 @@ class RestApis:
         return {
             "CreateRestApi": Operation(self.create),
             "GetRestApi": Operation(self.get),
-            "GetRestApis": Operation(self.list),
+            "GetRestApis": Operation(self.get_all),
             "UpdateRestApi": Operation(self.update),
             "DeleteRestApi": Operation(self.delete),
         }
@@ -77,7 +77,7 @@ class RestApis:
         """GetRestApi."""
         return api_view(api_of(self._records, caller, values), tags=True)
 
-    async def list(self, caller: Caller, values: Values) -> Values | None:
+    async def get_all(self, caller: Caller, values: Values) -> Values | None:
         """GetRestApis."""
         return listed(
             self._records.apis.by("owner", owner_of(caller)),

@@ -46,7 +46,7 @@ class Stages:
         return {
             "CreateStage": Operation(self.create, note=_NOTE),
             "GetStage": Operation(self.get),
-            "GetStages": Operation(self.list),
+            "GetStages": Operation(self.get_all),
             "UpdateStage": Operation(self.update, note=_NOTE),
             "DeleteStage": Operation(self.delete),
             "FlushStageCache": Operation(self.flush_cache),
@@ -72,7 +72,7 @@ class Stages:
         """GetStage."""
         return stage_view(stage_of(self._records, caller, values), self._clock.now())
 
-    async def list(self, caller: Caller, values: Values) -> Values | None:
+    async def get_all(self, caller: Caller, values: Values) -> Values | None:
         """GetStages, maybe of one deployment."""
         api = api_of(self._records, caller, values)
         wanted = values.get("deploymentId")

@@ -12,6 +12,7 @@ from cumulo.services.apigatewayv2.desk import Desk
 from cumulo.services.apigatewayv2.paging import page
 from cumulo.services.apigatewayv2.records import Api
 from cumulo.services.apigatewayv2.refusals import bad, conflict, missing
+from cumulo.wire.patterns import compile_pattern
 from cumulo.wire.service import Operation, Values
 
 _KEY: Final = re.compile(r"\$default|/.+/", re.DOTALL)
@@ -91,11 +92,8 @@ def view(one: IntegrationResponse) -> Values:
 def _check(integration: Integration, made: IntegrationResponse) -> None:
     if _KEY.fullmatch(made.key) is None:
         raise bad(f"Invalid integration response key specified: {made.key}")
-    if made.key != "$default":
-        try:
-            re.compile(made.key[1:-1])
-        except re.error:
-            raise bad("Invalid selection pattern specified") from None
+    if made.key != "$default" and compile_pattern(made.key[1:-1]) is None:
+        raise bad("Invalid selection pattern specified")
     mappings.check_websocket_response(made.response_parameters)
     for other in integration.integration_responses.values():
         if other.key == made.key and other.id != made.id:

@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 
 from cumulo.base.arn import parse_arn
 from cumulo.gateway.definitions.v2 import Integration
+from cumulo.gateway.http.subtypes import SUBTYPES
 from cumulo.services.apigatewayv2 import mappings
 from cumulo.services.apigatewayv2.refusals import bad
-from cumulo.services.apigatewayv2.subtypes import SUBTYPES
 
 TIMEOUT_MAX_HTTP: Final = 30_000
 TIMEOUT_MAX_WEBSOCKET: Final = 29_000

@@ -1,66 +1,48 @@
-"""Which parameters integrations may set: `append:header.x` in HTTP APIs, `integration.request.header.x` in WebSocket APIs.  Pure."""
+"""Which parameters integrations may set: what the data plane can compile, and AWS's sentence for what it cannot.  Pure.
+
+HTTP APIs        append:header.x  overwrite:path  remove:querystring.y, or the parameters of a subtype
+WebSocket APIs   integration.request.header.x  route.response.header.x
+"""
 
 import re
 from collections.abc import Mapping
 from typing import Final
 
+from cumulo.gateway.http.expressions import BadExpression, value_of
+from cumulo.gateway.http.mapping import problems_of_request, problems_of_response
+from cumulo.gateway.http.subtypes import SUBTYPES
 from cumulo.services.apigatewayv2.refusals import bad, bad_mapping
-from cumulo.services.apigatewayv2.subtypes import SUBTYPES
 
-_REQUEST: Final = re.compile(
-    r"(?:(?:append|overwrite|remove):(?P<where>header|querystring)\.(?P<name>\S+)|overwrite:path)"
-)
-_RESPONSE: Final = re.compile(r"(?:(?:append|overwrite|remove):header\.(?P<name>\S+)|overwrite:statuscode)")
+_REQUEST: Final = re.compile(r"(?:append|overwrite|remove):(?:header|querystring)\.\S+|overwrite:path")
+_RESPONSE: Final = re.compile(r"(?:append|overwrite|remove):header\.\S+|overwrite:statuscode")
 _WEBSOCKET_REQUEST: Final = re.compile(r"integration\.request\.(?:header|querystring|path)\.\S+")
-_WEBSOCKET_RESPONSE: Final = re.compile(r"(?:method|route)\.response\.(?:header\.\S+|body)")
-_RESERVED: Final = frozenset(
-    {
-        "authorization",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-location",
-        "forwarded",
-        "keep-alive",
-        "origin",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "te",
-        "trailers",
-        "transfer-encoding",
-        "upgrade",
-        "via",
-        "x-forwarded-for",
-        "x-forwarded-host",
-        "x-forwarded-proto",
-    }
-)
-_RESERVED_BEGINNINGS: Final = ("access-control-", "apigw-", "x-amz-", "x-amzn-")
+_WEBSOCKET_RESPONSE: Final = re.compile(r"route\.response\.header\.\S+")
+_STATUS: Final = re.compile(r"[2-5][0-9]{2}")
 
 
 def check_request(parameters: Mapping[str, str]) -> None:
     """Parameters of an HTTP API's integration.  BadRequestException."""
     for destination in parameters:
-        found = _REQUEST.fullmatch(destination)
-        if found is None:
+        if _REQUEST.fullmatch(destination) is None:
             raise bad_mapping(f"Invalid Request Actioned Parameter destination specified: {destination}")
-        if found["where"] == "header":
-            _check_header(found["name"])
+    problems = problems_of_request(parameters)
+    if problems:
+        raise bad_mapping(*problems)
 
 
 def check_response(parameters: Mapping[str, Mapping[str, str]]) -> None:
     """The same for its answers, by status code.  BadRequestException."""
     for status, mapped in parameters.items():
-        if not (status.isascii() and status.isdigit() and len(status) == 3 and 200 <= int(status) <= 599):
+        if _STATUS.fullmatch(status) is None:
             raise bad(f"Status Code {status} is not valid")
         for destination, source in mapped.items():
-            found = _RESPONSE.fullmatch(destination)
-            if found is None:
+            if _RESPONSE.fullmatch(destination) is None:
                 raise bad_mapping(f"Invalid Response Actioned Parameter destination specified: {destination}")
-            if found["name"]:
-                _check_header(found["name"])
-            elif not source.startswith("$") and not re.fullmatch(r"[1-5][0-9]{2}", source):
+            if destination == "overwrite:statuscode" and not _is_status(source):
                 raise bad(f"Status Code {source} is not valid")
+        problems = problems_of_response(mapped)
+        if problems:
+            raise bad_mapping(*problems)
 
 
 def check_subtype(subtype: str, parameters: Mapping[str, str]) -> None:
@@ -75,6 +57,11 @@ def check_subtype(subtype: str, parameters: Mapping[str, str]) -> None:
     strange = [name for name in parameters if name not in known]
     if strange:
         raise bad(f"Operation: {subtype} does not support the following parameters: [{', '.join(strange)}]")
+    for text in parameters.values():
+        try:
+            value_of(text)
+        except BadExpression:
+            raise bad_mapping(f"Invalid mapping expression specified: {text}") from None
 
 
 def check_websocket_request(parameters: Mapping[str, str]) -> None:
@@ -93,7 +80,5 @@ def _check_all(parameters: Mapping[str, str], form: re.Pattern[str]) -> None:
         raise bad_mapping(*(f"Invalid mapping expression parameter specified: {name}" for name in wrong))
 
 
-def _check_header(name: str) -> None:
-    lower = name.lower()
-    if lower in _RESERVED or lower.startswith(_RESERVED_BEGINNINGS):
-        raise bad_mapping(f"Operations on header {name} are restricted")
+def _is_status(source: str) -> bool:
+    return source.startswith("$") or _STATUS.fullmatch(source) is not None

@@ -37,7 +37,7 @@ def _after(found: list[T], key: Callable[[T], str], token: str | None) -> int:
     if not token:
         return 0
     try:
-        last = base64.urlsafe_b64decode(token.encode("ascii")).decode()
+        last = base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
         raise bad("Invalid value for nextToken") from None
     return bisect.bisect_right(found, last, key=key)

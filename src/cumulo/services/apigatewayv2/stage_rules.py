@@ -1,5 +1,6 @@
 """What stages may be told.  Pure: AWS's sentence when they may not."""
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -70,7 +71,7 @@ def _setting(have: RouteSetting, sent: Values, *, http: bool) -> RouteSetting:
     if http:
         changes.pop("data_trace_enabled", None)
         changes.pop("logging_level", None)
-    if changes.get("throttling_rate_limit", 0) < 0:
+    if not 0 <= changes.get("throttling_rate_limit", 0) < math.inf:
         raise bad("Invalid throttling rate limit specified")
     if changes.get("throttling_burst_limit", 0) < 0:
         raise bad("Invalid throttling burst limit specified")

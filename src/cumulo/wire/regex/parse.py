@@ -45,10 +45,11 @@ _CATEGORIES = {"L", "M", "N", "P", "S", "Z", "C"}
 class Parser:
     """One pattern being read; `dot_all` and `any_case` are set by its inline flags."""
 
-    def __init__(self, pattern: str, *, groups: bool = False) -> None:
+    def __init__(self, pattern: str, *, groups: bool = False, strict: bool = False) -> None:
         self._text = pattern
         self._at = 0
         self._keeps = groups
+        self._strict = strict  # nothing may be repeated that is not there
         self.groups: list[str] = []  # the names of groups by number, empty for those without
         self.dot_all = False
         self.any_case = False
@@ -131,6 +132,8 @@ class Parser:
             return Chars(negated=True) if self.dot_all else Chars(_ENDS, negated=True)
         if char in "^$":
             return Edge(char == "$")
+        if char in "*+?" and self._strict:
+            raise Untranslatable(self._text)
         return _one(ord(char))
 
     def _group(self) -> Node | None:

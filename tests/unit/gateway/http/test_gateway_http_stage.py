@@ -35,6 +35,19 @@ def test_a_route_without_an_integration_is_an_error():
     assert HttpApi(None, "GET /").ask().status == 500
 
 
+def test_a_mapping_that_is_none_is_an_error_of_its_routes_alone():
+    for members in (
+        {"request_parameters": {"append:header.a": "$request.nothing"}},
+        {"response_parameters": {"200": {"append:header.a": "$response.body..x"}}},
+        {"request_parameters": {"move:header.a": "1"}},
+    ):
+        api = HttpApi(function(**members)).answers(ok)
+        assert (api.ask().status, api.visit.context["error"]["responseType"]) == (
+            500,
+            "API_CONFIGURATION_ERROR",
+        )
+
+
 def test_large_requests_are_refused():
     api = HttpApi(function()).answers(ok)
     assert api.ask("GET", "/", {"A": "x" * 9_000}).status == 200
@@ -81,7 +94,7 @@ def guarded(refused: Refused | None = None, **members):
     ],
 )
 def test_authorizers_refuse(kind, status, message):
-    api = guarded(Refused(kind, "why", fields={"www-authenticate": "Bearer"}))
+    api = guarded(Refused(kind, "why", headers={"www-authenticate": "Bearer"}))
     response = api.ask("GET", "/x")
     assert (response.status, response.body) == (status, b'{"message":"%b"}' % message)
     assert header_of(response, "www-authenticate") == "Bearer"

@@ -4,10 +4,6 @@ import asyncio
 import json
 
 import pytest
-
-from cumulo.base.ports import InvokeResult
-from cumulo.gateway.security.authorizer_trial import try_authorizer
-from cumulo.gateway.tools import Answer
 from tests.gateway_kit import FUNCTION, World
 from tests.gateway_security_kit import (
     ARN,
@@ -20,6 +16,10 @@ from tests.gateway_security_kit import (
     signed,
     token_authorizer,
 )
+
+from cumulo.base.ports import InvokeResult
+from cumulo.gateway.security.authorizer_trial import try_authorizer
+from cumulo.gateway.tools import Answer
 
 
 def attempt(world, said=None, *, headers=(("Authorization", "secret-token"),), **options):

@@ -4,12 +4,6 @@ import asyncio
 import json
 
 import pytest
-
-from cumulo.base.errors import AwsError
-from cumulo.base.ports import InvokeResult
-from cumulo.gateway.definitions.rest import Resource
-from cumulo.gateway.security.compile import rest_authorization, v2_authorization
-from cumulo.gateway.visit import ClientCertificate, Refused
 from tests.gateway_kit import ACCOUNT, API, FUNCTION, World, visit
 from tests.gateway_security_kit import (
     ARN,
@@ -24,6 +18,12 @@ from tests.gateway_security_kit import (
     v2_api,
     v2_authorizer,
 )
+
+from cumulo.base.errors import AwsError
+from cumulo.base.ports import InvokeResult
+from cumulo.gateway.definitions.rest import Resource
+from cumulo.gateway.security.compile import rest_authorization, v2_authorization
+from cumulo.gateway.visit import ClientCertificate, Refused
 
 DENIED = "User is not authorized to access this resource"
 
@@ -102,6 +102,20 @@ def test_an_expression_that_would_run_away_does_not():
 
 def test_an_expression_that_nobody_understands_lets_nobody_in():
     assert Rest(answer(), identity_validation_expression="(?<=a)(").refuse("a")[0] == "UNAUTHORIZED"
+
+
+def test_a_log_tells_no_secrets():
+    api = Rest(answer(context={"password": "hidden one"}))
+    asked = visit("GET", "/pets/1", {"Authorization": "Bearer secret-token"}, stage="dev")
+    asked.log = []
+    asyncio.run(api.authorize(asked))
+    told = [text for _, text in asked.log]
+    assert told == [
+        f"Starting authorizer: auth01 for request: {asked.context['requestId']}",
+        "Incoming identity: *************-token",
+        "Using valid authorizer policy for principal: bob",
+        "Successfully completed authorizer execution",
+    ]
 
 
 # -- REQUEST ------------------------------------------------------------------------------------------------------
@@ -357,13 +371,35 @@ def test_a_denial_wins():
     assert Rest(both).refuse() == ("ACCESS_DENIED", f"{DENIED} with an explicit deny")
 
 
-@pytest.mark.parametrize("path", ["/pets/admin", "/pets/%61dmin", "/pets/%61%64%6D%69%6e"])
-def test_percent_codes_do_not_get_round_a_denial(path):
+SPELLINGS = [
+    "/pets/@dmin",
+    "/pets/%40dmin",
+    "/pets/@%64%6D%69%6e",
+    "/pets/%40%64min/",
+    "//pets/@dmin",
+    "/pets/@dmin//",
+]
+
+
+def but_not(resource):
     both = answer()
-    both["policyDocument"]["Statement"] += answer("Deny", f"{ARN}/dev/GET/pets/admin")["policyDocument"][
-        "Statement"
-    ]
-    assert Rest(both).refuse(target=path)[0] == "ACCESS_DENIED"
+    both["policyDocument"]["Statement"] += answer("Deny", resource)["policyDocument"]["Statement"]
+    return both
+
+
+@pytest.mark.parametrize("path", SPELLINGS)
+def test_no_spelling_of_a_path_leads_round_a_denial(path):
+    api = Rest(but_not(f"{ARN}/dev/GET/pets/@dmin"))
+    assert api.refuse(target=path) == ("ACCESS_DENIED", f"{DENIED} with an explicit deny")
+    api.ask(target="/pets/other")
+
+
+@pytest.mark.parametrize("path", ["/pets/@dmin", "/pets/%40dmin", "/pets%2F@dmin"])
+def test_http_apis_are_asked_about_the_path_that_routes_match(path):
+    api = Http(but_not(f"{ARN}/*/GET/pets/@dmin"))
+    assert api.refuse(path) == ("ACCESS_DENIED", "Forbidden")
+    assert api.world.invoker.event["routeArn"] == f"{ARN}/$default/GET/pets/@dmin"
+    assert api.world.invoker.event["rawPath"] == "/pets/@dmin"
 
 
 def test_another_action_allows_nothing():

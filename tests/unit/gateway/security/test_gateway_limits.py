@@ -4,12 +4,12 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
+from tests.gateway_kit import place
 
 from cumulo.base.clock import VirtualClock
 from cumulo.gateway.security.kept import Kept
 from cumulo.gateway.security.quota import period, remaining
 from cumulo.gateway.security.throttle import Buckets, TokenBucket
-from tests.gateway_kit import place
 
 
 def test_a_bucket_gives_its_burst_and_then_its_rate():

@@ -4,14 +4,14 @@ import asyncio
 import json
 
 import pytest
+from tests.gateway_kit import FUNCTION, World, visit
+from tests.gateway_security_kit import ARN, PETS, STAGE, answer, method, rest_api, token_authorizer
 
 from cumulo.base.policy import Decision
-from cumulo.gateway.security.arns import masked, path_parameters, request_arn
+from cumulo.gateway.security.arns import masked, path_parameters, request_arns
 from cumulo.gateway.security.compile import resource_policy, rest_authorization
 from cumulo.gateway.security.resource_policy import together
 from cumulo.gateway.visit import Grant, Refused
-from tests.gateway_kit import FUNCTION, World, visit
-from tests.gateway_security_kit import ARN, PETS, STAGE, answer, method, rest_api, token_authorizer
 
 ANONYMOUS = (
     "User: anonymous is not authorized to perform: execute-api:Invoke on resource: "
@@ -162,6 +162,10 @@ def test_paths_have_parameters(template, path, found):
 
 
 def test_arns_are_written_as_policies_mean_them():
-    assert request_arn(ARN, "dev", "GET", "/") == f"{ARN}/dev/GET/"
-    assert request_arn(ARN, "dev", "GET", "/%7euser/%2f/%c3%a4") == f"{ARN}/dev/GET/~user/%2F/%C3%A4"
+    assert request_arns(ARN, "dev", "GET", "/") == (f"{ARN}/dev/GET/",)
+    assert request_arns(ARN, "dev", "GET", "/%7euser/%2f/%c3%a4") == (
+        f"{ARN}/dev/GET/~user/%2F/%C3%A4", f"{ARN}/dev/GET/~user///\u00e4",
+    )  # fmt: skip
+    assert request_arns(ARN, "dev", "GET", "//a/") == (f"{ARN}/dev/GET//a/", f"{ARN}/dev/GET/a")
+    assert request_arns(ARN, "dev", "GET", "/a%40b", decoded=True) == (f"{ARN}/dev/GET/a@b",)
     assert masked(f"{ARN}/x:y") == "arn:aws:execute-api:us-east-1:********9012:abcdef1234/x:y"

@@ -5,10 +5,6 @@ import json
 
 import msgspec
 import pytest
-
-from cumulo.gateway.security.compile import rest_authorization, v2_authorization
-from cumulo.gateway.visit import Refused
-from cumulo.wire.keys import Key
 from tests.gateway_kit import ACCOUNT, DOMAIN, World, visit
 from tests.gateway_security_kit import (
     ARN,
@@ -24,6 +20,10 @@ from tests.gateway_security_kit import (
     route,
     v2_api,
 )
+
+from cumulo.gateway.security.compile import rest_authorization, v2_authorization
+from cumulo.gateway.visit import Refused
+from cumulo.wire.keys import Key
 
 OTHER = "999999999999"
 KEY = Key(access_key="AKIDEXAMPLE", secret_key="secret", account=ACCOUNT, name="bob")

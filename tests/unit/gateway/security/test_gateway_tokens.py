@@ -7,10 +7,6 @@ import hmac
 import json
 
 import pytest
-
-from cumulo.gateway.security.compile import v2_authorization
-from cumulo.gateway.tools import Answer, CallFailed
-from cumulo.gateway.visit import Refused
 from tests.gateway_kit import World, visit
 from tests.gateway_security_kit import (
     ISSUER,
@@ -26,6 +22,10 @@ from tests.gateway_security_kit import (
     signed,
     v2_api,
 )
+
+from cumulo.gateway.security.compile import v2_authorization
+from cumulo.gateway.tools import Answer, CallFailed
+from cumulo.gateway.visit import Refused
 
 
 class Api:

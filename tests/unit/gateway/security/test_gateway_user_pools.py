@@ -4,10 +4,6 @@ import asyncio
 import json
 
 import pytest
-
-from cumulo.gateway.security.compile import rest_authorization
-from cumulo.gateway.tools import Answer
-from cumulo.gateway.visit import Refused
 from tests.gateway_kit import ACCOUNT, World, visit
 from tests.gateway_security_kit import (
     NOW,
@@ -23,6 +19,10 @@ from tests.gateway_security_kit import (
     signed,
     token_authorizer,
 )
+
+from cumulo.gateway.security.compile import rest_authorization
+from cumulo.gateway.tools import Answer
+from cumulo.gateway.visit import Refused
 
 SECOND = "us-east-1_Second"
 SECOND_ISSUER = f"https://cognito-idp.us-east-1.amazonaws.com/{SECOND}"
