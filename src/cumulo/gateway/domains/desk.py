@@ -183,15 +183,11 @@ class DomainDesk:
         self.records.mappings.delete(mapping)
         await self._settle(domain)
 
-    def mapped_by(self, account: str, region: str, api_id: str, stage: str = "") -> list[str]:
+    def mapped_by(self, api_id: str, stage: str = "") -> list[str]:
         """The domain names that lead to an API, or to a stage of it."""
-        prefix = join_key(account, region, "")
-        found = {
-            one.domain.removeprefix(prefix)
-            for one in self.records.mappings.by("api", api_id)
-            if one.domain.startswith(prefix) and stage in ("", one.stage)
-        }
-        return sorted(found)
+        mappings = self.records.mappings.by("api", api_id)
+        found = (self.records.names.get(one.domain) for one in mappings if stage in ("", one.stage))
+        return sorted({one.name for one in found if one is not None})
 
     # -- details ---------------------------------------------------------------------------------------------
 

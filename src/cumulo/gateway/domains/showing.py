@@ -16,7 +16,7 @@ from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.base.ports import Certificates
 from cumulo.gateway.domains.directory import Directory
-from cumulo.gateway.domains.model import TLS_1_0, DomainName
+from cumulo.gateway.domains.model import TLS_1_0, DomainName, Uploaded
 from cumulo.net.authority import Authority
 from cumulo.net.tls import ALPN, Certificate, load
 
@@ -78,8 +78,7 @@ class Showing:
 
     async def _certificate(self, domain: DomainName) -> Certificate:
         if domain.uploaded is not None and not domain.certificate_arn:
-            given = domain.uploaded
-            return Certificate(f"{given.body.strip()}\n{given.chain.strip()}", given.key)
+            return certificate_of(domain.uploaded)
         region = domain.region if domain.regional is not None else "us-east-1"
         caller = Caller(account=domain.account, region=region)
         try:
@@ -127,3 +126,17 @@ def _is_address(text: str) -> bool:
         return not ipaddress.ip_address(text).is_unspecified
     except ValueError:
         return False
+
+
+def uploadable(uploaded: Uploaded) -> bool:
+    """Whether TLS could show a certificate that was handed in."""
+    try:
+        context_of(certificate_of(uploaded))
+    except ValueError:
+        return False
+    return True
+
+
+def certificate_of(uploaded: Uploaded) -> Certificate:
+    """As TLS wants it."""
+    return Certificate(f"{uploaded.body.strip()}\n{uploaded.chain.strip()}", uploaded.key)
