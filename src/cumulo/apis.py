@@ -3,17 +3,20 @@
 apigateway, apigatewayv2 ──publish──▶ Stages ◀──find── Front ◀── requests
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 import msgspec
 
+from cumulo.apis_domains import ApiDomains, Book, DomainsGround, refuse_mapped
 from cumulo.apis_reach import Asked, Everybody, OurServices, Reachable, ServiceCalls
+from cumulo.apis_trying import Trials
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
-from cumulo.base.ports import InvokePermissions, Invoker
+from cumulo.base.ports import FunctionStarter, InvokePermissions, Invoker
+from cumulo.companions.certificates import CertificateReader
 from cumulo.companions.companions import Companions
+from cumulo.companions.s3 import S3Reader
 from cumulo.companions.subnets import SubnetBook
 from cumulo.gateway.context import Visits
 from cumulo.gateway.definitions.rest import RestDefinition, RestStage
@@ -22,18 +25,29 @@ from cumulo.gateway.front import Front
 from cumulo.gateway.integrations.http_calls import HttpBackends
 from cumulo.gateway.security.throttle import Buckets
 from cumulo.gateway.stages import Compiled, Place, Stages
-from cumulo.gateway.tools import KeyUse, Tools
-from cumulo.gateway.visit import Refused, Visit
+from cumulo.gateway.tools import Tools
+from cumulo.gateway.visit import Visit
+from cumulo.gateway.websocket.connections import Connections
 from cumulo.meter.labels import TagsOf
 from cumulo.meter.meter import Meter
 from cumulo.net.http_client import HttpClient
+from cumulo.sandbox.contract import Reach
+from cumulo.services.apigateway import domain_names as v1_domains
+from cumulo.services.apigateway.base_path_mappings import BasePathMappings
 from cumulo.services.apigateway.house import RestHouse
+from cumulo.services.apigatewayv2 import domain_names as v2_domains
+from cumulo.services.apigatewayv2.api_mappings import ApiMappings
 from cumulo.services.apigatewayv2.house import ApiGatewayV2House
+from cumulo.services.apigatewayv2.records import Api
+from cumulo.services.execute_api.service import ExecuteApi
 from cumulo.services.logs.service import Logs
 from cumulo.state.journal import Journal
 from cumulo.state.store import Store
 from cumulo.wire.keys import Keys
+from cumulo.wire.secure import Contexts
 from cumulo.wire.service import Service
+
+FAREWELL_SECONDS_MAX = 5.0  # for the connections of WebSocket APIs, when the cloud stops
 
 
 class ApisGround(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +56,11 @@ class ApisGround(msgspec.Struct, frozen=True, kw_only=True):
     ours          the door, for calls of AWS services that are ours
     listener_url  where a load balancer's listener answers, by ARN; empty when there is none
     port          that clients of the cloud use
+    listen        opens a port for TLS at the cloud's address, and gives its number; OSError
+    tls_port      the port; None: the usual one, opened when there is a domain name
+    host          the cloud's address
+    note          takes a sentence for `cumulo status`
+    reach         tells sandboxes what they can reach by name
     shared        a cloud that many use: signatures are verified, permissions are asked for
     """
 
@@ -55,11 +74,33 @@ class ApisGround(msgspec.Struct, frozen=True, kw_only=True):
     meter: Meter
     logs: Logs
     invoker: Invoker
+    starter: FunctionStarter
     permissions: InvokePermissions
     ours: OurServices
     listener_url: Callable[[str], Awaitable[str]]
     port: int
+    listen: Callable[[int, Contexts], Awaitable[int]]
+    tls_port: int | None
+    host: str
+    note: Callable[[str], None]
+    reach: Callable[[Reach], None]
     shared: bool
+
+    def domains(self) -> DomainsGround:
+        """What of it custom domain names stand on."""
+        return DomainsGround(
+            data=self.data,
+            store=self.store,
+            clock=self.clock,
+            ids=self.ids,
+            certificates=CertificateReader(self.companions, self.clock, self.ids),
+            objects=S3Reader(self.companions),
+            listen=self.listen,
+            tls_port=self.tls_port,
+            host=self.host,
+            note=self.note,
+            reach=self.reach,
+        )
 
 
 class Apis:
@@ -69,21 +110,43 @@ class Apis:
         self._ground = ground
         store, clock, ids = ground.store, ground.clock, ground.ids
         self.stages = Stages()
-        self.front = Front(self.stages, Visits(clock, ids))
-        self.rest = RestHouse(store=store, clock=clock, ids=ids, stages=self.stages, make=self._rest)
+        book = Book(lambda: (self.rest, self.v2))
+        self.domains = ApiDomains(ground.domains(), self.stages, book)
+        desk = self.domains.desk
+        self.front = Front(self.stages, Visits(clock, ids), self.domains.directory)
+        self.connections = Connections(stages=self.stages, clock=clock, ids=ids)
+        trials = Trials(lambda: self._tools)
+        self.rest = RestHouse(
+            store=store,
+            clock=clock,
+            ids=ids,
+            stages=self.stages,
+            make=self._rest,
+            mapped=desk.mapped_by,
+            log_role=ground.shared,
+            tagged={"domainnames": v1_domains.DomainTags(desk)},
+            more={**v1_domains.DomainNames(desk).operations(), **BasePathMappings(desk).operations()},
+            try_method=trials.method,
+            try_authorizer=trials.authorizer,
+        )
         self.v2 = ApiGatewayV2House(
             store=store,
             clock=clock,
             ids=ids,
             stages=self.stages,
-            compilers={"HTTP": self._http},
+            compilers={"HTTP": self._http, "WEBSOCKET": self._websocket},
             network=SubnetBook(ground.companions),
         )
+        self.v2.guard(self._refuse_mapped)
+        self.v2.keep_tags("domainnames", v2_domains.DomainTags(desk))
         self._tools = self._made_tools()
 
     def services(self) -> Mapping[str, Service]:
         """As the door wants them."""
-        return {service.name: service for service in (self.rest.service(), self.v2.service())}
+        desk = self.domains.desk
+        more = {**v2_domains.DomainNames(desk).operations(), **ApiMappings(desk).operations()}
+        ours = (self.rest.service(), self.v2.service(more), ExecuteApi(self.connections).service())
+        return {service.name: service for service in ours}
 
     def tags(self) -> Mapping[str, TagsOf]:
         """Who knows the tags of what is on the bill, by service."""
@@ -91,26 +154,42 @@ class Apis:
 
     def gauges(self) -> Mapping[str, float]:
         """What /metrics shows."""
-        return {"rest_apis": float(self.rest.count()), "http_and_websocket_apis": float(self.v2.count())}
+        return {
+            "rest_apis": float(self.rest.count()),
+            "http_and_websocket_apis": float(self.v2.count()),
+            "open_websockets": float(len(self.connections)),
+            "tls_port": float(max(self.domains.port, 0)),
+        }
 
     async def start(self) -> None:
         """Publish what is stored."""
         self.rest.start()
         await self.v2.start()
+        await self.domains.start()
 
     async def run(self) -> None:
         """For ever."""
-        await asyncio.Event().wait()
+        await self.rest.run()
 
     async def close(self) -> None:
-        """Let go."""
+        """Say goodbye to who is connected, and call `$disconnect` for them, for a while; then let go."""
+        await self.connections.stop(FAREWELL_SECONDS_MAX)
+        await self.rest.close()
+        await self.domains.close()
         self._client.close()
 
     async def reset(self) -> None:
         """Forget everything."""
+        await self.connections.reset()
         await self.rest.reset()
         await self.v2.reset()
+        await self.domains.reset()
         self.stages.clear()
+
+    def _refuse_mapped(self, api: Api, stage: str | None) -> None:
+        names = self.domains.desk.mapped_by(api.id, stage or "")
+        what, kind = (f"stage {stage}", "stage") if stage else (f"API {api.id}", "API")
+        refuse_mapped(what, kind, names)
 
     def _made_tools(self) -> Tools:
         ground = self._ground
@@ -125,8 +204,9 @@ class Apis:
             private=Reachable(ground.listener_url, ground.companions),
             observer=Silent(),
             throttles=Buckets(ground.clock),
-            plans=NoPlans(),
+            plans=self.rest.plans,
             shared=ground.shared,
+            starter=ground.starter,
             keys=ground.keys,
         )
 
@@ -140,17 +220,14 @@ class Apis:
 
         return compile_http(definition, stage, self._tools)
 
+    def _websocket(self, definition: V2Definition, stage: V2Stage) -> Compiled:
+        from cumulo.gateway.websocket.compile import compile_websocket
+
+        return compile_websocket(definition, stage, self._tools, self.connections)
+
 
 class Silent:
     """Observes nothing."""
 
     def done(self, visit: Visit, place: Place, *, status: int, response_bytes: int) -> None:
         """Nothing."""
-
-
-class NoPlans:
-    """There are no API keys."""
-
-    def admit(self, place: Place, value: str, *, path: str, method: str) -> KeyUse:  # noqa: ARG002 - the port's
-        """Nobody has one."""
-        raise Refused("INVALID_API_KEY")

@@ -35,6 +35,7 @@ from cumulo.engines.one_shot import OneShots
 from cumulo.engines.opening import open_and_explain
 from cumulo.engines.slot import EngineSlot, LateImages, LateLauncher, plausible, why_implausible
 from cumulo.functions import Floor, Functions
+from cumulo.gateway.lane import ApiLane
 from cumulo.interruptions import Interruptions
 from cumulo.loops import Loops
 from cumulo.meter.labels import Labels
@@ -119,7 +120,7 @@ class Cloud:
         self.loops.begin("events", self.events.run())
         self._server.handler = self.pages
         self._server.upgrade = self._upgrade
-        self._server.lanes = (self._lane,)
+        self._server.lanes = (self._lane, ApiLane(self.apis.front))
         self.pages.is_ready = True
         _log.info("ready", endpoint=self.endpoint, data=str(self.data), replayed=replayed)
 
@@ -260,7 +261,7 @@ class Cloud:
             tracer=self._functions.tracer,
         )
         self.pages = self._pages()
-        if self.apis.was_used:
+        if self.apis.was_used or self.settings.tls_port is not None:
             self.apis.build()
 
     def _pages(self) -> Pages:
@@ -335,6 +336,7 @@ class Cloud:
                 images=LateImages(self._slot),
                 launcher=self._launcher,
                 cloud=self._server.adopt,
+                secure=lambda sock, peer: self._server.adopt_securely(sock, peer, self.apis),
                 why_not=self._why_no_functions,
             )
         )
@@ -406,15 +408,21 @@ class Cloud:
             meter=self.meter,
             logs=self.logs,
             invoker=self._functions.caller,
+            starter=self._functions.caller,
             permissions=self._functions.permissions,
             ours=self.door,
             listener_url=self.compute.listener_url,
             port=self.port,
+            listen=partial(self._server.listen_securely, self.settings.host),
+            tls_port=self.settings.tls_port,
+            host=self.settings.host,
+            note=self.notes.append,
+            reach=self._launcher.reach,
             shared=self.settings.mode == "shared",
         )
 
     def _upgrade(self, request: Request) -> asyncio.Protocol | None:
-        return self.compute.upgrade(request) or self.apis.upgrade(request)
+        return self.compute.upgrade(request)
 
     # -- containers --------------------------------------------------------------------------------------
 

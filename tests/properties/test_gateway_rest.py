@@ -10,7 +10,7 @@ from tests.gateway_kit import FUNCTION, World, visit
 from tests.rest_kit import ask, compiled, method, mock, proxy, resources
 
 from cumulo.gateway.definitions.rest import MethodSetting
-from cumulo.gateway.rest.caching import ENTRY_BYTES_EXTRA, Kept, ResponseCache
+from cumulo.gateway.rest.caches import ENTRY_BYTES_EXTRA, Kept, ResponseCache
 from cumulo.gateway.rest.failures import Failed
 from cumulo.gateway.rest.gateway_responses import GatewayResponses
 from cumulo.gateway.rest.headers import returned

@@ -98,7 +98,9 @@ async def understood(pieces: list[bytes], *, lane: bool, count: int) -> list:
         return note(request, await request.body.read(MIB))
 
     class EveryLane:
-        def wants(self, method, path):
+        collects = True
+
+        def wants(self, method, path, headers):
             return lane
 
         def take(self, request, body, reply):

@@ -6,6 +6,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import msgspec
 
 from cumulo.base.caller import Caller
+from cumulo.base.errors import AwsError
 
 SourceT = TypeVar("SourceT")
 
@@ -283,6 +284,22 @@ class Invoker(Protocol):
         trace_id: str = "",
     ) -> InvokeStream:
         """Run a function and return when its answer begins, or it failed.  AwsError as Invoke says it."""
+        ...
+
+
+class FunctionStarter(Protocol):
+    """Calls functions where even a coroutine would cost too much."""
+
+    def begin(
+        self,
+        caller: Caller,
+        function: str,
+        event: bytes,
+        done: "Callable[[InvokeResult | AwsError], None]",
+        *,
+        trace_id: str = "",
+    ) -> None:
+        """Run a function; `done` is called exactly once, now or later, on the loop.  `event` must be JSON."""
         ...
 
 

@@ -6,14 +6,15 @@ api.example.com/base/pets                          custom domain names
 /restapis/<api>/<stage>/_user_request_/pets        LocalStack's form
 """
 
-import asyncio
 import re
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from cumulo.gateway.context import Visits
+from cumulo.gateway.lane import Quick
 from cumulo.gateway.stages import Published, Stages
-from cumulo.gateway.visit import Address, ClientCertificate, Visit
-from cumulo.wire.http import Request, Response, Secured
+from cumulo.gateway.visit import Address, ClientCertificate
+from cumulo.wire.http import Headers, Request, Response, Secured
 
 DEFAULT: Final = "$default"
 OWN_PATH: Final = "/_aws/execute-api/"
@@ -26,9 +27,20 @@ Found = tuple[Published, Address]
 class Mapped(Protocol):
     """What a custom domain's mapping leads to: base path without slashes."""
 
-    api_id: str
-    stage: str
-    base_path: str
+    @property
+    def api_id(self) -> str:
+        """The API."""
+        ...
+
+    @property
+    def stage(self) -> str:
+        """Its stage."""
+        ...
+
+    @property
+    def base_path(self) -> str:
+        """What is taken off the path."""
+        ...
 
 
 class Domains(Protocol):
@@ -48,18 +60,6 @@ class Domains(Protocol):
 
     def client(self, host: str, secured: Secured | None) -> ClientCertificate | None:
         """Whom a client of such a host showed to be; None when it may not come in."""
-        ...
-
-
-class Manages(Protocol):
-    """What a WebSocket API's compiled stage can do besides."""
-
-    async def manage(self, visit: Visit) -> Response:
-        """Answer a request under /@connections/."""
-        ...
-
-    def connect(self, visit: Visit) -> asyncio.Protocol:
-        """The protocol of a connection that asks for a WebSocket."""
         ...
 
 
@@ -91,13 +91,16 @@ class Front:
         self._visits = visits
         self.domains: Domains = domains or NoDomains()
 
-    def wants(self, host: str, path: str) -> bool:
-        """Whether a request is for an API: by its Host header, or its path."""
+    def wants(self, host: str, path: str, headers: Headers) -> bool:
+        """Whether a request is for an API: by its Host header, or its path.
+
+        Who calls another service of AWS reaches it, whoever has made a domain name of the cloud's own host name.
+        """
         if ".execute-api." in host or path.startswith(OWN_PATH):
             return True
         if path.startswith("/restapis/") and "/_user_request_" in path:
             return True
-        return self.domains.knows(_name(host))
+        return self.domains.knows(_name(host)) and not _for_a_service(headers.get("authorization"))
 
     async def answer(self, request: Request) -> Response:
         """Answer a request that this wants."""
@@ -106,23 +109,18 @@ class Front:
             return found
         published, address = found
         visit = self._visits.make(request, address, published.place, self._certificate(request, address))
-        compiled = published.compiled
-        if published.place.kind == "WEBSOCKET" and address.path.startswith("/@connections"):
-            manages: Manages = compiled  # type: ignore[assignment]  # those of WebSocket APIs do
-            return await manages.manage(visit)
-        return await compiled.answer(visit)
+        return await published.compiled.answer(visit)
 
-    def upgrade(self, request: Request) -> asyncio.Protocol | None:
-        """The protocol for a request for a WebSocket to a WebSocket API; None lets it be answered as any other."""
-        if not self.wants(request.headers.get("host"), request.path):
-            return None
+    def begin(self, request: Request, body: bytes, reply: Callable[[Response], None]) -> bool:
+        """Begin to answer a request whose body is all here, without a coroutine; False: `answer` must."""
         found = self._find(request)
-        if isinstance(found, Response) or found[0].place.kind != "WEBSOCKET":
-            return None
+        if isinstance(found, Response) or found[0].place.kind != "HTTP":
+            return False
         published, address = found
-        manages: Manages = published.compiled  # type: ignore[assignment]  # those of WebSocket APIs do
-        certificate = self._certificate(request, address)
-        return manages.connect(self._visits.make(request, address, published.place, certificate))
+        if address.custom and self.domains.mutual(address.domain):
+            return False
+        quick: Quick = published.compiled  # type: ignore[assignment]  # those of HTTP APIs are
+        return quick.begin(self._visits.make(request, address, published.place), body, reply)
 
     def _find(self, request: Request) -> "Found | Response":
         path, host = request.path, request.headers.get("host")
@@ -200,6 +198,11 @@ def not_found() -> Response:
 def _name(host: str) -> str:
     """A Host header without its port."""
     return host.rpartition(":")[0].lower() if host[-1:].isdigit() and ":" in host else host.lower()
+
+
+def _for_a_service(authorization: str) -> bool:
+    """Whether a request is signed for a service of AWS other than APIs."""
+    return authorization.startswith("AWS4-") and "/execute-api/aws4_request" not in authorization
 
 
 def _domain(api: str, name: str) -> str:

@@ -8,7 +8,8 @@ import msgspec
 from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
-from cumulo.base.ports import Invoker
+from cumulo.base.ports import FunctionStarter, Invoker
+from cumulo.gateway.rest.caches import ResponseCaches
 from cumulo.gateway.security.memory import SecurityMemory
 from cumulo.gateway.stages import Place
 from cumulo.gateway.visit import Visit
@@ -146,7 +147,9 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     """All of them.  `shared`: a cloud whose callers are verified (mode shared).
 
     keys    whose signatures hold where a method or route asks for AWS_IAM
+    starter begins calls of functions without a coroutine; None: nobody does
     memory  what authorizers keep between requests; FlushStageAuthorizersCache flushes `memory.authorizers`
+    caches  what stages with a cache cluster keep of answers
     """
 
     clock: Clock
@@ -160,5 +163,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     throttles: Throttles
     plans: Plans
     shared: bool = False
+    starter: FunctionStarter | None = None
     keys: KeyFinder = NoKeys()
     memory: SecurityMemory = msgspec.field(default_factory=SecurityMemory)
+    caches: ResponseCaches = msgspec.field(default_factory=ResponseCaches)

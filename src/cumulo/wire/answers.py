@@ -52,7 +52,7 @@ class Answers:
         BadAnswer when a name or value would break out of its line.
         """
         status = response.status
-        parts = [_STATUS_LINES.get(status) or _other_status_line(status)]
+        parts = [_STATUS_LINES.get(status) or _other_status_line(status, length)]
         kinds = self._kinds
         dated = False
         for name, value in response.headers:
@@ -79,7 +79,9 @@ class Answers:
         return kind
 
 
-def _other_status_line(status: int) -> str:
+def _other_status_line(status: int, length: int | None) -> str:
+    if status == 101 and length == -1:
+        return "HTTP/1.1 101 Switching Protocols\r\n"
     if not 200 <= status <= 999:
         raise BadAnswer(f"{status} is no status of a final answer")
     return f"HTTP/1.1 {status} Unknown\r\n"

@@ -225,7 +225,7 @@ class Connection(Turns):
                 return
             exchange.counted = len(body)
         for lane in server.lanes:
-            if lane.wants(head.method, head.path):
+            if lane.wants(head.method, head.path, head.headers):
                 self._down(lane, exchange, body)
                 return
         self._start(exchange)
@@ -237,13 +237,33 @@ class Connection(Turns):
         protocol = self.server.upgrade(self._request(head, b""))
         if protocol is None:
             return False
+        self._become(protocol, rest)
+        return True
+
+    def hand_over(self, exchange: Exchange, protocol: asyncio.Protocol) -> None:
+        """Let another protocol have the connection, in answer to a request."""
+        server = self.server
+        self._release(exchange)
+        if server.on_done is not None:
+            server.on_done(exchange.request, 101, server.clock.monotonic() - exchange.started)
+        rest = self._ahead[self._at :]
+        self._ahead, self._at = b"", 0
+        self._unpause()
+        self._become(protocol, rest)
+
+    def _become(self, protocol: asyncio.Protocol, rest: bytes) -> None:
+        """From now on the transport talks to `protocol`, which gets what the client has sent already."""
+        self.exchange = None
         self._phase = CLOSED
         self.server.forget(self, self._origin)
         self.transport.set_protocol(protocol)
         protocol.connection_made(self.transport)
         if rest:
             protocol.data_received(rest)
-        return True
+        if self.write_paused:
+            protocol.pause_writing()
+        if self.ended and not protocol.eof_received():
+            self.transport.close()
 
     # Bodies that are still arriving
 
@@ -256,7 +276,10 @@ class Connection(Turns):
         self._expects = head.expects
         self._since = server.tick
         if reader is None and head.length <= server.limits.lane_body_bytes_max:
-            self._lane = next((lane for lane in server.lanes if lane.wants(head.method, head.path)), None)
+            lanes = (lane for lane in server.lanes if lane.collects)
+            self._lane = next(
+                (lane for lane in lanes if lane.wants(head.method, head.path, head.headers)), None
+            )
         else:
             self._lane = None
         if self._lane is not None:

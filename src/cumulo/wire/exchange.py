@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from cumulo.base.errors import AwsError
 from cumulo.wire.answers import BadAnswer, failure, length_said
 from cumulo.wire.body import StreamBody
-from cumulo.wire.http import BodyCutShort, Request, Response
+from cumulo.wire.http import BodyCutShort, Request, Response, Switching
 from cumulo.wire.sendfile import FileBody, Stalled, send_file
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Exchange:
         response = await self._answer()
         body = response.body
         if isinstance(body, bytes):
-            self.reply(response)
+            self._whole(response)
             return
         try:
             if isinstance(body, FileBody):
@@ -132,6 +132,29 @@ class Exchange:
         except Exception:  # noqa: BLE001 - whatever a handler does, the server goes on
             _log.exception("a handler failed", extra={"path": self.request.path})
         return failure(500, "InternalFailure", "Internal server error")
+
+    def _whole(self, response: Response) -> None:
+        if isinstance(response, Switching):
+            self._switch(response)
+        else:
+            self.reply(response)
+
+    def _switch(self, response: Switching) -> None:
+        """Say that another protocol begins, and let it have the connection."""
+        connection = self.connection
+        possible = not self.http10 and (self.body is None or self.body.ended)
+        head = b""
+        if possible and connection.exchange is self:
+            try:
+                head = connection.server.answers.head(response, -1, "Connection: Upgrade\r\n")
+            except BadAnswer:
+                _log.exception("an answer cannot be written", extra={"path": self.request.path})
+        if head:
+            connection.transport.write(head)
+            connection.hand_over(self, response.protocol)
+            return
+        response.protocol.connection_lost(None)
+        self.reply(failure(500, "InternalFailure", "Internal server error"))
 
     async def _file(self, response: Response, body: FileBody) -> None:
         connection = self.connection

@@ -1,5 +1,6 @@
 """The plain HTTP values that the server hands to handlers and takes back."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import NamedTuple, Protocol
 
@@ -143,6 +144,20 @@ class Response:
         self.body = body
 
 
+class Switching(Response):
+    """The answer 101: the connection belongs to `protocol` once the answer's head has left.
+
+    Its `connection_made` is called, then `data_received` with what the client has sent ahead.  When the client has
+    gone by then, only its `connection_lost` is.
+    """
+
+    __slots__ = ("protocol",)
+
+    def __init__(self, protocol: asyncio.Protocol, headers: Iterable[tuple[str, str]]) -> None:
+        super().__init__(101, headers)
+        self.protocol = protocol
+
+
 class Handler(Protocol):
     """What the server calls for each request.  It answers errors itself; an exception is a bug and becomes a 500."""
 
@@ -152,9 +167,17 @@ class Handler(Protocol):
 
 
 class Lane(Protocol):
-    """A short cut for calls that must be quick: no coroutine, no task, the answer leaves from a callback."""
+    """A short cut for calls that must be quick: no coroutine, no task, the answer leaves from a callback.
 
-    def wants(self, method: str, path: str) -> bool:
+    collects   whether bodies that are still arriving are worth waiting for; else such requests go to the handler
+    """
+
+    @property
+    def collects(self) -> bool:
+        """See above."""
+        ...
+
+    def wants(self, method: str, path: str, headers: Headers) -> bool:
         """Whether requests like this one (path still percent-encoded) go down this lane."""
         ...
 

@@ -56,7 +56,8 @@ class SecureListener:
     def close(self) -> None:
         """Accept no more, and let go of who has not finished greeting; harmless when done before."""
         for sock in self.sockets:
-            self._loop.remove_reader(sock.fileno())
+            if sock.fileno() >= 0:  # whose it is may have closed it
+                self._loop.remove_reader(sock.fileno())
             sock.close()
         self.sockets.clear()
         for task in self._greeting:

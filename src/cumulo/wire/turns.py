@@ -34,6 +34,10 @@ class Turns(Link):
     def _next(self) -> None:
         """Begin what the client sent ahead."""
 
+    @abstractmethod
+    def hand_over(self, exchange: Exchange, protocol: asyncio.Protocol) -> None:
+        """Let another protocol have the connection, in answer to a request."""
+
     def _exchange(self, head: Head, body: bytes) -> Exchange:
         server = self.server
         request = self._request(head, body)

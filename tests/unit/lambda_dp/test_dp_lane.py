@@ -50,9 +50,9 @@ def test_the_common_call_is_answered(tmp_path):
             "f", "def handler(event, context):\n    print('x')\n    return [event, context.aws_request_id]\n"
         )
         lane = lane_of(plane)
-        assert lane.wants("POST", PATH.format("f"))
-        assert not lane.wants("GET", PATH.format("f"))
-        assert not lane.wants("POST", "/2015-03-31/functions/f/code")
+        assert lane.wants("POST", PATH.format("f"), Headers([]))
+        assert not lane.wants("GET", PATH.format("f"), Headers([]))
+        assert not lane.wants("POST", "/2015-03-31/functions/f/code", Headers([]))
         response = await answer(lane, request(), b'{"a": 1}')
         assert response is not None
         assert (response.status, json.loads(response.body)) == (

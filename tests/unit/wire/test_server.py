@@ -35,7 +35,9 @@ class LaneOf:
         self.taken = taken
         self.seen = []
 
-    def wants(self, method, path):
+    collects = True
+
+    def wants(self, method, path, headers):
         return method == "POST" and path == "/p"
 
     def take(self, request, body, reply):

@@ -106,7 +106,9 @@ def run(request):
 class EveryLane:
     """Takes every POST, so that refusals are seen on this path too."""
 
-    def wants(self, method, path):
+    collects = True
+
+    def wants(self, method, path, headers):
         return method == "POST"
 
     def take(self, request, body, reply):

@@ -1,6 +1,6 @@
 """How custom domain names and their mappings are changed: checked, written in one transaction, then told to who answers."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
@@ -78,8 +78,8 @@ V2: Final = Words(
 class DomainDesk:
     """Records, and how they are changed.
 
-    book      which APIs and stages there are
-    changed   called after the commit with the key of a domain name that has changed, or has gone
+    book    which APIs and stages there are
+    after   awaited after the commit, with the key of a domain name that has changed, or has gone
     """
 
     def __init__(
@@ -91,10 +91,11 @@ class DomainDesk:
         certificates: Certificates,
         objects: ObjectReader,
         book: ApiBook,
+        after: Callable[[str], Awaitable[None]],
     ) -> None:
         self.records = records
         self.book = book
-        self.changed: list[Callable[[str], None]] = []
+        self._after = after
         self._clock = clock
         self._ids = ids
         self._certificates = certificates
@@ -193,8 +194,7 @@ class DomainDesk:
 
     async def _settle(self, domain: DomainName) -> None:
         await self.records.store.commit()
-        for tell in self.changed:
-            tell(domain.key)
+        await self._after(domain.key)
 
     def _check_new(self, caller: Caller, wish: Wish, words: Words) -> None:
         for other in self.records.names.by("host", wish.name):

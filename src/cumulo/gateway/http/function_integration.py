@@ -1,5 +1,6 @@
 """AWS_PROXY to a function: the request as an event, the function's words as the answer."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -20,6 +21,7 @@ _KINDS: Final = {
     Why.TIMED_OUT: "INTEGRATION_TIMEOUT",
     Why.TOO_LARGE: "REQUEST_TOO_LARGE",
 }
+Done = Callable[[Response | Refused], None]
 MALFORMED: Final = "The response from the Lambda function doesn't match the format that API Gateway expects."
 
 
@@ -46,28 +48,59 @@ class FunctionIntegration:
             self._event = event_1(place, route, stage.variables)
             self._answer = answer_1
         arn = function_arn(integration.integration_uri, stage.variables)
-        self._function = arn and FunctionCall(
-            arn,
-            source_arn=source_arn(place, route.route_key),
-            place=place,
-            tools=tools,
-            credentials=integration.credentials_arn,
+        self._function = (
+            FunctionCall(
+                arn,
+                source_arn=source_arn(place, route.route_key),
+                place=place,
+                tools=tools,
+                credentials=integration.credentials_arn,
+            )
+            if arn
+            else None
         )
 
     async def ask(self, visit: Visit, asked: Asked, grant: Grant | None) -> Response:
         """Call the function; Refused when that comes to nothing."""
-        if not self._function:
+        if self._function is None:
             raise Refused(INTERNAL, "The integration's uri names no function")
-        request_id = self._ids.uuid()
-        told: dict[str, Any] = {"requestId": request_id}
-        visit.context["integration"] = told
+        event, request_id = self._asked(visit, asked, grant)
         try:
             result = await self._function.invoke(
-                self._event(visit, asked, grant), seconds=self._seconds, request_id=request_id
+                event, seconds=self._seconds, request_id=request_id, trace_id=visit.trace
             )
         except FunctionFailed as failed:
-            told |= {"integrationStatus": failed.status or None, "error": failed.message}
-            raise Refused(_KINDS.get(failed.why, INTERNAL)) from failed
+            raise _refused(visit, failed) from failed
+        return self._answered(visit, result)
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether `begin` may be used: nothing but the function itself is asked."""
+        return self._function is not None and self._function.is_quick
+
+    def begin(self, visit: Visit, asked: Asked, done: Done) -> None:
+        """The same as `ask` without a coroutine: `done` is called once, now or later."""
+        assert self._function is not None, "is_quick says so"
+        event, request_id = self._asked(visit, asked, None)
+
+        def ended(result: InvokeResult | FunctionFailed) -> None:
+            try:
+                if isinstance(result, FunctionFailed):
+                    raise _refused(visit, result)
+                done(self._answered(visit, result))
+            except Refused as refused:
+                done(refused)
+
+        self._function.begin(event, ended, seconds=self._seconds, request_id=request_id, trace_id=visit.trace)
+
+    def _asked(self, visit: Visit, asked: Asked, grant: Grant | None) -> tuple[bytes, str]:
+        """The event, and the call's request id."""
+        request_id = self._ids.uuid()
+        visit.context["integration"] = {"requestId": request_id}
+        return self._event(visit, asked, grant), request_id
+
+    def _answered(self, visit: Visit, result: InvokeResult) -> Response:
+        told: dict[str, Any] = visit.context["integration"]
         told["integrationStatus"] = 200
         answer = self._understand(result, told)
         told["status"] = answer.status
@@ -82,6 +115,11 @@ class FunctionIntegration:
         except BadAnswer:
             told["error"] = MALFORMED
             raise Refused(INTERNAL) from None
+
+
+def _refused(visit: Visit, failed: FunctionFailed) -> Refused:
+    visit.context["integration"] |= {"integrationStatus": failed.status or None, "error": failed.message}
+    return Refused(_KINDS.get(failed.why, INTERNAL))
 
 
 def source_arn(place: Place, route_key: str) -> str:

@@ -5,7 +5,7 @@ uri (with stage variables) ──function_arn, once──▶ FunctionCall ──
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -67,6 +67,9 @@ def function_arn(uri: str, variables: Mapping[str, str]) -> str | None:
     return text.rstrip(":")
 
 
+Ended = Callable[["InvokeResult | FunctionFailed"], None]
+
+
 class FunctionCall:
     """One function as an integration or authorizer calls it.
 
@@ -77,7 +80,7 @@ class FunctionCall:
     """
 
     __slots__ = ("_account", "_allowed", "_caller_account", "_credentials", "_invoker", "_region", "_shared",
-                 "_source_arn", "arn")  # fmt: skip
+                 "_source_arn", "_starter", "arn")  # fmt: skip
 
     def __init__(
         self, arn: str, *, source_arn: str, place: Place, tools: Tools, credentials: str = ""
@@ -93,6 +96,36 @@ class FunctionCall:
         self._invoker = tools.invoker
         self._allowed = tools.functions.allowed
         self._shared = tools.shared
+        self._starter = tools.starter
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether `begin` may be used: there is who begins calls, and no permission has to be asked for."""
+        return self._starter is not None and (not self._shared or bool(self._credentials))
+
+    def begin(
+        self, event: bytes, done: Ended, *, seconds: float, request_id: str = "", trace_id: str = ""
+    ) -> None:
+        """The same as `invoke` without a coroutine: `done` is called once, now or later."""
+        assert self._starter is not None, "is_quick says so"
+        pending = True
+
+        def end(result: InvokeResult | AwsError) -> None:
+            nonlocal pending
+            if pending:
+                pending = False
+                timer.cancel()
+                done(failed(result) if isinstance(result, AwsError) else result)
+
+        def expire() -> None:
+            nonlocal pending
+            if pending:
+                pending = False
+                done(FunctionFailed(Why.TIMED_OUT, "The function did not answer in time"))
+
+        timer = asyncio.get_running_loop().call_later(seconds, expire)
+        caller = Caller(account=self._account, region=self._region, request_id=request_id)
+        self._starter.begin(caller, self.arn, event, end, trace_id=trace_id)
 
     async def invoke(
         self, payload: bytes, *, seconds: float, request_id: str = "", trace_id: str = ""

@@ -41,6 +41,9 @@ _SERVICES: Final = {
     "ec2": Said("", "2016-11-15"),
     "rds": Said("", "2014-10-31"),
 }
+_AS_QUERY: Final = frozenset(
+    {"ssm"}
+)  # JSON services that API Gateway still asks in the old way, and answers so
 _SIGNED_AS: Final = {"email": "ses"}
 _LISTS: Final = frozenset({"member", "entry"})
 
@@ -53,6 +56,21 @@ def signed_as(service: str) -> str:
 def said_as(service: str) -> Said | None:
     """How a service wants its actions said; None when nobody here knows."""
     return _SERVICES.get(service)
+
+
+def asked_as_query(service: str) -> bool:
+    """Whether a JSON service takes its parameters from the query string alone, and answers wrapped as query APIs do."""
+    return service in _AS_QUERY
+
+
+def wrapped(action: str, body: bytes, request_id: str) -> bytes:
+    """A JSON service's answer as the query API of old would have given it."""
+    try:
+        result = msgspec.json.decode(body or b"{}")
+    except msgspec.DecodeError:
+        return body
+    said = {f"{action}Result": result, "ResponseMetadata": {"RequestId": request_id}}
+    return msgspec.json.encode({f"{action}Response": said})
 
 
 def json_of_fields(query: str) -> bytes:

@@ -5,7 +5,14 @@ from typing import Final
 from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.gateway.definitions.rest import Integration, RestDefinition
-from cumulo.gateway.rest.aws_actions import json_of_fields, json_of_xml, said_as, signed_as
+from cumulo.gateway.rest.aws_actions import (
+    asked_as_query,
+    json_of_fields,
+    json_of_xml,
+    said_as,
+    signed_as,
+    wrapped,
+)
 from cumulo.gateway.rest.call import Call
 from cumulo.gateway.rest.failures import misconfigured
 from cumulo.gateway.rest.headers import NOT_SENT_AWS, value_of
@@ -61,6 +68,9 @@ class AwsService:
         )
         answer: Answer = await reach(call, self._clock, wait, seconds=self._seconds)
         endpoint = await _endpoint(answer, uri, headers)
+        if uri.action and endpoint.status == 200 and asked_as_query(uri.service):
+            told = wrapped(uri.action, endpoint.body, call.context["requestId"])
+            endpoint = Endpoint(endpoint.status, endpoint.headers, told)
         note(call, status=endpoint.status, integrationStatus=endpoint.status)
         log.tell(
             f"Received response. Status: {endpoint.status}, Integration latency: {call.visit.integration_ms} ms"
@@ -108,7 +118,9 @@ def _spoken(uri: AwsUri, outgoing: Outgoing, headers: dict[str, str], method: st
                 del headers[name]
         if not any(name.lower() == "content-type" for name in headers):
             headers["Content-Type"] = f"application/x-amz-json-{said.version}"
-        return "", body or json_of_fields(query)
+        if asked_as_query(uri.service) or not body:
+            body = json_of_fields(query)
+        return "", body
     parts = [f"Action={uri.action}", query, "" if "Version=" in query else f"Version={said.version}"]
     return "&".join(part for part in parts if part), body
 

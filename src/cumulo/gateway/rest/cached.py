@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable
 
 from cumulo.base.clock import Clock
 from cumulo.gateway.definitions.rest import Integration, MethodSetting
-from cumulo.gateway.rest.caching import WARNING, Kept, Key, ResponseCache, asks_for_fresh, key_of
+from cumulo.gateway.rest.caches import Kept, Key, ResponseCache
+from cumulo.gateway.rest.caching import WARNING, asks_for_fresh, key_of
 from cumulo.gateway.rest.call import Call
 from cumulo.gateway.rest.integration_response import MethodAnswer
 from cumulo.gateway.rest.log import Log

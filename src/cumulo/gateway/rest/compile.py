@@ -6,11 +6,10 @@ request ─▶ canary? ─▶ route ─▶ authorization ─▶ API key, usage p
 
 import random
 from collections.abc import Callable
-from typing import Final
 
 from cumulo.gateway.definitions.rest import Method, Resource, RestDefinition, RestStage
 from cumulo.gateway.rest.answering import Answering
-from cumulo.gateway.rest.caching import ResponseCache
+from cumulo.gateway.rest.caches import ResponseCache
 from cumulo.gateway.rest.call import Call
 from cumulo.gateway.rest.gateway_responses import GatewayResponses
 from cumulo.gateway.rest.guarding import Guard
@@ -29,8 +28,6 @@ from cumulo.gateway.visit import Refused, Visit
 from cumulo.wire.http import Response
 
 Authorization = Callable[[RestDefinition, RestStage, Resource, Method, Tools], Authorize | None]
-
-_GIGABYTE: Final = 1024**3
 
 
 def compile_rest(
@@ -74,7 +71,7 @@ class RestCompiled:
         self.place = place_of(definition, stage.stage_name)
         self._chance = chance
         self._authorizers = tools.memory.authorizers
-        cache = _cache(stage)
+        cache = self._cache(stage, tools, "")
         canary = stage.canary
         self._caches = [] if cache is None else [cache]
         self._main = Deployment(
@@ -90,7 +87,7 @@ class RestCompiled:
         self._canary: Deployment | None = None
         self._canary_part = 0.0
         if canary is not None and canary.percent_traffic > 0:
-            own_cache = cache if canary.use_stage_cache else _cache(stage)
+            own_cache = cache if canary.use_stage_cache else self._cache(stage, tools, "canary")
             if own_cache is not None and own_cache is not cache:
                 self._caches.append(own_cache)
             self._canary_part = canary.percent_traffic / 100
@@ -106,6 +103,13 @@ class RestCompiled:
                 is_canary=True,
             )
 
+    def _cache(self, stage: RestStage, tools: Tools, part: str) -> ResponseCache | None:
+        place = self.place
+        if stage.cache_size:
+            return tools.caches.of(place.api_id, place.stage, part, stage.cache_size)
+        tools.caches.forget(place.api_id, place.stage)
+        return None
+
     async def answer(self, visit: Visit) -> Response:
         """Answer a request.  Never raises for what a client did."""
         if self._canary is not None and self._chance() < self._canary_part:
@@ -120,12 +124,6 @@ class RestCompiled:
     def flush_authorizers(self) -> None:
         """Forget what authorizers said."""
         self._authorizers.flush(self.place.api_id, self.place.stage)
-
-
-def _cache(stage: RestStage) -> ResponseCache | None:
-    if not stage.cache_size:
-        return None
-    return ResponseCache(min(int(float(stage.cache_size) * _GIGABYTE), ResponseCache.BYTES_MAX))
 
 
 class Deployment:

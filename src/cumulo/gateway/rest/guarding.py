@@ -23,6 +23,7 @@ class Guard:
         self._tools = ground.tools
         self._by_authorizer = ground.definition.api_key_source == "AUTHORIZER"
         self._path = resource.path
+        self._resource_id = resource.id
         self._method = method
         self._api_stage = f"{ground.place.api_id}/{ground.place.stage}"
         self._scope = f"{method.http_method} {resource.path}"
@@ -44,7 +45,10 @@ class Guard:
         if not self._tools.throttles.admit(
             self._place, self._scope, rate=setting.throttling_rate_limit, burst=setting.throttling_burst_limit
         ):
-            log.fault(f"Method throttle limit exceeded for RestApi {self._place.api_id}, {self._stage()}")
+            log.fault(
+                f"Method throttle limit exceeded for RestApi {self._place.api_id}, Stage {self._place.stage}, "
+                f"Resource {self._resource_id}, HttpMethod {visit.request.method}."
+            )
             raise Refused("THROTTLED")
         return grant
 
@@ -70,9 +74,6 @@ class Guard:
                 f"API Key {key}{' ' if key else ''}authorized because method '{visit.request.method} {self._path}' "
                 "does not require API Key. Request will not contribute to throttle or quota limits"
             )
-
-    def _stage(self) -> str:
-        return f"Stage {self._place.stage}, {self._scope}"
 
 
 def covered(value: str) -> str:

@@ -4,6 +4,7 @@ HTTP        sends what was mapped, and maps what comes back
 HTTP_PROXY  passes the request on, with what was mapped added, and the answer back; as a stream where it is asked to
 """
 
+from collections.abc import Iterable
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -163,18 +164,18 @@ class HttpProxy:
         body = call.body if self._is_binary(call.content_type) else as_text(call.body)
         answer = await self._backend.send(call, log, method, url, headers, body, stream=self._streams)
         if self._streams or not isinstance(answer.body, bytes):
-            return MethodAnswer(answer.status, _named(returned(answer.headers)), answer.body)
+            return MethodAnswer(answer.status, _passed_back(answer.headers), answer.body)
         return self._whole(call, log, answer, answer.body)
 
     def _whole(self, call: Call, log: Log, answer: Answer, body: bytes) -> MethodAnswer:
         kind = value_of(answer.headers, "content-type") or ""
         if self._is_binary(kind) or self._is_binary(call.header("accept") or ""):
-            return MethodAnswer(answer.status, _named(returned(answer.headers)), body)
+            return MethodAnswer(answer.status, _passed_back(answer.headers), body)
         body, pairs = plain(answer)
         body = as_text(body)
         log.data("Endpoint response body before transformations", body)
         log.data("Method response body after transformations", body)
-        return MethodAnswer(answer.status, _named(returned(pairs)), body)
+        return MethodAnswer(answer.status, _passed_back(pairs), body)
 
 
 def plain(answer: Answer) -> tuple[bytes, Pairs]:
@@ -188,7 +189,7 @@ def plain(answer: Answer) -> tuple[bytes, Pairs]:
         body = decompress(body, coding)
     except Refused:
         raise misconfigured("Unable to decompress the integration's answer") from None
-    return body, [pair for pair in answer.headers if pair[0].lower() not in {"content-encoding", "via"}]
+    return body, [pair for pair in answer.headers if pair[0].lower() != "content-encoding"]
 
 
 def _passed(call: Call, added: dict[str, str]) -> Pairs:
@@ -218,7 +219,9 @@ def _with_mapped(
     return both
 
 
-def _named(headers: Pairs) -> Pairs:
-    if value_of(headers, "content-type") is None:
-        headers.insert(0, ("Content-Type", JSON))
-    return headers
+def _passed_back(headers: Iterable[tuple[str, str]]) -> Pairs:
+    """A backend's headers as the client gets them."""
+    passed = [pair for pair in returned(headers) if pair[0].lower() != "via"]
+    if value_of(passed, "content-type") is None:
+        passed.insert(0, ("Content-Type", JSON))
+    return passed

@@ -28,6 +28,10 @@ _PRELUDE_BYTES_MAX: Final = 16 * 1024
 _STREAM_IDLE_SECONDS: Final = 300.0
 
 
+class BrokenOff(Exception):
+    """A streamed answer that cannot be brought to its end: the connection is cut, so that the client can tell."""
+
+
 class LambdaProxy:
     """An AWS_PROXY integration of a method."""
 
@@ -142,7 +146,9 @@ async def _body(first: bytes, pieces: AsyncIterator[bytes], stream: InvokeStream
             async with asyncio.timeout(_STREAM_IDLE_SECONDS):
                 piece = await anext(pieces, None)
             if piece is None:
-                return
+                break
             yield piece
+        if stream.result.function_error:
+            raise BrokenOff("the function failed amid its answer")
     finally:
         stream.close()

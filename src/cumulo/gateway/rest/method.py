@@ -11,7 +11,7 @@ from cumulo.base.caller import Caller
 from cumulo.gateway.definitions.rest import Integration, Method, Resource, RestDefinition, RestStage
 from cumulo.gateway.rest.aws_service import AwsService
 from cumulo.gateway.rest.cached import Cached
-from cumulo.gateway.rest.caching import ResponseCache
+from cumulo.gateway.rest.caches import ResponseCache
 from cumulo.gateway.rest.call import Call
 from cumulo.gateway.rest.failures import misconfigured
 from cumulo.gateway.rest.functions import Functions

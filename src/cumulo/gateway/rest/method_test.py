@@ -1,7 +1,7 @@
 """TestInvokeMethod: runs a method of a definition that is not deployed, unguarded, and tells all of it."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -49,11 +49,40 @@ class MethodTestResult(msgspec.Struct, frozen=True, kw_only=True):
     latency: int
 
 
+class MethodTests:
+    """TestInvokeMethod for the control plane: its values in, its answer's members out."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    async def __call__(
+        self, definition: RestDefinition, resource: Resource, method: Method, values: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Run a method of a working copy."""
+        several = values.get("multiValueHeaders") or {}
+        request = MethodTest(
+            path_with_query=values.get("pathWithQueryString") or "",
+            headers=values.get("headers") or {},
+            multi_value_headers={name: tuple(given) for name, given in several.items()},
+            body=values.get("body") or "",
+            stage_variables=values.get("stageVariables") or {},
+        )
+        done = await run_method_test(definition, self._tools, resource, method, request)
+        return {
+            "status": done.status,
+            "body": done.body,
+            "headers": dict(done.headers),
+            "multiValueHeaders": dict(done.multi_value_headers),
+            "log": done.log,
+            "latency": done.latency,
+        }
+
+
 async def run_method_test(
-    definition: RestDefinition, tools: Tools, *, resource_id: str, http_method: str, request: MethodTest
+    definition: RestDefinition, tools: Tools, resource: Resource, method: Method, request: MethodTest
 ) -> MethodTestResult:
-    """Run a method.  LookupError when the definition has no such resource or method."""
-    resource, method = _find(definition, resource_id, http_method)
+    """Run a method; whatever it comes to is told."""
+    http_method = method.http_method
     place = place_of(definition, STAGE)
     visit = _visit(definition, tools, resource, http_method, request)
     log = Log(visit, tools.clock, level="INFO", trace=True)
@@ -83,13 +112,6 @@ async def run_method_test(
         log=written(visit.context["requestId"], visit.log or ()),
         latency=latency,
     )
-
-
-def _find(definition: RestDefinition, resource_id: str, http_method: str) -> tuple[Resource, Method]:
-    for resource in definition.resources:
-        if resource.id == resource_id:
-            return resource, resource.methods[http_method]
-    raise LookupError(resource_id)
 
 
 def _visit(

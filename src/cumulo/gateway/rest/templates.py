@@ -46,12 +46,18 @@ class Templates:
         return next(iter(self._texts))
 
     def render(self, name: str, call: Call, body: bytes) -> bytes:
-        """What the template says; what it overrides is in the call afterwards.  Failed when it cannot be rendered."""
+        """What the template says; what it overrides is in the call afterwards.
+
+        Failed (500) when it cannot be rendered, or the body is no text: templates are never given bytes.
+        """
         try:
+            body.decode()
             template = self._compiled.get(name)
             if template is None:
                 template = self._compiled[name] = compile_template(self._texts[name])
             rendering = template.render(scope_of(call, body))
+        except UnicodeDecodeError:
+            raise misconfigured("Unable to transform binary data") from None
         except TemplateError as fault:
             raise misconfigured(f"Unable to transform request: {fault}") from None
         call.overrides = rendering.overrides

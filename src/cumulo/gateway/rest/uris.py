@@ -16,6 +16,8 @@ _ARN: Final = re.compile(
     r":(?P<kind>path|action)/(?P<rest>.*)",
     re.DOTALL,
 )
+_PATH_SAFE: Final = "/%:@!$&'()*+,;=~"
+_QUERY_SAFE: Final = "/%:@!$'()*,~"
 _ILLEGAL: Final = re.compile(r"[\x00-\x20\"<>\\^`{|}\x7f]")
 
 
@@ -36,7 +38,8 @@ class AwsUri(msgspec.Struct, frozen=True):
 
 def http_url(uri: str, path: Mapping[str, str], variables: Mapping[str, str]) -> str:
     """An HTTP integration's URL for one request.  Refused when it is none."""
-    url = _filled(with_variables(uri, variables), path)
+    before, mark, query = with_variables(uri, variables).partition("?")
+    url = _filled(before, path, _PATH_SAFE) + mark + _filled(query, path, _QUERY_SAFE)
     wrong = _ILLEGAL.search(url)
     if wrong is not None:
         raise misconfigured(f"Illegal character in path at index {wrong.start()}: {url}")
@@ -55,14 +58,14 @@ def aws_uri(uri: str, path: Mapping[str, str], variables: Mapping[str, str]) -> 
     found = _ARN.fullmatch(with_variables(uri, variables))
     if found is None:
         raise misconfigured("Invalid endpoint address")
-    rest, _, query = _filled(found["rest"], path).partition("?")
+    rest, _, query = found["rest"].partition("?")
+    query = _filled(query, path, _QUERY_SAFE)
     host = found["host"] or ""
     if found["kind"] == "path":
-        return AwsUri(
-            found["region"], found["service"], host, "", "/" + quote(rest, safe="/%:@!$&'()*+,;=~"), query
-        )
+        whole = "/" + quote(_filled(rest, path, _PATH_SAFE), safe=_PATH_SAFE)
+        return AwsUri(found["region"], found["service"], host, "", whole, query)
     action, _, more = rest.partition("&")  # action/GetObject&Bucket={bucket}&Key={key}
-    query = "&".join(part for part in (more, query) if part)
+    query = "&".join(part for part in (_filled(more, path, _QUERY_SAFE), query) if part)
     return AwsUri(found["region"], found["service"], host, action, "/", query)
 
 
@@ -79,7 +82,13 @@ def encoded(query: Mapping[str, list[str] | str]) -> str:
     return urlencode(query, doseq=True, quote_via=quote)
 
 
-def _filled(text: str, path: Mapping[str, str]) -> str:
+def _filled(text: str, path: Mapping[str, str], safe: str) -> str:
+    """With values in place of parameters: they stay encoded as they are, and cannot leave their part of the URI."""
     if "{" not in text:
         return text
-    return _PARAMETER.sub(lambda found: path.get(found[1], found[0]), text)
+
+    def value(found: re.Match[str]) -> str:
+        given = path.get(found[1])
+        return found[0] if given is None else quote(given, safe=safe)
+
+    return _PARAMETER.sub(value, text)

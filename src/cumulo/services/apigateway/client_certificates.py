@@ -16,9 +16,10 @@ from cumulo.services.apigateway.quotas import CLIENT_CERTIFICATES_MAX
 from cumulo.services.apigateway.records import Records
 from cumulo.services.apigateway.views import filled
 from cumulo.state.store import join_key
-from cumulo.wire.service import Operation, Values
+from cumulo.wire.service import Coverage, Operation, Values
 
 _DAYS_VALID: Final = 365
+_NOTE: Final = "kept and named by stages; backends are not shown it"
 
 
 class ClientCertificates:
@@ -32,7 +33,7 @@ class ClientCertificates:
     def operations(self) -> dict[str, Operation]:
         """By AWS's names."""
         return {
-            "GenerateClientCertificate": Operation(self.generate),
+            "GenerateClientCertificate": Operation(self.generate, Coverage.STORED, _NOTE),
             "GetClientCertificate": Operation(self.get),
             "GetClientCertificates": Operation(self.get_all),
             "UpdateClientCertificate": Operation(self.update),

@@ -38,7 +38,7 @@ from cumulo.services.apigateway.trying import TryAuthorizer, Trying, TryMethod
 from cumulo.services.apigateway.usage import Usage
 from cumulo.services.apigateway.usage_plans import UsagePlans
 from cumulo.services.apigateway.vpc_links import VpcLinks
-from cumulo.state.store import Store, StoreError
+from cumulo.state.store import Store, StoreError, join_key
 from cumulo.wire.service import Operation, Service
 
 FLUSH_SECONDS: Final = 1.0
@@ -128,6 +128,14 @@ class RestHouse:
                 await self.records.store.commit()
             except StoreError:  # the store keeps it and writes it first when there is space again
                 return
+
+    def kind(self, account: str, region: str, api_id: str) -> str:
+        """REST when there is such an API; else empty."""
+        return "REST" if self.records.apis.get(join_key(account, region, api_id)) is not None else ""
+
+    def has_stage(self, account: str, region: str, api_id: str, stage: str) -> bool:
+        """Whether there is such a stage, for who maps to it."""
+        return self.records.stages.get(join_key(account, region, api_id, stage)) is not None
 
     def count(self) -> int:
         """How many REST APIs there are, of all accounts."""

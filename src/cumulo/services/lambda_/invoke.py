@@ -3,14 +3,14 @@
 import asyncio
 import base64
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.base.ids import Ids
 from cumulo.base.ports import InvokeResult
-from cumulo.services.lambda_.calls import Call, Outcome
+from cumulo.services.lambda_.calls import PAYLOAD_BYTES_MAX, Call, Outcome
 from cumulo.services.lambda_.events import EventQueue
 from cumulo.services.lambda_.fleet import EnvironmentFleet
 from cumulo.services.lambda_.model import Ready, Resolver
@@ -72,6 +72,33 @@ class FunctionCaller:
             trace_id=trace_id,
         )
         return result_of(outcome, request_id, trace_id)
+
+    def begin(
+        self,
+        caller: Caller,
+        function: str,
+        event: bytes,
+        done: Callable[[InvokeResult | AwsError], None],
+        *,
+        trace_id: str = "",
+    ) -> None:
+        """Run a function; `done` is called once, now or later.  See ports.FunctionStarter."""
+        request_id = caller.request_id or self._ids.uuid()
+        trace_id = self._tracer.kept(trace_id)
+
+        def on_done(outcome: Outcome) -> None:
+            refusal = outcome.refusal
+            done(result_of(outcome, request_id, trace_id) if refusal is None else refusal)
+
+        try:
+            if len(event) > PAYLOAD_BYTES_MAX:
+                event_of(event, "RequestResponse")  # which says so
+            ready = self._resolver.resolve(caller, function, None)
+            self._fleet.invoke(
+                Call(ready=ready, payload=event, request_id=request_id, on_done=on_done, trace_id=trace_id)
+            )
+        except AwsError as error:
+            done(error)
 
     async def invoke_stream(
         self,

@@ -54,7 +54,9 @@ class InvokeLane:
         self._ids = ids
         self._tracer = tracer
 
-    def wants(self, method: str, path: str) -> bool:
+    collects = True
+
+    def wants(self, method: str, path: str, headers: Headers) -> bool:  # noqa: ARG002 - the port's
         """Whether this is an Invoke."""
         return path.endswith(_SUFFIX) and path.startswith(_PREFIX) and method == "POST"
 

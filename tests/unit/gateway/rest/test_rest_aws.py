@@ -135,11 +135,36 @@ def test_an_action_of_a_json_service_names_its_target() -> None:
 
 def test_a_json_service_that_is_asked_by_get_gets_its_fields_as_a_body() -> None:
     integration = aws(
-        "ssm:action/GetParameter", http_method="GET",
-        request_parameters={"integration.request.querystring.Name": "method.request.path.id"},
+        "kinesis:action/ListStreams", http_method="GET",
+        request_parameters={"integration.request.querystring.NextToken": "method.request.path.id"},
     )  # fmt: skip
     _, world = send(integration, "GET", "/p")
+    assert json.loads(world.aws.calls[0]["body"]) == {"NextToken": "p"}
+
+
+def test_parameters_are_asked_for_in_the_old_way() -> None:
+    # recorded on AWS by LocalStack: test_ssm_aws_integration
+    integration = aws(
+        "ssm:action/GetParameter",
+        request_parameters={"integration.request.querystring.Name": "method.request.path.id"},
+    )
+    backend = Answer(status=200, headers=(), body=b'{"Parameter":{"Value":"123"}}')
+    answer, world = send(integration, "POST", "/p", {}, b'{"ignored": 1}', answer=backend)
     assert json.loads(world.aws.calls[0]["body"]) == {"Name": "p"}
+    assert answer.json["GetParameterResponse"]["GetParameterResult"] == {"Parameter": {"Value": "123"}}
+
+
+def test_bytes_are_not_given_to_templates() -> None:
+    # recorded on AWS by LocalStack: test_apigw_s3_binary_support_request_convert_to_binary_with_request_template
+    integration = aws(
+        "s3:path/b/k",
+        content_handling="CONVERT_TO_BINARY",
+        request_templates={"application/json": "$input.body"},
+    )
+    answer, world = send(integration, "PUT", "/1", {"Content-Type": "application/json"}, b"H4sI")
+    assert (answer.status, world.aws.calls) == (500, [])
+    _, world = send(integration, "PUT", "/1", {"Content-Type": "image/png"}, b"H4sI")
+    assert world.aws.calls[0]["body"] == b"\x1f\x8b\x08"
 
 
 def test_an_action_of_a_query_service_is_part_of_the_query() -> None:
@@ -205,6 +230,7 @@ def test_uris_of_services() -> None:
     assert aws_uri(f"{where}s3:action/GetObject&Bucket={{b}}&Key=k", {"b": "x"}, {}) == AwsUri(
         "eu-west-1", "s3", "", "GetObject", "/", "Bucket=x&Key=k"
     )
+    assert aws_uri(f"{where}s3:path/b/{{k}}", {"k": "a?versions"}, {}).path == "/b/a%3Fversions"
     assert aws_uri(f"{where}${{stageVariables.s}}:path//", {}, {"s": "sqs"}).service == "sqs"
 
 

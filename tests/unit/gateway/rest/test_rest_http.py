@@ -153,6 +153,15 @@ def test_a_proxy_adds_what_is_mapped() -> None:
     assert world.http.header("x-var") == "mapped"
 
 
+def test_a_mapped_value_cannot_leave_its_part_of_the_url() -> None:
+    integration = http(
+        uri=f"{URL}/{{x}}?y={{x}}",
+        request_parameters={"integration.request.path.x": "method.request.querystring.q"},
+    )
+    _, world = send(integration, "GET", "/1?q=a%2Fb%3Fc%3D1%26d%23%0D%0AHost%3A")
+    assert world.http.request["url"] == f"{URL}/a/b%3Fc=1&d%23Host:?y=a/b%3Fc%3D1%26d%23Host:"
+
+
 def test_a_proxy_passes_the_answer_back() -> None:
     backend = Answer(
         status=404,

@@ -10,6 +10,7 @@ from tests.rest_kit import STREAM_URI, Answered, ask, compiled, method, proxy
 
 from cumulo.base.errors import AwsError
 from cumulo.base.ports import InvokeResult
+from cumulo.gateway.rest.lambda_proxy import BrokenOff
 
 PATHS = {"/{proxy+}": {"ANY": method(proxy(), "ANY")}}
 
@@ -261,3 +262,8 @@ def test_a_stream_without_a_good_prelude_is_an_error(pieces: list[bytes]) -> Non
 
 def test_a_function_that_fails_before_its_stream_is_a_bad_gateway() -> None:
     assert streaming([], error="Unhandled")[0].status == 502
+
+
+def test_a_stream_that_fails_amid_is_cut_off() -> None:
+    with pytest.raises(BrokenOff):
+        streaming([b"{}" + b"\0" * 8, b"half"], error="Unhandled")

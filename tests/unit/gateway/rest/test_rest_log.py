@@ -4,14 +4,13 @@ import asyncio
 import json
 from typing import Any
 
-import pytest
 from tests.gateway_kit import API, FUNCTION, World, visit
 from tests.rest_kit import OK, STAGE, answered, compiled, definition, method, mock, proxy
 
 from cumulo.base.ports import InvokeResult
 from cumulo.gateway.definitions.rest import Integration, IntegrationResponse, MethodSetting
 from cumulo.gateway.rest.log import cut
-from cumulo.gateway.rest.method_test import MethodTest, MethodTestResult, run_method_test
+from cumulo.gateway.rest.method_test import MethodTest, MethodTestResult, MethodTests, run_method_test
 from cumulo.gateway.tools import Answer
 
 WHERE = f"https://lambda.us-east-1.amazonaws.com/2015-03-31/functions/{FUNCTION}/invocations"
@@ -20,11 +19,8 @@ WHERE = f"https://lambda.us-east-1.amazonaws.com/2015-03-31/functions/{FUNCTION}
 def run(world: World, paths: Any, path: str = "/foo", verb: str = "GET", **request: Any) -> MethodTestResult:
     api = definition(paths)
     resource = next(one for one in api.resources if one.path == path)
-    return asyncio.run(
-        run_method_test(
-            api, world.tools, resource_id=resource.id, http_method=verb, request=MethodTest(**request)
-        )
-    )
+    request_of = MethodTest(**request)
+    return asyncio.run(run_method_test(api, world.tools, resource, resource.methods[verb], request_of))
 
 
 def lines(result: MethodTestResult) -> list[str]:
@@ -123,13 +119,21 @@ def test_guards_are_not_asked() -> None:
     )
 
 
-def test_who_is_not_there_cannot_be_run() -> None:
-    with pytest.raises(LookupError):
-        asyncio.run(
-            run_method_test(
-                definition({}), World().tools, resource_id="nope", http_method="GET", request=MethodTest()
-            )
-        )
+def test_the_operations_values_go_in_and_out() -> None:
+    world = World()
+    world.invoker.functions[FUNCTION] = lambda event: {"body": event["body"], "headers": {"X": event["path"]}}
+    api = definition({"/foo": method(proxy(), "POST")})
+    values = {
+        "pathWithQueryString": "/foo?a=1", "body": "text", "headers": {"A": "1"},
+        "multiValueHeaders": {"B": ["2", "3"]}, "stageVariables": {"v": "4"},
+    }  # fmt: skip
+    resource = api.resources[0]
+    said = asyncio.run(MethodTests(world.tools)(api, resource, resource.methods["POST"], values))
+    assert (said["status"], said["body"], said["headers"]["X"]) == (200, "text", "/foo")
+    assert said["multiValueHeaders"]["X"] == ["/foo"] and said["latency"] == 0
+    event = world.invoker.event
+    assert (event["headers"]["a"], event["multiValueHeaders"]["b"]) == ("1", ["2", "3"])
+    assert event["stageVariables"] == {"v": "4"}
 
 
 def logged(level: str, *, trace: bool = False, paths: Any = None, headers: Any = ()) -> list[str] | None:

@@ -6,7 +6,7 @@ import zlib
 
 import pytest
 
-from cumulo.gateway.rest.caching import ENTRY_BYTES_EXTRA, Kept, ResponseCache
+from cumulo.gateway.rest.caches import ENTRY_BYTES_EXTRA, Kept, ResponseCache
 from cumulo.gateway.rest.payloads import (
     as_text,
     binary_types,

@@ -143,6 +143,28 @@ def test_answers_are_kept_for_their_time() -> None:
     assert ask(api).body == b"5"
 
 
+def test_a_cache_outlives_a_deployment_but_not_its_size() -> None:
+    world = World()
+    counting(world)
+    assert ask(caching(world, {"/": proxy()})).body == b"1"
+    assert ask(caching(world, {"/": proxy()}, deployment_id="dep002")).body == b"1"
+    assert ask(caching(world, {"/": proxy()}, cache_size="1.6")).body == b"2"
+    assert ask(caching(world, {"/": proxy()})).body == b"3"
+
+
+def test_a_canary_has_a_cache_of_its_own_unless_it_says_otherwise() -> None:
+    for shared, expected in ((False, [b"1", b"2", b"1"]), (True, [b"1", b"1", b"1"])):
+        world = World()
+        counting(world)
+        rolls = iter([0.9, 0.0, 0.9])
+        canary = Canary(deployment_id="dep002", percent_traffic=50.0, use_stage_cache=shared)
+        api = compiled(
+            world, {"/": proxy()}, chance=lambda rolls=rolls: next(rolls),
+            stage={"cache_size": "0.5", "canary": canary, "method_settings": {EVERYWHERE: MethodSetting(caching_enabled=True)}},
+        )  # fmt: skip
+        assert [ask(api).body for _ in range(3)] == expected
+
+
 def test_a_method_may_say_that_it_is_kept() -> None:
     world = World()
     seen = counting(world)
