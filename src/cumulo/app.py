@@ -153,6 +153,12 @@ class Cloud:
                 last.push_async_callback(self.apis.built.close)
                 last.push_async_callback(self.loops.end, "apis")
 
+    @property
+    def secure_endpoint(self) -> str:
+        """Where the cloud is reached by TLS; empty while it is not."""
+        port = self.apis.built.domains.port if self.apis.built is not None else 0
+        return f"https://{_spelled(self.settings.host)}:{port}" if port > 0 else ""
+
     def abandon(self) -> None:
         """Remove the temporary folder of a cloud that could not start."""
         if self._temporary:

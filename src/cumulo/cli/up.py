@@ -171,6 +171,8 @@ def announce(cloud: "Cloud") -> Running:
     for note in cloud.notes:
         print(f"note: {note}")
     print(f"Cumulo is at {cloud.endpoint}")
+    if cloud.secure_endpoint:
+        print(f"TLS is at {cloud.secure_endpoint}")
     print("Ready.", flush=True)
     return running
 

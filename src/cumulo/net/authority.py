@@ -44,8 +44,9 @@ class Authority:
         return self.path.exists()
 
     def certificate(self) -> str:
-        """Its certificate in PEM; it is made when there is none.  OSError; ValueError for a damaged one."""
-        self._open()
+        """Its certificate in PEM; it is made when there is none.  OSError."""
+        if not self.made:
+            self._open()
         return self.path.read_text()
 
     def issue(self, names: Sequence[str]) -> Certificate:
