@@ -1,6 +1,5 @@
 """Custom domain names through real clients: boto3 for the API; curl, openssl and Python's ssl for TLS."""
 
-import datetime
 import json
 import socket
 import ssl
@@ -12,10 +11,8 @@ from typing import Any, NamedTuple
 import pytest
 from botocore.exceptions import ClientError
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-
-from tests.support import Process
+from tests.support import Process, deploy
+from tests.tls_kit import BROKEN, Authority, pem, private
 
 FUNCTION = "arn:aws:lambda:us-east-1:000000000000:function:echo"
 ECHO = """
@@ -76,8 +73,6 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secure]:
     try:
         port = int(process.gauges()["tls_port"])
         aws = process.client("lambda")
-        from tests.support import deploy
-
         deploy(aws, "echo", ECHO)
         api = process.client("apigatewayv2").create_api(Name="echo", ProtocolType="HTTP", Target=FUNCTION)[
             "ApiId"
@@ -322,7 +317,10 @@ def test_an_imported_certificate_is_shown_as_it_is(cloud: Secure, tmp_path: Path
     make(cloud, "f.example.com", arn=arn)
     assert cloud.shown("f.example.com") == certificate
     (tmp_path / "trust.pem").write_bytes(pem(ours.certificate))
-    assert cloud.curl("https://f.example.com/", trust=tmp_path / "trust.pem") == (0, '{"message":"Forbidden"}')
+    assert cloud.curl("https://f.example.com/", trust=tmp_path / "trust.pem") == (
+        0,
+        '{"message":"Forbidden"}',
+    )
     code, _ = refused(cloud.client("acm").export_certificate, CertificateArn=arn, Passphrase=b"secret")
     assert code == "ValidationException", "clients get no key"
 
@@ -351,56 +349,6 @@ def test_openssl_finds_the_chain_in_order(cloud: Secure):
 
 
 # -- mutual TLS ----------------------------------------------------------------------------------------------
-
-
-class Authority:
-    """An authority of somebody's own."""
-
-    def __init__(self, name: str) -> None:
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.name = name
-        self.certificate = self._made(name, self.key, days=10, ca=True)
-
-    def issue(self, name: str, *, days: int = 10) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-        key = ec.generate_private_key(ec.SECP256R1())
-        return self._made(name, key, days=days, ca=False), key
-
-    def _made(self, name: str, key: ec.EllipticCurvePrivateKey, *, days: int, ca: bool) -> x509.Certificate:
-        now = datetime.datetime.now(datetime.UTC)
-        return (
-            x509.CertificateBuilder()
-            .subject_name(_named(name))
-            .issuer_name(_named(self.name))
-            .public_key(key.public_key())
-            .serial_number(7 if ca else 4711)
-            .not_valid_before(now - datetime.timedelta(days=30))
-            .not_valid_after(now + datetime.timedelta(days=days))
-            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-            .add_extension(
-                x509.SubjectAlternativeName([x509.DNSName(name.replace(" ", "-"))]), critical=False
-            )
-            .sign(self.key, hashes.SHA256())
-        )
-
-
-def _named(text: str) -> x509.Name:
-    return x509.Name(
-        [
-            x509.NameAttribute(x509.NameOID.COUNTRY_NAME, "US"),
-            x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "Example"),
-            x509.NameAttribute(x509.NameOID.COMMON_NAME, text),
-        ]
-    )
-
-
-def pem(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def private(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
 
 
 class Mutual(NamedTuple):
@@ -499,6 +447,3 @@ def test_a_truststore_that_cannot_be_used_is_refused(cloud: Secure):
             MutualTlsAuthentication={"TruststoreUri": uri},
         )
         assert (code, uri in message) == ("BadRequestException", True), message
-
-
-BROKEN = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
