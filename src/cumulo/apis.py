@@ -3,7 +3,8 @@
 apigateway, apigatewayv2 ──publish──▶ Stages ◀──find── Front ◀── requests
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,7 @@ from cumulo.base.ids import Ids
 from cumulo.base.ports import FunctionStarter, InvokePermissions, Invoker
 from cumulo.companions.certificates import CertificateReader
 from cumulo.companions.companions import Companions
+from cumulo.companions.metrics import CloudWatch
 from cumulo.companions.s3 import S3Reader
 from cumulo.companions.subnets import SubnetBook
 from cumulo.gateway.context import Visits
@@ -23,9 +25,11 @@ from cumulo.gateway.definitions.rest import RestDefinition, RestStage
 from cumulo.gateway.definitions.v2 import V2Definition, V2Stage
 from cumulo.gateway.front import Front
 from cumulo.gateway.integrations.http_calls import HttpBackends
+from cumulo.gateway.observing.metering import Cache, Open
+from cumulo.gateway.observing.observing import Observing
 from cumulo.gateway.security.throttle import Buckets
 from cumulo.gateway.stages import Compiled, Place, Stages
-from cumulo.gateway.tools import Tools
+from cumulo.gateway.tools import Observer, Tools
 from cumulo.gateway.visit import Visit
 from cumulo.gateway.websocket.connections import Connections
 from cumulo.meter.labels import TagsOf
@@ -139,6 +143,16 @@ class Apis:
         )
         self.v2.guard(self._refuse_mapped)
         self.v2.keep_tags("domainnames", v2_domains.DomainTags(desk))
+        self.observing = Observing(
+            store=store,
+            clock=clock,
+            logs=ground.logs,
+            metrics=CloudWatch(ground.companions),
+            sink=ground.meter,
+            ledger=ground.meter,
+            caches=self._caches,
+            connections=self._open,
+        )
         self._tools = self._made_tools()
 
     def services(self) -> Mapping[str, Service]:
@@ -150,12 +164,18 @@ class Apis:
 
     def tags(self) -> Mapping[str, TagsOf]:
         """Who knows the tags of what is on the bill, by service."""
-        return {"apigateway": self.v2.tags_of}
+        return {"apigateway": self._tags_of}
+
+    def _tags_of(self, account: str, region: str, resource: str) -> Mapping[str, str]:
+        """Of a REST, HTTP or WebSocket API."""
+        mine = self.rest.tags_of(account, region, resource)
+        return mine or self.v2.tags_of(account, region, resource)
 
     def gauges(self) -> Mapping[str, float]:
         """What /metrics shows."""
         return {
             "rest_apis": float(self.rest.count()),
+            "api_stages": float(len(self.stages)),
             "http_and_websocket_apis": float(self.v2.count()),
             "open_websockets": float(len(self.connections)),
             "tls_port": float(max(self.domains.port, 0)),
@@ -169,11 +189,14 @@ class Apis:
 
     async def run(self) -> None:
         """For ever."""
-        await self.rest.run()
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(self.rest.run())
+            loops.create_task(self.observing.run())
 
     async def close(self) -> None:
         """Say goodbye to who is connected, and call `$disconnect` for them, for a while; then let go."""
         await self.connections.stop(FAREWELL_SECONDS_MAX)
+        await self.observing.close()
         await self.rest.close()
         await self.domains.close()
         self._client.close()
@@ -185,6 +208,7 @@ class Apis:
         await self.v2.reset()
         await self.domains.reset()
         self.stages.clear()
+        self.observing.clear()
 
     def _refuse_mapped(self, api: Api, stage: str | None) -> None:
         names = self.domains.desk.mapped_by(api.id, stage or "")
@@ -201,8 +225,8 @@ class Apis:
             functions=Asked(ground.permissions) if ground.shared else Everybody(),
             http=HttpBackends(self._client),
             aws=ServiceCalls(ground.ours, ground.companions),
-            private=Reachable(ground.listener_url, ground.companions),
-            observer=Silent(),
+            private=Reachable(ground.listener_url, self.rest.link_target, ground.companions),
+            observer=Unobserved(),
             throttles=Buckets(ground.clock),
             plans=self.rest.plans,
             shared=ground.shared,
@@ -213,21 +237,52 @@ class Apis:
     def _rest(self, definition: RestDefinition, stage: RestStage, canary: RestDefinition | None) -> Compiled:
         from cumulo.gateway.rest.compile import compile_rest
 
-        return compile_rest(definition, stage, self._tools, canary)
+        return compile_rest(definition, stage, self._seen_by(self.observing.rest(definition, stage)), canary)
 
     def _http(self, definition: V2Definition, stage: V2Stage) -> Compiled:
         from cumulo.gateway.http.compile import compile_http
 
-        return compile_http(definition, stage, self._tools)
+        return compile_http(definition, stage, self._seen_by(self.observing.v2(definition, stage)))
 
     def _websocket(self, definition: V2Definition, stage: V2Stage) -> Compiled:
         from cumulo.gateway.websocket.compile import compile_websocket
 
-        return compile_websocket(definition, stage, self._tools, self.connections)
+        tools = self._seen_by(self.observing.v2(definition, stage))
+        return compile_websocket(definition, stage, tools, self.connections)
+
+    def _seen_by(self, observer: Observer) -> Tools:
+        """The tools with an observer that is a stage's own."""
+        return msgspec.structs.replace(self._tools, observer=observer)
+
+    def _caches(self) -> Iterator[Cache]:
+        """The cache clusters of REST APIs' stages."""
+        return (
+            Cache(
+                account=stage.account,
+                region=stage.region,
+                api_id=stage.api_id,
+                size=stage.cache_size,
+                since_ms=int(stage.cache_since * 1000),
+            )
+            for stage in self.rest.cached_stages()
+        )
+
+    def _open(self) -> Iterator[Open]:
+        """The connections of WebSocket APIs that are open."""
+        for one in self.connections.members():
+            published = self.stages.find(one.api_id, one.stage)
+            if published is not None:
+                place = published.place
+                yield Open(
+                    account=place.account,
+                    region=place.region,
+                    api_id=one.api_id,
+                    connected_ms=one.connected_ms,
+                )
 
 
-class Silent:
-    """Observes nothing."""
+class Unobserved:
+    """What tries methods and authorizers is no request: nobody hears of it."""
 
     def done(self, visit: Visit, place: Place, *, status: int, response_bytes: int) -> None:
         """Nothing."""

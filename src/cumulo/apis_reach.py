@@ -69,21 +69,33 @@ class Reachable:
     """The PrivateTargets of the house.
 
     listener_url   where a load balancer's listener answers, by its ARN; empty when there is none
+    link_target    the ARN that a VPC link of REST APIs leads to, by account, region and id; empty when there is none
     """
 
-    def __init__(self, listener_url: Callable[[str], Awaitable[str]], companions: Companions) -> None:
+    def __init__(
+        self,
+        listener_url: Callable[[str], Awaitable[str]],
+        link_target: Callable[[str, str, str], str],
+        companions: Companions,
+    ) -> None:
         self._listener_url = listener_url
+        self._link_target = link_target
         self._companions = companions
 
     async def url_of(self, account: str, region: str, target: str) -> str:
-        """http(s)://address:port of a listener, a Network Load Balancer or a service of Cloud Map, by ARN; CallFailed."""
+        """http(s)://address:port of a listener, a Network Load Balancer or a service of Cloud Map, by ARN; CallFailed.
+
+        An id is that of a REST API's VPC link.
+        """
+        if not target.startswith("arn:"):
+            target = self._link_target(account, region, target)
         arn = parse_arn(target)
         if arn is None:
-            raise CallFailed(f"{target} is no ARN")
+            raise CallFailed("there is no such VPC link")
         if arn.service == "elasticloadbalancing":
             found = await self._listener_url(target)
         elif arn.service == "servicediscovery":
-            found = await self._discovered(account, region, arn.resource.rpartition("/")[2])
+            found = await self._discovered(account, region, _service_id(arn.resource))
         else:
             raise CallFailed(f"{target} is neither a load balancer nor a service of Cloud Map")
         if not found:
@@ -129,6 +141,11 @@ class Asked:
         return self._permissions.allows(
             function_arn, principal=PRINCIPAL, source_arn=source_arn, source_account=source_account
         )
+
+
+def _service_id(resource: str) -> str:
+    """srv-... of `service/srv-...?stage=prod`."""
+    return resource.rpartition("/")[2].partition("?")[0]
 
 
 async def _whole(response: Response) -> bytes:

@@ -4,7 +4,7 @@ A cloud that has used it once builds it at its start from then on: there are sta
 """
 
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from cumulo.wire.service import Service
 if TYPE_CHECKING:
     from cumulo.apis import Apis, ApisGround
     from cumulo.gateway.front import Front
+    from cumulo.gateway.observing.passages import Passage
 
 
 class ApisSlot:
@@ -71,6 +72,10 @@ class ApisSlot:
     async def context_for(self, name: str) -> ssl.SSLContext | None:
         """What TLS shows to a client that asks for a name; nothing while there are no APIs."""
         return await self.built.domains.context_for(name) if self.built is not None else None
+
+    def passages(self) -> "Iterator[Passage]":
+        """The last requests to APIs, the latest first."""
+        return iter(self.built.observing.passages) if self.built is not None else iter(())
 
     def front(self) -> "Front | None":
         """Who answers requests to APIs, once there is one."""

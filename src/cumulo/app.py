@@ -53,6 +53,7 @@ from cumulo.settings import Settings
 from cumulo.standing import Standing
 from cumulo.state.journal import Journal
 from cumulo.state.store import Store
+from cumulo.traces import Traces
 from cumulo.wire.door import Door
 from cumulo.wire.gate import gated
 from cumulo.wire.http import Request, Response
@@ -120,7 +121,7 @@ class Cloud:
         self.loops.begin("events", self.events.run())
         self._server.handler = self.pages
         self._server.upgrade = self._upgrade
-        self._server.lanes = (self._lane, ApiLane(self.apis.front))
+        self._server.lanes = (ApiLane(self.apis.front), self._lane)  # all at an API's host is its own
         self.pages.is_ready = True
         _log.info("ready", endpoint=self.endpoint, data=str(self.data), replayed=replayed)
 
@@ -302,6 +303,7 @@ class Cloud:
             layers=self.ecr.downloads,
             exec_=self.compute.exec,
             interrupt=Interruptions(self.compute.interrupt_instance, self.compute.interrupt_task).handle,
+            trace=Traces(self._functions.runs, self.apis.passages).handle,
             balancer_for=self.compute.balancer_for,
             api_for=self.apis.handler_for,
         )

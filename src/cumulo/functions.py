@@ -65,12 +65,14 @@ class Functions:
     def __init__(self, floor: Floor) -> None:
         settings, clock, ids = floor.settings, floor.clock, floor.ids
         self.tracer = Tracer(clock)
+        endings = Endings(logs=floor.logs, usages=floor.meter, flush=floor.journal.flush)
+        self.runs = endings.runs
         world = World(
             launcher=floor.launcher,
             host_of=lambda version: self.lambda_.ready(version),  # noqa: PLW0108 - built below
             roles=floor.roles,
             clock=clock,
-            endings=Endings(logs=floor.logs, usages=floor.meter, flush=floor.journal.flush),
+            endings=endings,
             cloud=floor.cloud,
             secure=floor.secure,
         )

@@ -1,4 +1,4 @@
-"""Cumulo's own pages under /_cumulo/: health, ready, metrics, the bill, reset; and the door behind them."""
+"""Cumulo's own pages under /_cumulo/: health, ready, metrics, the bill, traces, reset; and the door behind them."""
 
 import hmac
 import time
@@ -69,6 +69,7 @@ class Pages:
         layers: Handler,
         exec_: Handler,
         interrupt: Handler,
+        trace: Handler,
         balancer_for: Callable[[str], Handler | None],
         api_for: Callable[[str, str, Headers], Handler | None],
     ) -> None:
@@ -90,6 +91,7 @@ class Pages:
             "/metrics": self._guarded(self.metrics),
             "/_cumulo/notes": self._guarded(notes),
             "/_cumulo/bill": self._guarded(bill),
+            "/_cumulo/trace": self._guarded(trace),
             "/_cumulo/reset": self.reset,
             "/_cumulo/keys": self._guarded(self.keys, always=True),
             "/_cumulo/containers": self._guarded(containers, always=True),
@@ -106,7 +108,7 @@ class Pages:
     async def __call__(self, request: Request) -> Response:
         """Answer a request, or hand it to the door."""
         path = request.path
-        host = request.headers.get("host")
+        host = request.headers.get("host").lower()
         balancer = self._balancer_for(host) if ".elb." in host else None
         if balancer is not None:
             return await balancer(request)

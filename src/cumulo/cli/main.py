@@ -24,6 +24,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "exec": "Run a command in a running container of a task.",
         "interrupt": "Take a Spot instance or a task on FARGATE_SPOT away.",
         "bill": "Show what AWS would charge for what was run.",
+        "trace": "Show where the time of a request went.",
         "env": "Print the variables that point AWS tools here.",
         "image": "Import, build, list, remove and run container images.",
         "ca": "Say how to trust the cloud's certificate authority.",

@@ -96,6 +96,7 @@ class Front:
 
         Who calls another service of AWS reaches it, whoever has made a domain name of the cloud's own host name.
         """
+        host = host.lower()
         if ".execute-api." in host or path.startswith(OWN_PATH):
             return True
         if path.startswith("/restapis/") and "/_user_request_" in path:
@@ -120,11 +121,20 @@ class Front:
         if address.custom and self.domains.mutual(address.domain):
             return False
         quick: Quick = published.compiled  # type: ignore[assignment]  # those of HTTP APIs are
-        return quick.begin(self._visits.make(request, address, published.place), body, reply)
+        match = quick.takes(request, address.path, body)
+        if match is None:
+            return False
+        quick.begin(self._visits.make(request, address, published.place), match, body, reply)
+        return True
 
     def _find(self, request: Request) -> "Found | Response":
-        path, host = request.path, request.headers.get("host")
-        name = _name(host)
+        path, name = request.path, _name(request.headers.get("host"))
+        by_host = _API_HOST.fullmatch(name) if ".execute-api." in name else None
+        if by_host is not None:  # all paths at an API's own host are its own
+            return self._by_path(by_host[1], path, name)
+        if self.domains.knows(name):
+            strange = self.domains.mutual(name) and self.domains.client(name, request.secured) is None
+            return forbidden() if strange else self._mapped(name, path)
         if path.startswith(OWN_PATH):
             api, _, rest = path[len(OWN_PATH) :].partition("/")
             return self._by_path(api, "/" + rest, name)
@@ -132,12 +142,7 @@ class Front:
         if stranger is not None:
             api, stage, rest = stranger.groups()
             return self._at(api, stage, rest or "/", f"/{stage}{rest or '/'}", _domain(api, name))
-        by_host = _API_HOST.fullmatch(name)
-        if by_host is not None:
-            return self._by_path(by_host[1], path, name)
-        if self.domains.mutual(name) and self.domains.client(name, request.secured) is None:
-            return forbidden()
-        return self._mapped(name, path)
+        return forbidden()
 
     def _certificate(self, request: Request, address: Address) -> ClientCertificate | None:
         """What the client showed, where it was asked to."""
@@ -196,8 +201,11 @@ def not_found() -> Response:
 
 
 def _name(host: str) -> str:
-    """A Host header without its port."""
-    return host.rpartition(":")[0].lower() if host[-1:].isdigit() and ":" in host else host.lower()
+    """A Host header in small letters, without its port and the dot of the root."""
+    name = host.lower()
+    if ":" in name and not name.endswith("]"):
+        name = name.rpartition(":")[0]
+    return name.removesuffix(".")
 
 
 def _for_a_service(authorization: str) -> bool:

@@ -5,7 +5,7 @@ runtime's own POST.  Whatever is unusual about a request sends it down the ordin
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cumulo.wire.http import Headers, Request, Response
 
@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 class Quick(Protocol):
     """A compiled stage that can answer without a coroutine."""
 
-    def begin(self, visit: "Visit", body: bytes, reply: Callable[[Response], None]) -> bool:
-        """Begin to answer; False when that takes the ordinary way, and nothing was begun."""
+    def takes(self, request: Request, path: str, body: bytes) -> Any | None:
+        """The route for `begin`; None when the request takes the ordinary way."""
+        ...
+
+    def begin(self, visit: "Visit", match: Any, body: bytes, reply: Callable[[Response], None]) -> None:
+        """Begin to answer."""
         ...
 
 

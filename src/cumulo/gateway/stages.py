@@ -92,6 +92,9 @@ class Stages:
         """A place of each API."""
         return [next(iter(stages.values())).place for stages in self._by_api.values()]
 
+    def __len__(self) -> int:
+        return sum(map(len, self._by_api.values()))
+
     def clear(self) -> None:
         """Forget everything."""
         self._by_api.clear()

@@ -19,6 +19,7 @@ from cumulo.net.messages import CHUNKED, UNTIL_CLOSE, Refused
 HEAD_BYTES_MAX: Final = 64 * 1024
 HELD_BYTES_HIGH: Final = 256 * 1024  # of a body that waits for its reader
 HELD_BYTES_LOW: Final = 64 * 1024
+INTERIM_MAX: Final = 100  # of one answer
 
 IDLE: Final = 0
 HEAD: Final = 1
@@ -56,7 +57,7 @@ class HttpConnection(asyncio.Protocol):
     since   when something last happened, of the owner's clock
     """
 
-    __slots__ = ("_chunks", "_drained", "_held", "_known", "_known_raw", "_left", "_method", "_paused", "_pieces",
+    __slots__ = ("_chunks", "_drained", "_held", "_interim", "_known", "_known_raw", "_left", "_method", "_paused", "_pieces",
                  "_size", "_waiter", "fault", "head", "heard", "owner", "phase", "sent", "since", "transport", "used")  # fmt: skip
 
     transport: asyncio.Transport  # once it is connected
@@ -71,6 +72,7 @@ class HttpConnection(asyncio.Protocol):
         self.head: AnswerHead | None = None
         self.fault: str = ""
         self._method = ""
+        self._interim = 0
         self._held = b""
         self._left = 0
         self._chunks: Chunks | None = None
@@ -110,6 +112,7 @@ class HttpConnection(asyncio.Protocol):
         self.fault = ""
         self.sent = sent
         self._method = method
+        self._interim = 0
         self.transport.write(data)
 
     async def write(self, data: bytes) -> None:
@@ -233,6 +236,10 @@ class HttpConnection(asyncio.Protocol):
                 return
             if head.status == 101:
                 self.abort("the backend switched protocols")
+                return
+            self._interim += 1
+            if self._interim > INTERIM_MAX:
+                self.abort("the backend sends interim answers without an end")
                 return
             data = data[end:]
             if not data:

@@ -11,9 +11,11 @@ import msgspec
 from cumulo.wire.http import Response
 
 NAMES_KNOWN_MAX: Final = 2048
+NAME_KNOWN_CHARACTERS_MAX: Final = 256
+LENGTH_DIGITS_MAX: Final = 18
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}")
+_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus if status >= 200
 }
@@ -74,7 +76,7 @@ class Answers:
         if not _NAME.fullmatch(name):
             raise BadAnswer("a header has an impossible name")
         kind = _KINDS.get(name.lower(), _PLAIN)
-        if len(self._kinds) < NAMES_KNOWN_MAX:
+        if len(self._kinds) < NAMES_KNOWN_MAX and len(name) <= NAME_KNOWN_CHARACTERS_MAX:
             self._kinds[name] = kind
         return kind
 
@@ -98,10 +100,11 @@ def _lines(parts: list[str]) -> bytes:
 
 
 def length_said(headers: Iterable[tuple[str, str]]) -> int | None:
-    """The Content-Length that a handler gave, if it is a number."""
+    """The Content-Length that a handler gave, if it is a number that can be one."""
     for name, value in headers:
         if name.lower() == "content-length":
-            return int(value) if value.isascii() and value.isdigit() else None
+            number = value.isascii() and value.isdigit() and len(value) <= LENGTH_DIGITS_MAX
+            return int(value) if number else None
     return None
 
 

@@ -127,32 +127,34 @@ class HttpStage:
             response = refuse(visit, refused)
         return self._finished(visit, response)
 
-    def begin(self, visit: Visit, body: bytes, reply: Callable[[Response], None]) -> bool:
-        """Begin to answer a request whose body is all here; False when that takes the ordinary way, and nothing was begun."""
-        request = visit.request
-        resource = decoded(visit.address.path)
-        match = self._routes.match(request.method, resource)
-        if match is None or match.route.quick is None or _head_bytes(request) > HEADERS_BYTES_MAX:
-            return False
-        if len(body) > PAYLOAD_BYTES_MAX or (self._cors is not None and request.method == "OPTIONS"):
-            return False
+    def takes(self, request: Request, path: str, body: bytes) -> Match[Way] | None:
+        """The route for `begin`; None when the request takes the ordinary way."""
+        match = self._routes.match(request.method, decoded(path))
+        if match is None or match.route.quick is None or len(body) > PAYLOAD_BYTES_MAX:
+            return None
+        if _head_bytes(request) > HEADERS_BYTES_MAX:
+            return None
+        return None if self._cors is not None and request.method == "OPTIONS" else match
+
+    def begin(self, visit: Visit, match: Match[Way], body: bytes, reply: Callable[[Response], None]) -> None:
+        """Begin to answer a request whose body is all here, without a coroutine."""
         way = match.route
+        assert way.quick is not None, "takes has looked"
         context = visit.context
         context["requestId"] = context["extendedRequestId"]
         context["routeKey"] = way.route_key
         if not self._throttles.admit(self.place, way.route_key, rate=way.rate, burst=way.burst):
             reply(self._finished(visit, refuse(visit, Refused("THROTTLED"))))
-            return True
+            return
         visit.body = body
         started = self._clock.monotonic()
 
         def done(answer: Response | Refused) -> None:
-            _timed(visit, self._clock.monotonic() - started)
+            _timed(visit, started, self._clock.monotonic())
             response = refuse(visit, answer) if isinstance(answer, Refused) else answer
             reply(self._finished(visit, response))
 
-        match.route.quick.begin(visit, self._asked(visit, match, resource, body), done)
-        return True
+        way.quick.begin(visit, self._asked(visit, match, decoded(visit.address.path), body), done)
 
     def _finished(self, visit: Visit, response: Response) -> Response:
         """The answer with what every answer has; it is observed when it has left."""
@@ -186,13 +188,20 @@ class HttpStage:
             raise Refused("THROTTLED")
         grant = None
         if way.authorize is not None:
-            grant = await way.authorize(visit)
+            grant = await self._authorized(visit, way.authorize)
             visit.context["authorizer"] = _authorized(grant)
             if grant.identity:
                 visit.context["identity"] |= grant.identity
         if self._cors is not None and is_preflight(request):
             return self._cors.preflight(request)
         return await self._integrated(visit, match, resource, grant)
+
+    async def _authorized(self, visit: Visit, authorize: Authorize) -> Grant:
+        began = self._clock.monotonic()
+        try:
+            return await authorize(visit)
+        finally:
+            visit.asked_authorizer(began, self._clock.monotonic())
 
     async def _integrated(
         self, visit: Visit, match: Match[Way], resource: str, grant: Grant | None
@@ -212,7 +221,7 @@ class HttpStage:
         try:
             response = await integration.ask(visit, asked, grant)
         finally:
-            _timed(visit, self._clock.monotonic() - started)
+            _timed(visit, started, self._clock.monotonic())
         if way.response_mappings:
             return await self._mapped_back(visit, way, response)
         return response
@@ -389,10 +398,11 @@ async def _whole(body: AsyncIterator[bytes]) -> bytes:
     return b"".join(pieces)
 
 
-def _timed(visit: Visit, seconds: float) -> None:
+def _timed(visit: Visit, began: float, ended: float) -> None:
     """Note what the integration took and said, under each of the names that access logs know it by."""
-    visit.integration_ms = took = int(seconds * 1000)
     context = visit.context
+    visit.asked_integration(began, ended)
+    took = visit.integration_ms
     told = context.get("integration")
     if told is None:
         return

@@ -1,5 +1,6 @@
 """HTTP_PROXY: the request goes on to a backend on the Internet, or behind a VPC link; the answer streams back."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ from cumulo.gateway.http.events import Asked
 from cumulo.gateway.http.refusals import INTERNAL, PAYLOAD_BYTES_MAX
 from cumulo.gateway.http.routes import DEFAULT
 from cumulo.gateway.integrations.headers import for_backend, from_backend
+from cumulo.gateway.integrations.streams import TimelyBody
 from cumulo.gateway.integrations.urls import UrlTemplate, encoded, with_path, with_query
 from cumulo.gateway.stages import Place
 from cumulo.gateway.tools import CallFailed, Tools
@@ -41,6 +43,7 @@ class ProxyIntegration:
         request = visit.request
         told: dict[str, Any] = {}
         visit.context["integration"] = told
+        began = asyncio.get_running_loop().time()
         try:
             url = await self._url(asked)
             body = await _body(request, asked.body)
@@ -60,7 +63,10 @@ class ProxyIntegration:
         told["status"] = told["integrationStatus"] = answer.status
         if not 200 <= answer.status <= 999:
             raise Refused(INTERNAL)
-        return Response(answer.status, from_backend(answer.headers), answer.body)
+        whole = answer.body
+        if not isinstance(whole, bytes):
+            whole = TimelyBody(whole, self._seconds - (asyncio.get_running_loop().time() - began))
+        return Response(answer.status, from_backend(answer.headers), whole)
 
     async def _url(self, asked: Asked) -> str:
         url = self._template.url(asked.parameters)

@@ -1,13 +1,47 @@
 """Bodies on their way to clients."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Final
+
+from cumulo.gateway.tools import CallFailed
 
 BYTES_MAX: Final = 10 * 1024 * 1024
 
 
 class TooLong(Exception):
     """An answer is longer than API Gateway lets through: what was sent of it is all that the client gets."""
+
+
+class TimelyBody:
+    """A body that its backend may keep us waiting for so many seconds in all; how long its reader takes is not counted."""
+
+    __slots__ = ("_body", "_seconds")
+
+    def __init__(self, body: AsyncIterator[bytes], seconds: float) -> None:
+        self._body = body
+        self._seconds = seconds
+
+    def __aiter__(self) -> "TimelyBody":
+        return self
+
+    async def __anext__(self) -> bytes:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            async with asyncio.timeout(max(0.0, self._seconds)):
+                piece = await anext(self._body)
+        except TimeoutError:
+            await self.aclose()
+            raise CallFailed("the backend did not answer in time", timed_out=True) from None
+        self._seconds -= loop.time() - began
+        return piece
+
+    async def aclose(self) -> None:
+        """Give up the rest; harmless when there is none."""
+        close = getattr(self._body, "aclose", None)
+        if close is not None:
+            await close()
 
 
 class CountedBody:

@@ -13,6 +13,7 @@ from cumulo.gateway.definitions.rest import GatewayResponse
 from cumulo.gateway.refusals import KINDS
 from cumulo.gateway.rest.call import headers_of, query_of
 from cumulo.gateway.rest.headers import Pairs, clean
+from cumulo.gateway.rest.integration_response import STATUS_MIN
 from cumulo.gateway.rest.payloads import JSON, media_type
 from cumulo.gateway.visit import Refused, Visit
 
@@ -52,7 +53,7 @@ class GatewayResponses:
             word = "Message" if refused.kind in _CAPITAL else "message"
             return status, headers, f'{{"{word}":{error["messageString"]}}}'.encode()
         scope = _Scope(visit, variables, path)
-        if own.status_code:
+        if own.status_code and int(own.status_code) >= STATUS_MIN:
             status = int(own.status_code)
         content_type, template = _template(own, visit)
         headers[0] = ("Content-Type", content_type)

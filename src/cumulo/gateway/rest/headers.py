@@ -1,5 +1,6 @@
 """Names of headers: how they are shown, which are dropped on their way, and which come back under another name."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -68,6 +69,7 @@ _REMAPPED: Final = frozenset(
         "x-amzn-requestid",
     }
 )
+_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _NOT_RETURNED: Final = frozenset({"transfer-encoding", "keep-alive", "proxy-connection", "x-amz-apigw-id"})
 
 
@@ -92,6 +94,11 @@ def returned(headers: Iterable[tuple[str, str]]) -> Pairs:
         elif lower not in _NOT_RETURNED:
             answer.append((name, value))
     return answer
+
+
+def odd(names: Iterable[str]) -> str | None:
+    """The first that is no header's name; None when all are well."""
+    return next((name for name in names if not _NAME.fullmatch(name)), None)
 
 
 def value_of(headers: Iterable[tuple[str, str]], name: str) -> str | None:

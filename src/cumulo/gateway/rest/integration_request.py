@@ -7,7 +7,7 @@ from cumulo.gateway.definitions.rest import Integration
 from cumulo.gateway.rest import mappings
 from cumulo.gateway.rest.call import Call
 from cumulo.gateway.rest.failures import misconfigured
-from cumulo.gateway.rest.headers import clean, illegal
+from cumulo.gateway.rest.headers import clean, illegal, odd
 from cumulo.gateway.rest.payloads import IsBinary, request_body
 from cumulo.gateway.rest.templates import NOTHING, Templates
 
@@ -43,6 +43,8 @@ def compile_outgoing(integration: Integration, is_binary: IsBinary) -> Prepare:
         wrong = illegal(headers, kind)
         if wrong is not None:
             raise misconfigured(f"{wrong} header already present")
+        if odd(headers) is not None:
+            raise misconfigured("Invalid header name in the request")
         return Outgoing(
             headers,
             _fields({**mapped.querystring, **override.querystring}),

@@ -1,7 +1,7 @@
 """What a client is answered when the integration is no proxy: the integration response that fits, and its mappings."""
 
 from collections.abc import AsyncIterator, Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -9,12 +9,14 @@ from cumulo.gateway.definitions.rest import IntegrationResponse, Method
 from cumulo.gateway.rest import mappings
 from cumulo.gateway.rest.call import Call
 from cumulo.gateway.rest.failures import misconfigured
-from cumulo.gateway.rest.headers import Pairs, returned, value_of
+from cumulo.gateway.rest.headers import Pairs, odd, returned, value_of
 from cumulo.gateway.rest.integration_request import replaced, texts
 from cumulo.gateway.rest.mappings import Endpoint
 from cumulo.gateway.rest.payloads import JSON, IsBinary, response_body
 from cumulo.gateway.rest.templates import NOTHING, Templates
 from cumulo.wire.patterns import Matches, compile_pattern
+
+STATUS_MIN: Final = 200  # below are interim answers, which end nothing
 
 
 class MethodAnswer(msgspec.Struct, frozen=True):
@@ -67,9 +69,15 @@ def compile_incoming(method: Method, is_binary: IsBinary) -> Finish:
             body = choice.templates.render(name, call, body)
         override = call.overrides or NOTHING
         headers = list(texts(replaced(mapped, override.response_header)).items())
+        status = status_of(override.status) or int(response.status_code)
+        wrong = odd(key for key, _ in headers)
+        if wrong is not None or status < STATUS_MIN:
+            raise misconfigured(
+                f"Invalid {'status code' if wrong is None else 'header name'} in the response"
+            )
         if not any(key.lower() == "content-type" for key, _ in headers):
             headers.insert(0, ("Content-Type", JSON if name is None or name == "$default" else name))
-        return MethodAnswer(status_of(override.status) or int(response.status_code), returned(headers), body)
+        return MethodAnswer(status, returned(headers), body)
 
     return finish
 
@@ -100,4 +108,4 @@ def _matcher(pattern: str) -> Matches:
 
 def status_of(value: int | None) -> int:
     """A status that a template set; 0 when it is none (which AWS ignores)."""
-    return value if value is not None and 100 <= value < 600 else 0
+    return value if value is not None and STATUS_MIN <= value < 600 else 0

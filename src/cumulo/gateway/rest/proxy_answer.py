@@ -2,17 +2,19 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
 from cumulo.gateway.rest.failures import Failed, malformed
-from cumulo.gateway.rest.headers import Pairs, clean, returned
+from cumulo.gateway.rest.headers import Pairs, clean, odd, returned
 from cumulo.gateway.rest.integration_response import MethodAnswer
 from cumulo.gateway.rest.payloads import JSON, IsBinary
 
 _KNOWN: Final = frozenset({"statusCode", "headers", "multiValueHeaders", "body", "isBase64Encoded"})
+_STATUS: Final = re.compile(r"[0-9]{3}")
 _KNOWN_STREAMED: Final = frozenset({"statusCode", "headers", "multiValueHeaders", "cookies"})
 
 
@@ -62,9 +64,9 @@ def _decoded(payload: bytes) -> Any:
 def _status(value: Any) -> int:
     if value is None:
         return 200
-    if isinstance(value, str) and value.strip().isdigit():
+    if isinstance(value, str) and _STATUS.fullmatch(value.strip()):
         value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or not 100 <= value <= 599:
+    if not isinstance(value, int) or isinstance(value, bool) or not 200 <= value <= 599:
         raise wrong_shape()
     return value
 
@@ -83,6 +85,8 @@ def _headers(answer: Mapping[str, Any]) -> Pairs:
         text = _text(value)
         if text not in values:
             values.append(text)
+    if odd(several) is not None:
+        raise wrong_shape()
     pairs = [(name, clean(value)) for name, values in several.values() for value in values]
     if "content-type" not in several:
         pairs.insert(0, ("Content-Type", JSON))

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 import msgspec
 
 from cumulo.gateway.definitions.rest import MethodSetting, RestDefinition, RestStage
-from cumulo.gateway.stages import Compiled, Place, Stages
+from cumulo.gateway.stages import Compiled, Place, Published, Stages
 from cumulo.services.apigateway import refusals
 from cumulo.services.apigateway.model import Api, Deployment, Setting, Stage
 from cumulo.services.apigateway.records import Records
@@ -52,7 +52,7 @@ class Publishing:
             self.publish(stage)
 
     def publish(self, stage: Stage) -> None:
-        """From now on requests get what the stage is now."""
+        """From now on requests get what the stage is now; what is cached stays, as on AWS."""
         deployment = self._deployment(stage, stage.deployment_id)
         if deployment is None:
             return
@@ -66,11 +66,16 @@ class Publishing:
         self._stages.publish(_place(stage, deployment), make)
 
     def withdraw(self, stage: Stage) -> None:
-        """The stage is gone."""
+        """The stage is gone, with what it has cached: another one of its name begins with nothing."""
+        published = self._stages.find(stage.api_id, stage.name)
+        if published is not None:
+            _let_go(published)
         self._stages.withdraw(stage.api_id, stage.name)
 
     def forget(self, api: Api) -> None:
         """The API is gone."""
+        for published in self._stages.of(api.id):
+            _let_go(published)
         self._stages.forget(api.id)
 
     def flush(self, stage: Stage, *, authorizers: bool) -> None:
@@ -98,6 +103,13 @@ class Publishing:
 
     def _deployment(self, stage: Stage, deployment_id: str) -> Deployment | None:
         return self._records.deployments.get(join_key(stage.api, deployment_id))
+
+
+def _let_go(published: Published) -> None:
+    compiled = published.compiled
+    if isinstance(compiled, Flushable):
+        compiled.flush_cache()
+        compiled.flush_authorizers()
 
 
 def definition_of(deployment: Deployment) -> RestDefinition:

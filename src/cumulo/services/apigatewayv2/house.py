@@ -18,6 +18,8 @@ from cumulo.services.apigatewayv2.contents import Contents
 from cumulo.services.apigatewayv2.deploying import Deployer
 from cumulo.services.apigatewayv2.deployments import Deployments
 from cumulo.services.apigatewayv2.desk import Desk, Guard
+from cumulo.services.apigatewayv2.exports import Exports
+from cumulo.services.apigatewayv2.imports import Imports
 from cumulo.services.apigatewayv2.integration_responses import IntegrationResponses
 from cumulo.services.apigatewayv2.integrations import Integrations
 from cumulo.services.apigatewayv2.models import Models
@@ -77,10 +79,11 @@ class ApiGatewayV2House:
             self._tagging,
         )
         self.contents = Contents(self._desk, self._apis)
+        self._documents = (Imports(self.contents), Exports(self._desk))
 
     def service(self, extra: Mapping[str, Operation] | None = None) -> Service:
         """As the door wants it, with the operations that others build."""
-        return service_of(*self._nouns, extra=extra or {})
+        return service_of(*self._nouns, *self._documents, extra=extra or {})
 
     def count(self) -> int:
         """How many APIs there are, of all accounts."""
