@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from websockets.sync.client import connect
-
 from tests.support import Process, call, deploy, until
+from websockets.sync.client import connect
 
 CALLER = """
 import json, os, urllib.request
