@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from cumulo.wire.sendfile import FileBody
 
@@ -102,15 +102,26 @@ class BytesBody:
         yield self._data
 
 
+class Secured(NamedTuple):
+    """What TLS says of a connection.
+
+    name         the server's name that the client asked for (SNI), lower case; empty: for none
+    certificate  the client's, in DER, when it was asked for one and showed one that is trusted; else empty
+    """
+
+    name: str
+    certificate: bytes = b""
+
+
 class Request:
     """One HTTP request.
 
     `path` is still percent-encoded and has no query; `query` is the raw query string.  `peer` is who connected:
     the client's address, or the name of the sandbox whose own listener was used.  `request_id` is what AWS's answers
-    carry; the authenticator makes it.
+    carry; the authenticator makes it.  `secured` is there when it came by TLS; `scheme` is then https.
     """
 
-    __slots__ = ("body", "headers", "method", "path", "peer", "query", "request_id", "scheme")
+    __slots__ = ("body", "headers", "method", "path", "peer", "query", "request_id", "scheme", "secured")
 
     def __init__(
         self,
@@ -122,6 +133,7 @@ class Request:
         *,
         scheme: str = "http",
         peer: str = "",
+        secured: Secured | None = None,
     ) -> None:
         self.method = method
         self.path = path
@@ -131,6 +143,7 @@ class Request:
         self.scheme = scheme
         self.peer = peer
         self.request_id = ""
+        self.secured = secured
 
 
 class Response:
