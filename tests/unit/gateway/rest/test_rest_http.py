@@ -130,7 +130,7 @@ def test_a_proxy_passes_the_request_on() -> None:
     sent = world.http.request
     assert (sent["method"], sent["url"], sent["body"]) == ("PUT", f"{URL}?a=1&a=2&b=x%20y", b"text")
     assert sorted(sent["headers"]) == sorted([
-        ("Accept", "text/html"), ("x-two", "1"), ("x-two", "2"), ("Authorization", "z"), ("Content-Type", "text/plain"),
+        ("Accept", "text/html"), ("X-Two", "1"), ("X-Two", "2"), ("Authorization", "z"), ("Content-Type", "text/plain"),
         ("X-Amzn-Trace-Id", "Root=1-65536f80-0123456789abcdef01234567"), ("X-Forwarded-For", "198.51.100.1, 203.0.113.7"),
         ("X-Forwarded-Port", "80"), ("X-Forwarded-Proto", "http"), ("User-Agent", f"AmazonAPIGateway_{API}"),
         ("X-Amzn-Apigateway-Api-Id", API),

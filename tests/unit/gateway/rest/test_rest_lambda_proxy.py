@@ -52,12 +52,12 @@ def test_the_event_is_as_aws_writes_it() -> None:
     }  # fmt: skip
     headers = event.pop("headers")
     assert headers == {
-        "Host": DOMAIN, "User-Agent": "python-requests/testing", "x-two": "2",
+        "Host": DOMAIN, "User-Agent": "python-requests/testing", "X-Two": "2",
         "X-Amzn-Trace-Id": "Root=1-65536f80-0123456789abcdef01234567",
         "X-Forwarded-For": "203.0.113.7", "X-Forwarded-Port": "80", "X-Forwarded-Proto": "http",
     }  # fmt: skip
     several = event.pop("multiValueHeaders")
-    assert several.keys() == headers.keys() and several["x-two"] == ["1", "2"]
+    assert several.keys() == headers.keys() and several["X-Two"] == ["1", "2"]
     del event["requestContext"]
     assert event == {
         "resource": "/{proxy+}", "path": "/test-path/", "httpMethod": "POST",
