@@ -63,7 +63,15 @@ _BY_SERVICE: Mapping[str, Words] = {
             sparse=frozenset({"requestTemplates", "responseTemplates"}),
         ),
     ),
-    "apigatewayv2": Words(validation="BadRequestException", malformed="BadRequestException"),
+    "apigatewayv2": Words(
+        validation="BadRequestException",
+        malformed="BadRequestException",
+        own={
+            ("protocolType", "Member must satisfy enum value set: [WEBSOCKET, HTTP]"): (
+                "Invalid protocol specified. Must be one of [HTTP, WEBSOCKET]"
+            )
+        },
+    ),
     "batch": Words(validation="ClientException", malformed="ClientException"),
     "ecr": Words(validation="InvalidParameterException", own=ecr_words.OWN, one=ecr_words.SENTENCE),
     "ecs": Words(validation="InvalidParameterException", own=ecs_words.OWN, choice=ecs_words.CHOICES),
