@@ -35,6 +35,7 @@ from cumulo.gateway.websocket.connections import Connections
 from cumulo.meter.labels import TagsOf
 from cumulo.meter.meter import Meter
 from cumulo.net.http_client import HttpClient
+from cumulo.net.outside import Outside
 from cumulo.sandbox.contract import Reach
 from cumulo.services.apigateway import domain_names as v1_domains
 from cumulo.services.apigateway.base_path_mappings import BasePathMappings
@@ -217,7 +218,7 @@ class Apis:
 
     def _made_tools(self) -> Tools:
         ground = self._ground
-        self._client = HttpClient(clock=ground.clock)
+        self._client = HttpClient(clock=ground.clock, permits=Outside(ground.port) if ground.shared else None)
         return Tools(
             clock=ground.clock,
             ids=ground.ids,

@@ -174,6 +174,7 @@ class Cloud:
             if self.compute.built is not None:
                 await self.compute.built.reset()
             await self.lambda_.reset()
+            self._functions.runs.clear()
             await self.ecr.reset()
             await self.logs.reset()
             await self.journal.fold()

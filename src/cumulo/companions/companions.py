@@ -22,7 +22,7 @@ from cumulo.companions.headers import (
 )
 from cumulo.companions.process import CannotStart, MotoProcess
 from cumulo.companions.upstream import HEAD_BYTES_MAX, Pairs, Upstream, UpstreamError
-from cumulo.wire.http import BytesBody, Headers, Request, Response
+from cumulo.wire.http import BytesBody, Headers, Request, Response, lines_of
 
 SMALL_BODY_BYTES_MAX: Final = 64 * 1024
 JOURNAL: Final = "companions.jsonl"
@@ -133,11 +133,11 @@ class Companions:
         wanted = {
             "host": "localhost",
             "authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0",
-            **(headers or {}),
+            **{name.lower(): value for name, value in (headers or {}).items()},
         }
         if body or method in {"POST", "PUT"}:
             wanted["content-length"] = str(len(body))
-        raw = Headers((name.encode(), value.encode("latin-1")) for name, value in wanted.items())
+        raw = Headers(lines_of(wanted.items()))
         request = Request(method, path, query, raw, BytesBody(body))
         marks: Pairs = ((OWN_HEADER, "yes"),)
         return await self._pass_on(service, request, (*marks, (PASSING_HEADER, "yes")) if passing else marks)

@@ -1,12 +1,15 @@
 """The plain HTTP values that the server hands to handlers and takes back."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from cumulo.wire.sendfile import FileBody
 
 HeaderList = list[tuple[bytes, bytes]]
+
+_BREAKS: Final = re.compile(r"[\r\n\0]")
 
 
 class Headers:
@@ -38,6 +41,24 @@ class Headers:
     def items(self) -> Iterator[tuple[str, str]]:
         """Name and value of each header line."""
         return ((name.decode("latin-1"), value.decode("latin-1")) for name, value in self.raw)
+
+
+def lines_of(pairs: Iterable[tuple[str, str]]) -> HeaderList:
+    """Headers as they come from the wire, of texts: names in small letters, values that Latin-1 lacks in UTF-8.
+
+    ValueError for what is no one line.
+    """
+    lines = [(name.lower(), value) for name, value in pairs]
+    if any(_BREAKS.search(name) or _BREAKS.search(value) or not name for name, value in lines):
+        raise ValueError("a header has a line end in it")
+    return [(_encoded(name), _encoded(value)) for name, value in lines]
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace")
 
 
 class Body(Protocol):
