@@ -173,8 +173,9 @@ class ApiDomains:
         self._told = names
         try:
             async with self._bundling:
-                bundle = self._bundled or await asyncio.to_thread(self._bundle)
-                self._bundled = bundle
+                if self._bundled is None:
+                    self._bundled = await asyncio.to_thread(self._bundle)
+                bundle = self._bundled
         except (OSError, ValueError) as error:
             _log.error("sandboxes cannot be told whom to trust", error=str(error))
             self._told = ()
