@@ -11,7 +11,7 @@ from cumulo.base.ports import InvokePermissions
 from cumulo.companions.calls import call_json
 from cumulo.companions.companions import Companions
 from cumulo.gateway.tools import Answer, CallFailed
-from cumulo.wire.http import Response
+from cumulo.wire.http import Response, lines_of
 from cumulo.wire.sendfile import FileBody
 
 ANSWER_BYTES_MAX: Final = 10 * 1024 * 1024
@@ -55,7 +55,11 @@ class ServiceCalls:
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
     ) -> Answer:
-        """One request in the name of `caller`.  CallFailed when the answer is too long."""
+        """One request in the name of `caller`.  CallFailed for headers that are none, and an answer that is too long."""
+        try:
+            lines_of((headers or {}).items())
+        except ValueError as fault:
+            raise CallFailed(str(fault)) from fault
         response = await self._ours.call(
             caller, service, method, path, query=query, headers=headers, body=body
         )
@@ -94,6 +98,8 @@ class Reachable:
         arn = parse_arn(target)
         if arn is None:
             raise CallFailed("there is no such VPC link")
+        if arn.account != account:
+            raise CallFailed(f"{target} is another account's")
         if arn.service == "elasticloadbalancing":
             found = await self._listener_url(target)
         elif arn.service == "servicediscovery":

@@ -17,7 +17,7 @@ from cumulo.base.ids import Ids
 from cumulo.wire import bodies, validate
 from cumulo.wire.authenticate import Authenticator
 from cumulo.wire.errors import Errors, bare_errors
-from cumulo.wire.http import BytesBody, Handler, Headers, Request, Response
+from cumulo.wire.http import BytesBody, Handler, Headers, Request, Response, lines_of
 from cumulo.wire.keys import Keys
 from cumulo.wire.models import Models, OperationModel, ServiceModel
 from cumulo.wire.patterns import Patterns
@@ -151,8 +151,7 @@ class Door:
     ) -> Response | None:
         """A request of the cloud's own in the name of `caller`, when `service` (a signature's scope) is ours; else None."""
         scope = Scope(access_key=caller.account, date="", region=caller.region, service=service)
-        lines = {"host": "localhost", **(headers or {})}
-        raw = Headers((name.lower().encode(), value.encode("latin-1")) for name, value in lines.items())
+        raw = Headers(lines_of(({"host": "localhost"} | dict(headers or {})).items()))
         request = Request(method, path, query, raw, BytesBody(body))
         name = self._router.service(request, scope)
         if name is None:

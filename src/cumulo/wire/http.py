@@ -1,12 +1,15 @@
 """The plain HTTP values that the server hands to handlers and takes back."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from typing import Protocol
+from typing import Final, NamedTuple, Protocol
 
 from cumulo.wire.sendfile import FileBody
 
 HeaderList = list[tuple[bytes, bytes]]
+
+_BREAKS: Final = re.compile(r"[\r\n\0]")
 
 
 class Headers:
@@ -38,6 +41,24 @@ class Headers:
     def items(self) -> Iterator[tuple[str, str]]:
         """Name and value of each header line."""
         return ((name.decode("latin-1"), value.decode("latin-1")) for name, value in self.raw)
+
+
+def lines_of(pairs: Iterable[tuple[str, str]]) -> HeaderList:
+    """Headers as they come from the wire, of texts: names in small letters, values that Latin-1 lacks in UTF-8.
+
+    ValueError for what is no one line.
+    """
+    lines = [(name.lower(), value) for name, value in pairs]
+    if any(_BREAKS.search(name) or _BREAKS.search(value) or not name for name, value in lines):
+        raise ValueError("a header has a line end in it")
+    return [(_encoded(name), _encoded(value)) for name, value in lines]
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace")
 
 
 class Body(Protocol):
@@ -81,15 +102,26 @@ class BytesBody:
         yield self._data
 
 
+class Secured(NamedTuple):
+    """What TLS says of a connection.
+
+    name         the server's name that the client asked for (SNI), lower case; empty: for none
+    certificate  the client's, in DER, when it was asked for one and showed one that is trusted; else empty
+    """
+
+    name: str
+    certificate: bytes = b""
+
+
 class Request:
     """One HTTP request.
 
     `path` is still percent-encoded and has no query; `query` is the raw query string.  `peer` is who connected:
     the client's address, or the name of the sandbox whose own listener was used.  `request_id` is what AWS's answers
-    carry; the authenticator makes it.
+    carry; the authenticator makes it.  `secured` is there when it came by TLS; `scheme` is then https.
     """
 
-    __slots__ = ("body", "headers", "method", "path", "peer", "query", "request_id", "scheme")
+    __slots__ = ("body", "headers", "method", "path", "peer", "query", "request_id", "scheme", "secured")
 
     def __init__(
         self,
@@ -101,6 +133,7 @@ class Request:
         *,
         scheme: str = "http",
         peer: str = "",
+        secured: Secured | None = None,
     ) -> None:
         self.method = method
         self.path = path
@@ -110,6 +143,7 @@ class Request:
         self.scheme = scheme
         self.peer = peer
         self.request_id = ""
+        self.secured = secured
 
 
 class Response:

@@ -17,11 +17,11 @@ Tree = Any
 
 DOCUMENT_BYTES_MAX: Final = 6 * 1024 * 1024
 DEPTH_MAX: Final = 100
-NODES_MAX: Final = 1_000_000
+NODES_MAX: Final = 500_000
 ALIASES_MAX: Final = 50
 
-_INTEGER: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,18})")
-_FLOAT: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,18})(?:\.[0-9]{1,40})?(?:[eE][-+]?[0-9]{1,3})?")
+_INTEGER: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,3999})")
+_FLOAT: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,3999})(?:\.[0-9]{1,40})?(?:[eE][-+]?[0-9]{1,3})?")
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _TRUES: Final = frozenset({"true", "True", "TRUE"})
 _FALSES: Final = frozenset({"false", "False", "FALSE"})
