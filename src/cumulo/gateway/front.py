@@ -4,6 +4,7 @@
 api.example.com/base/pets                          custom domain names
 /_aws/execute-api/<api>/<stage>/pets               for clients without such names
 /restapis/<api>/<stage>/_user_request_/pets        LocalStack's form
+/execute-api/<api>/<stage>/pets                    floci's form, of APIs that there are
 """
 
 import re
@@ -19,6 +20,7 @@ from cumulo.wire.http import Headers, Request, Response, Secured
 DEFAULT: Final = "$default"
 OWN_PATH: Final = "/_aws/execute-api/"
 _API_HOST: Final = re.compile(r"([a-z0-9]+)\.execute-api\.[a-z0-9.-]+")
+OTHERS_PATH: Final = "/execute-api/"
 _STRANGER_PATH: Final = re.compile(r"/restapis/([a-z0-9]+)/([^/]+)/_user_request_(/.*)?")
 
 Found = tuple[Published, Address]
@@ -101,6 +103,8 @@ class Front:
             return True
         if path.startswith("/restapis/") and "/_user_request_" in path:
             return True
+        if path.startswith(OTHERS_PATH) and self._stages.knows(path.split("/", 3)[2]):
+            return True  # of any other it is a bucket's name
         return self.domains.knows(_name(host)) and not _for_a_service(headers.get("authorization"))
 
     async def answer(self, request: Request) -> Response:
@@ -135,9 +139,10 @@ class Front:
         if self.domains.knows(name):
             strange = self.domains.mutual(name) and self.domains.client(name, request.secured) is None
             return forbidden() if strange else self._mapped(name, path)
-        if path.startswith(OWN_PATH):
-            api, _, rest = path[len(OWN_PATH) :].partition("/")
-            return self._by_path(api, "/" + rest, name)
+        for start in (OWN_PATH, OTHERS_PATH):
+            if path.startswith(start):
+                api, _, rest = path[len(start) :].partition("/")
+                return self._by_path(api, "/" + rest, name)
         stranger = _STRANGER_PATH.fullmatch(path) if "/_user_request_" in path else None
         if stranger is not None:
             api, stage, rest = stranger.groups()

@@ -65,6 +65,10 @@ class Stages:
         """Whether there is such an HTTP API."""
         return api_id in self._http
 
+    def knows(self, api_id: str) -> bool:
+        """Whether there is such an API, as far as anybody can ask it."""
+        return api_id in self._by_api or api_id in self._http
+
     def publish(self, place: Place, make: Callable[[], Compiled]) -> None:
         """From now on this answers for the place's API and stage; requests that are on their way keep what they have."""
         stages = self._by_api.get(place.api_id)
