@@ -185,3 +185,6 @@ def test_no_head_is_read_that_the_parser_reads_differently(lines):
         return
     assert witness.complete
     assert read.headers.raw == witness.headers
+    written = read.headers.written()
+    assert {name.encode("latin-1") for name in written} >= {name for name, _ in witness.headers}
+    assert all(name == shown.lower() for name, shown in written.items())
