@@ -88,6 +88,10 @@ class ApiDomains:
         self._noted = False
         self._telling: asyncio.TimerHandle | None = None
         self._told: tuple[str, ...] = ()
+        self._bundling = asyncio.Lock()
+        self._bundled: Path | None = (
+            None  # written once by each process: the machine's roots may have changed
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         stages.watchers.append(self._names_changed)
 
@@ -168,11 +172,16 @@ class ApiDomains:
             return
         self._told = names
         try:
-            bundle = await asyncio.to_thread(self._bundle)
+            async with self._bundling:
+                if self._bundled is None:
+                    self._bundled = await asyncio.to_thread(self._bundle)
+                bundle = self._bundled
         except (OSError, ValueError) as error:
             _log.error("sandboxes cannot be told whom to trust", error=str(error))
+            self._told = ()
             return
-        self._ground.reach(Reach(names=names, bundle=bundle, ca=self.authority.path))
+        if names is self._told:  # else there are others by now, and who found them tells them
+            self._ground.reach(Reach(names=names, bundle=bundle, ca=self.authority.path))
 
     def _bundle(self) -> Path:
         """Write whom sandboxes trust: whomever this machine does, and the cloud's own authority."""

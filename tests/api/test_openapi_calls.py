@@ -38,7 +38,7 @@ class Running:
         clock = SystemClock()
         self.store = Store(path / "store.db", synchronous="OFF")
         shared = {"store": self.store, "clock": clock, "ids": Ids(), "stages": Stages()}
-        self.rest = RestHouse(**shared, make=None)
+        self.rest = RestHouse(**shared, make=lambda *given: given)
         self.http = ApiGatewayV2House(**shared, compilers={"HTTP": None})
         services = {"apigateway": self.rest.service(), "apigatewayv2": self.http.service()}
         door = a_door(services, store=self.store, clock=clock, account=kit.ACCOUNT, region=kit.REGION)

@@ -7,6 +7,7 @@ killing one signal to another; neither needs the warden.
 import asyncio
 import contextlib
 import hashlib
+import logging
 import os
 import re
 import signal
@@ -35,6 +36,7 @@ START_SECONDS_MAX = 30.0
 CLOSE_SECONDS_MAX = 10.0
 NAMES_BYTES_MAX = messages.MESSAGE_BYTES_MAX - 16 * 1024  # of all names that sandboxes are told
 EARLY_KINDS_MAX = 2  # different runtimes that are kept waiting for functions
+_log = logging.getLogger(__name__)
 _NAME = re.compile(r"[a-z0-9-]{1,40}")
 _TMP_NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -240,6 +242,10 @@ class CellLauncher:
         reach = self._reach
         if reach is not None:
             names = fitting(reach.names)
+            if len(names) < len(reach.names):
+                _log.warning(
+                    "sandboxes cannot be told all names", extra={"missing": len(reach.names) - len(names)}
+                )
             ward.say({"t": "reach", "names": names, "bundle": str(reach.bundle), "ca": str(reach.ca)})
 
     def drop_tmp(self, tmp_name: str) -> None:

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
+import msgspec
+
 from cumulo.base.errors import AwsError
 
 Tree = Any
@@ -54,7 +56,7 @@ def read(body: bytes) -> dict[str, Tree]:
 def write(tree: Tree, *, yaml: bool) -> bytes:
     """A document as text, with its members in the order in which they are."""
     if not yaml:
-        return json.dumps(tree, indent=2, separators=(",", " : "), ensure_ascii=False).encode()
+        return msgspec.json.format(msgspec.json.encode(tree), indent=2)
     import yaml as pyyaml  # type: ignore[import-untyped]
 
     plain = _without_shared(tree)  # else the same mapping in two places becomes an anchor and an alias

@@ -10,6 +10,7 @@ from cumulo.gateway.domains.model import REST, ApiMapping, DomainName
 from cumulo.gateway.domains.refusals import mixed_kinds
 from cumulo.gateway.domains.wishes import checked_path
 from cumulo.services.apigateway import refusals
+from cumulo.services.apigateway.domain_names import find_domain
 from cumulo.services.apigateway.listing import listed
 from cumulo.services.apigateway.patches import Field, Patch, Table
 from cumulo.services.apigateway.views import filled
@@ -36,7 +37,7 @@ class BasePathMappings:
 
     async def create(self, caller: Caller, values: Values) -> Values | None:
         """CreateBasePathMapping."""
-        domain = self._desk.find(caller, values["domainName"])
+        domain = find_domain(self._desk, caller, values)
         mapping = ApiMapping(
             domain=domain.key,
             id="",
@@ -54,7 +55,7 @@ class BasePathMappings:
 
     async def list(self, caller: Caller, values: Values) -> Values | None:
         """GetBasePathMappings."""
-        found = self._desk.mappings_of(self._desk.find(caller, values["domainName"]))
+        found = self._desk.mappings_of(find_domain(self._desk, caller, values))
         return listed(found, lambda one: one.path, values, _view)
 
     async def update(self, caller: Caller, values: Values) -> Values | None:
@@ -70,7 +71,7 @@ class BasePathMappings:
         return {}
 
     def _find(self, caller: Caller, values: Values) -> tuple[DomainName, ApiMapping]:
-        domain = self._desk.find(caller, values["domainName"])
+        domain = find_domain(self._desk, caller, values)
         path = "" if values["basePath"] == NONE else values["basePath"]
         for mapping in self._desk.mappings_of(domain):
             if mapping.path == path:

@@ -10,6 +10,7 @@ from cumulo.base.errors import not_implemented
 from cumulo.gateway.domains import naming
 from cumulo.gateway.domains.desk import V1, DomainDesk
 from cumulo.gateway.domains.model import EDGE, REGIONAL, TLS_1_2, DomainName, Uploaded
+from cumulo.gateway.domains.refusals import unknown_domain
 from cumulo.gateway.domains.wishes import Wish, check_routing, wish_of
 from cumulo.services.apigateway import refusals
 from cumulo.services.apigateway.listing import listed
@@ -50,7 +51,7 @@ class DomainNames:
 
     async def get(self, caller: Caller, values: Values) -> Values | None:
         """GetDomainName."""
-        return view(self._desk.find(caller, values["domainName"]))
+        return view(find_domain(self._desk, caller, values))
 
     async def list(self, caller: Caller, values: Values) -> Values | None:
         """GetDomainNames; there are none of other accounts."""
@@ -59,13 +60,13 @@ class DomainNames:
 
     async def update(self, caller: Caller, values: Values) -> Values | None:
         """UpdateDomainName."""
-        domain = self._desk.find(caller, values["domainName"])
+        domain = find_domain(self._desk, caller, values)
         wish = _PATCHES.apply(wish_of(domain), values.get("patchOperations"))
         return view(await self._desk.update(caller, domain, wish))
 
     async def delete(self, caller: Caller, values: Values) -> Values | None:
         """DeleteDomainName, with its mappings."""
-        await self._desk.delete(self._desk.find(caller, values["domainName"]))
+        await self._desk.delete(find_domain(self._desk, caller, values))
         return {}
 
 
@@ -85,6 +86,13 @@ class DomainTags:
         found = self._desk.records.names.get(join_key(account, region, name))
         if found is not None:
             self._desk.put_tags(found, dict(tags))
+
+
+def find_domain(desk: DomainDesk, caller: Caller, values: Values) -> DomainName:
+    """The domain name.  NotFoundException, also for an id: only private ones have ids, and there are none."""
+    if values.get("domainNameId"):
+        raise unknown_domain()
+    return desk.find(caller, values["domainName"])
 
 
 def view(domain: DomainName) -> Values:
@@ -127,6 +135,8 @@ def view(domain: DomainName) -> Values:
 def _wish(values: Values) -> Wish:
     endpoint = values.get("endpointConfiguration") or {}
     trust = values.get("mutualTlsAuthentication") or {}
+    if endpoint.get("vpcEndpointIds"):
+        raise refusals.bad_request("VPC endpoint IDs cannot be specified for a domain name")
     return Wish(
         name=values["domainName"],
         types=tuple(endpoint.get("types") or ()),

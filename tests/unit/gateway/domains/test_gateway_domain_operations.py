@@ -116,6 +116,18 @@ def test_what_is_not_built_is_refused_by_name(it: Door):
             it.regional(**more)
 
 
+def test_only_private_names_have_ids_and_endpoints_in_networks(it: Door):
+    it.regional()
+    with refused("NotFoundException", "Invalid domain name identifier specified"):
+        it.v1.get_domain_name(domainName=NAME, domainNameId="abc")
+    with refused("NotFoundException", "Invalid domain name identifier specified"):
+        it.v1.create_base_path_mapping(domainName=NAME, domainNameId="abc", restApiId=REST)
+    with refused("BadRequestException", "VPC endpoint IDs"):
+        it.regional(
+            "b.example.com", endpointConfiguration={"types": ["REGIONAL"], "vpcEndpointIds": ["vpce-1"]}
+        )
+
+
 def test_patches_change_what_they_name(it: Door):
     it.regional()
     made = it.patch(
