@@ -33,6 +33,9 @@ class Pipe:
     def get_extra_info(self, name: str) -> object:
         return ("1.2.3.4", 5) if name == "peername" else None
 
+    def can_write_eof(self) -> bool:
+        return True
+
     def close(self) -> None:
         self.closed = True
 
