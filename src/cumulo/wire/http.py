@@ -13,12 +13,16 @@ _BREAKS: Final = re.compile(r"[\r\n\0]")
 
 
 class Headers:
-    """A request's headers: names lower-cased, order kept, duplicates kept."""
+    """A request's headers: names lower-cased, order kept, duplicates kept.
 
-    __slots__ = ("_first", "raw")
+    head   as it came, of a request from the wire
+    """
 
-    def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
+    __slots__ = ("_first", "_head", "raw")
+
+    def __init__(self, raw: Iterable[tuple[bytes, bytes]], head: bytes = b"") -> None:
         self.raw: HeaderList = list(raw)
+        self._head = head
         self._first: dict[bytes, bytes] = dict(reversed(self.raw))
 
     def get(self, name: str, default: str = "") -> str:
@@ -30,6 +34,14 @@ class Headers:
         """Every value of a header, in order."""
         wanted = name.encode()
         return [value.decode("latin-1") for key, value in self.raw if key == wanted]
+
+    def written(self) -> dict[str, str]:
+        """How the client wrote each name, by the name in small letters; empty where that is not known."""
+        names: dict[str, str] = {}
+        for line in self._head.split(b"\r\n")[1:]:
+            name = line.partition(b":")[0].decode("latin-1")
+            names.setdefault(name.lower(), name)
+        return names
 
     def lacks(self, names: frozenset[bytes]) -> bool:
         """Whether none of these (in lower case) is there."""
