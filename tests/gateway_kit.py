@@ -186,7 +186,7 @@ def request(
         pairs.insert(0, ("Host", DOMAIN))
     if body:
         pairs.append(("Content-Length", str(len(body))))
-    return Request(method, path, query, Headers.written(pairs), BytesBody(body), peer="203.0.113.7")
+    return Request(method, path, query, Headers.made(pairs), BytesBody(body), peer="203.0.113.7")
 
 
 def visit(

@@ -12,11 +12,12 @@ RUNNER = """
 import io, json, sys
 from contextlib import redirect_stderr, redirect_stdout
 from awscli.clidriver import create_clidriver
+driver = create_clidriver()
 for line in sys.stdin:
     out, err = io.TextIOWrapper(io.BytesIO(), write_through=True), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         try:
-            code = create_clidriver().main(json.loads(line))
+            code = driver.main(json.loads(line))
         except SystemExit as left:
             code = left.code
     told = {"code": code, "out": out.buffer.getvalue().decode(), "err": err.getvalue()}

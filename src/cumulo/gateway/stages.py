@@ -42,6 +42,11 @@ class Published:
         self._compiled: Compiled | None = None
 
     @property
+    def made(self) -> Compiled | None:
+        """The stage, when it was asked for before; None: it has nothing to let go of."""
+        return self._compiled
+
+    @property
     def compiled(self) -> Compiled:
         """The stage, compiled when first asked for."""
         if self._compiled is None:

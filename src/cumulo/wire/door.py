@@ -30,6 +30,8 @@ from cumulo.wire.sigv4 import Scope
 
 Lenient = Iterable[tuple[str, str, str]]
 
+# API definitions have 6 MB at the most; as a text within JSON they may be twice as long.
+_SERVICES_BODY_BYTES_MAX = dict.fromkeys(("apigateway", "apigatewayv2"), 12 * limits.MIB)
 _LAMBDA_CODE_BYTES_MAX = 70_167_211
 _BODY_BYTES_MAX: Mapping[tuple[str, str], int] = {
     ("lambda", "CreateFunction"): _LAMBDA_CODE_BYTES_MAX,
@@ -190,7 +192,7 @@ class Door:
             if caller is None:
                 caller = self.authenticate(request, body)
             request_id = caller.request_id
-            body = bodies.unwrap(request.headers, body, limits.BODY_BYTES_MAX) if body else b""
+            body = bodies.unwrap(request.headers, body, _body_bytes_max(served.service.name)) if body else b""
             if found is None:
                 found = served.operations.find_action(form(request.query, body))
                 protocol = found.protocol
@@ -213,7 +215,8 @@ class Door:
 
     async def _read(self, served: Served, request: Request, found: Found | None) -> bytes:
         operation = found.operation.name if found is not None and found.operation is not None else ""
-        bytes_max = _BODY_BYTES_MAX.get((served.service.name, operation), limits.BODY_BYTES_MAX)
+        name = served.service.name
+        bytes_max = _BODY_BYTES_MAX.get((name, operation)) or _body_bytes_max(name)
         try:
             return await request.body.read(bytes_max)
         except AwsError as error:
@@ -253,6 +256,10 @@ class Door:
         except Exception as exc:  # noqa: BLE001 - whatever it is, it becomes an answer
             return bare_errors(_guess_protocol(request, service), service).answer(exc, self._ids.uuid())
         return await self._companions(_with_body(request, body))
+
+
+def _body_bytes_max(service: str) -> int:
+    return _SERVICES_BODY_BYTES_MAX.get(service, limits.BODY_BYTES_MAX)
 
 
 def _understand(served: Served, ready: Ready, found: Found, raw: Raw) -> Values:

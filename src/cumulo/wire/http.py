@@ -13,27 +13,24 @@ _BREAKS: Final = re.compile(r"[\r\n\0]")
 
 
 class Headers:
-    """A request's headers: names lower-cased, order kept, duplicates kept; `head` is what came over the wire."""
+    """A request's headers: names lower-cased, order kept, duplicates kept.
 
-    __slots__ = ("_first", "head", "raw")
+    head   as it came, of a request from the wire
+    """
+
+    __slots__ = ("_first", "_head", "raw")
 
     def __init__(self, raw: Iterable[tuple[bytes, bytes]], head: bytes = b"") -> None:
         self.raw: HeaderList = list(raw)
+        self._head = head
         self._first: dict[bytes, bytes] = dict(reversed(self.raw))
-        self.head = head
 
     @classmethod
-    def written(cls, pairs: Iterable[tuple[str, str]]) -> "Headers":
+    def made(cls, pairs: Iterable[tuple[str, str]]) -> "Headers":
         """Those of a request that nobody sent: names as they are given."""
         given = [(_encoded(name), _encoded(value)) for name, value in pairs]
         head = b"\r\n".join([b"", *(name + b":" for name, _ in given)])
         return cls([(name.lower(), value) for name, value in given], head)
-
-    def spelled(self) -> dict[str, str]:
-        """How the sender wrote each name, by the name in lower case; empty where that is not known."""
-        lines = self.head.decode("latin-1").split("\r\n")[1:]
-        names = [line.partition(":")[0] for line in lines if line]
-        return {name.lower(): name for name in reversed(names)}
 
     def get(self, name: str, default: str = "") -> str:
         """The first value of a header (name in lower case), decoded as latin-1."""
@@ -44,6 +41,14 @@ class Headers:
         """Every value of a header, in order."""
         wanted = name.encode()
         return [value.decode("latin-1") for key, value in self.raw if key == wanted]
+
+    def written(self) -> dict[str, str]:
+        """How the client wrote each name, by the name in small letters; empty where that is not known."""
+        names: dict[str, str] = {}
+        for line in self._head.split(b"\r\n")[1:]:
+            name = line.partition(b":")[0].decode("latin-1")
+            names.setdefault(name.lower(), name)
+        return names
 
     def lacks(self, names: frozenset[bytes]) -> bool:
         """Whether none of these (in lower case) is there."""

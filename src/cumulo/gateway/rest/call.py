@@ -1,11 +1,12 @@
 """One request at a method: what a client asked, read once, for mappings, templates and events."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
 from cumulo.gateway.definitions.rest import Method, Resource
 from cumulo.gateway.rest.headers import DROPPED_ON_ARRIVAL, shown
+from cumulo.gateway.spelling import spelling
 from cumulo.gateway.visit import Grant, Visit
 from cumulo.gateway.vtl.scope import Overrides
 from cumulo.wire.http import Headers
@@ -24,11 +25,11 @@ class Call:
     body               whole, after decompression; empty when there was none
     variables          of the stage (or the canary)
     grant              what the authorizer found out
-    spelling           how the client wrote the names of its headers, once somebody asked for it
     overrides          what templates set in $context.requestOverride and .responseOverride; None: none has run
     """
 
     __slots__ = (
+        "_shown",
         "body",
         "context",
         "grant",
@@ -38,7 +39,6 @@ class Call:
         "path_parameters",
         "query",
         "resource",
-        "spelling",
         "variables",
         "visit",
     )
@@ -63,7 +63,7 @@ class Call:
         self.query = query_of(visit.request.query)
         self.body = b""
         self.overrides: Overrides | None = None
-        self.spelling: Mapping[str, str] | None = None
+        self._shown: Callable[[str], str] | None = None
 
     def header(self, name: str) -> str | None:
         """The last value of a header, its name in lower case."""
@@ -75,15 +75,6 @@ class Call:
         """The body's; AWS takes what has none for JSON."""
         return self.header("content-type") or "application/json"
 
-    def shown(self, name: str) -> str:
-        """How events and logs show a header's name: well-known ones as everybody writes them, others as they were sent."""
-        known = shown(name)
-        if known != name:
-            return known
-        if self.spelling is None:
-            self.spelling = self.visit.request.headers.spelled()
-        return self.spelling.get(name, name)
-
     def shown_headers(self) -> dict[str, str]:
         """The last value of each header, by the name that events and logs show."""
         return {self.shown(name): values[-1] for name, values in self.headers.items()}
@@ -94,6 +85,12 @@ class Call:
         if not signed and not (self.header("authorization") or "").startswith(SIGNED):
             return self.headers
         return {name: values for name, values in self.headers.items() if name != "authorization"}
+
+    def shown(self, name: str) -> str:
+        """How events and logs write the name of a header, given in lower case."""
+        if self._shown is None:
+            self._shown = spelling(self.visit.request.headers, shown)
+        return self._shown(name)
 
     def single_query(self) -> dict[str, str]:
         """The last value of each field of the query string."""

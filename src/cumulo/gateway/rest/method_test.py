@@ -120,7 +120,7 @@ def _visit(
 ) -> Visit:
     path, _, query = (request.path_with_query or resource.path).partition("?")
     path = "/" + path.lstrip("/")
-    headers = Headers.written(_pairs(request))
+    headers = Headers.made(_pairs(request))
     coming = Request(http_method, path, query, headers, BytesBody(request.body.encode()), scheme="https")
     address = Address(api_id=definition.api_id, stage=STAGE, path=path, raw_path=path, domain=_DOMAIN)
     visit = Visits(tools.clock, tools.ids).make(coming, address, place_of(definition, STAGE))

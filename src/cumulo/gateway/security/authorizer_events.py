@@ -5,15 +5,15 @@ REQUEST                          REST and WebSocket APIs
 REQUEST 1.0, REQUEST 2.0         HTTP APIs, by the authorizer's payload format version
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote, unquote_plus
 
 from cumulo.gateway.definitions.rest import Method, Resource
 from cumulo.gateway.definitions.v2 import Route
 from cumulo.gateway.http.events import headers_1
-from cumulo.gateway.rest.headers import shown
 from cumulo.gateway.security.arns import path_parameters
+from cumulo.gateway.spelling import spelling
 from cumulo.gateway.visit import Visit
 
 # What a visit's context has for others than functions.
@@ -21,6 +21,7 @@ _INTERNAL = frozenset(
     {"authorizer", "authenticate", "authorize", "error", "integration", "responseOverride", "requestOverride"}
     | {"responseLatency", "responseLength", "status", "waf"}
 )
+_NAMES = {"x-amzn-trace-id": "X-Amzn-Trace-Id", "dnt": "DNT", "te": "TE", "x-request-id": "X-Request-Id"}
 
 
 def token_event(token: str, arn: str) -> dict[str, Any]:
@@ -170,7 +171,7 @@ def _client_certificate(visit: Visit) -> dict[str, Any] | None:
 
 
 def _headers_and_query(visit: Visit) -> dict[str, Any]:
-    headers, query = _headers(visit), _query(visit)
+    headers, query = _headers(visit, spelling(visit.request.headers, spelled)), _query(visit)
     return {
         "headers": {name: values[-1] for name, values in headers.items()},
         "multiValueHeaders": headers,
@@ -179,14 +180,17 @@ def _headers_and_query(visit: Visit) -> dict[str, Any]:
     }
 
 
-def _headers(visit: Visit) -> dict[str, list[str]]:
-    """Values by names: well-known ones as everybody writes them, others as they were sent."""
-    sent = visit.request.headers.spelled()
+def _headers(visit: Visit, shown: Callable[[str], str]) -> dict[str, list[str]]:
+    """Values by names as they are to be shown."""
     found: dict[str, list[str]] = {}
     for name, value in visit.request.headers.items():
-        known = shown(name)
-        found.setdefault(known if known != name else sent.get(name, name), []).append(value)
+        found.setdefault(shown(name), []).append(value)
     return found
+
+
+def spelled(name: str) -> str:
+    """A header's name as it is mostly written: Content-Type, X-Forwarded-For."""
+    return _NAMES.get(name) or "-".join(part.capitalize() for part in name.split("-"))
 
 
 def _query(visit: Visit) -> dict[str, list[str]]:

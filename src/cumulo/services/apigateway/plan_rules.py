@@ -9,7 +9,17 @@ from typing import Any, Final
 from cumulo.services.apigateway import refusals
 from cumulo.services.apigateway.changing import put_in, replace, without
 from cumulo.services.apigateway.key_model import PlanStage, Quota, Throttle, UsagePlan
-from cumulo.services.apigateway.patches import ALL, Field, Patch, Table, number, unescape, value, whole
+from cumulo.services.apigateway.patches import (
+    ALL,
+    Field,
+    Patch,
+    Table,
+    bounded,
+    number,
+    unescape,
+    value,
+    whole,
+)
 from cumulo.services.apigateway.views import filled
 from cumulo.wire.service import Values
 
@@ -97,7 +107,7 @@ def method_key(path: str) -> str:
 
 def patched(plan: UsagePlan, operations: Sequence[Values] | None) -> UsagePlan:
     """The plan after all operations."""
-    for operation in operations or ():
+    for operation in bounded(operations):
         path = operation.get("path") or ""
         if path.startswith("/apiStages/"):
             plan = _change_method(plan, path, operation)

@@ -106,7 +106,7 @@ class Publishing:
 
 
 def _let_go(published: Published) -> None:
-    compiled = published.compiled
+    compiled = published.made
     if isinstance(compiled, Flushable):
         compiled.flush_cache()
         compiled.flush_authorizers()

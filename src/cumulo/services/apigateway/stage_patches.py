@@ -12,7 +12,7 @@ from cumulo.gateway.definitions.rest import Canary
 from cumulo.services.apigateway import method_settings, refusals
 from cumulo.services.apigateway.changing import put_in, replace, without
 from cumulo.services.apigateway.model import Stage
-from cumulo.services.apigateway.patches import flag, number, split
+from cumulo.services.apigateway.patches import bounded, flag, number, split
 from cumulo.services.apigateway.stage_rules import cache_size_of, check_percent
 from cumulo.wire.service import Values
 
@@ -58,7 +58,7 @@ _CANARY: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
 
 def apply(stage: Stage, operations: Sequence[Values] | None) -> Stage:
     """The stage after all operations.  BadRequestException for the first that cannot be."""
-    for operation in operations or ():
+    for operation in bounded(operations):
         path = operation.get("path")
         if path is None:
             raise refusals.bad_request("Invalid patch path null")

@@ -71,7 +71,10 @@ def test_the_event_is_as_aws_writes_it() -> None:
 @pytest.mark.parametrize(("said", "seen"), [("Bearer x", True), ("AWS4-HMAC-SHA256 Credential=a/b", False)])
 def test_a_signature_is_not_handed_on(said: str, seen: bool) -> None:
     event = event_of("GET", "/x", [("Authorization", said), ("X-Amz-Date", "now")])
-    assert ("Authorization" in event["headers"], "Authorization" in event["multiValueHeaders"]) == (seen, seen)
+    assert ("Authorization" in event["headers"], "Authorization" in event["multiValueHeaders"]) == (
+        seen,
+        seen,
+    )
     assert event["headers"]["X-Amz-Date"] == "now"
 
 
