@@ -85,7 +85,9 @@ class Api:
 
     def ask(self, body: bytes = b"{}", *lines: str) -> bytes:
         began = time.monotonic()
-        got = self._attacked.ask(HOST.format(api=self.id), "/dev/x", *lines, method="POST", body=body, seconds=60)
+        got = self._attacked.ask(
+            HOST.format(api=self.id), "/dev/x", *lines, method="POST", body=body, seconds=60
+        )
         assert time.monotonic() - began < ANSWER_SECONDS_MAX
         assert len(statuses(got)) == 1, got[:300]
         assert b"InternalFailure" not in got, got[:300]
@@ -176,13 +178,24 @@ def test_templates_reach_nothing_but_their_data(attacked: Attacked, api: Api) ->
             assert refused.response["Error"]["Code"] == "BadRequestException"
             continue
         got = api.ask(b'{"a": 1}')
-        for secret in (b"root:", b"<class", b"0x7f", b"<function", b"<built-in", b"<bound method", b"object at", b"java.lang"):
+        for secret in (
+            b"root:",
+            b"<class",
+            b"0x7f",
+            b"<function",
+            b"<built-in",
+            b"<bound method",
+            b"object at",
+            b"java.lang",
+        ):
             assert secret not in got, (template, got)
     attacked.alive()
 
 
 REF = "https://apigateway.amazonaws.com/restapis/{api}/models/{name}"
-DOUBLING = {f"d{at}": {"allOf": [{"$ref": f"#/definitions/d{at + 1}"}] * 2} for at in range(60)} | {"d60": {"type": "object"}}
+DOUBLING = {f"d{at}": {"allOf": [{"$ref": f"#/definitions/d{at + 1}"}] * 2} for at in range(60)} | {
+    "d60": {"type": "object"}
+}
 SCHEMAS: dict[str, Any] = {
     "itself": {"$ref": "#"},
     "each other": {"definitions": {"a": {"$ref": "#/definitions/b"}, "b": {"$ref": "#/definitions/a"}}, "$ref": "#/definitions/a"},
@@ -215,7 +228,9 @@ def test_schemas_end(attacked: Attacked, api: Api, schema: dict[str, Any]) -> No
         except ClientError as refused:
             assert refused.response["Error"]["Code"] == "BadRequestException"
             return
-        validator = api.gateway.create_request_validator(restApiId=api.id, name="v", validateRequestBody=True)["id"]
+        validator = api.gateway.create_request_validator(
+            restApiId=api.id, name="v", validateRequestBody=True
+        )["id"]
         api.mock(requestValidatorId=validator, requestModels={"application/json": "Bomb"})
         tree: Any = {"x": 1}
         for _ in range(14):
@@ -225,7 +240,15 @@ def test_schemas_end(attacked: Attacked, api: Api, schema: dict[str, Any]) -> No
         ):  # fmt: skip
             got = api.ask(json.dumps(body).encode())
             assert statuses(got)[0] in (200, 400, 413), got[:300]
-        for raw in (b"[" * 100_000, b'{"a":' * 50_000, b"9" * 100_000, b"nul", b'"\\ud800"', b"\xff", b"1e99999"):
+        for raw in (
+            b"[" * 100_000,
+            b'{"a":' * 50_000,
+            b"9" * 100_000,
+            b"nul",
+            b'"\\ud800"',
+            b"\xff",
+            b"1e99999",
+        ):
             assert statuses(api.ask(raw))[0] in (200, 400)
 
 
@@ -242,11 +265,23 @@ def test_models_fetch_nothing(attacked: Attacked, api: Api) -> None:
                 connection.close()
 
     threading.Thread(target=serve, daemon=True).start()
-    validator = api.gateway.create_request_validator(restApiId=api.id, name="v", validateRequestBody=True)["id"]
+    validator = api.gateway.create_request_validator(restApiId=api.id, name="v", validateRequestBody=True)[
+        "id"
+    ]
     for at, uri in enumerate(
-        (f"http://127.0.0.1:{server.getsockname()[1]}/x", "file:///etc/passwd", REF.format(api="other", name="X"), "json-schema:///x")
+        (
+            f"http://127.0.0.1:{server.getsockname()[1]}/x",
+            "file:///etc/passwd",
+            REF.format(api="other", name="X"),
+            "json-schema:///x",
+        )
     ):
-        for schema in ({"$ref": uri}, {"id": uri, "$ref": "y"}, {"$schema": uri, "type": "string"}, {"properties": {"a": {"id": uri, "$ref": "#/x"}}}):
+        for schema in (
+            {"$ref": uri},
+            {"id": uri, "$ref": "y"},
+            {"$schema": uri, "type": "string"},
+            {"properties": {"a": {"id": uri, "$ref": "#/x"}}},
+        ):
             try:
                 api.gateway.create_model(
                     restApiId=api.id, name=f"M{at}", contentType="application/json", schema=json.dumps(schema)
@@ -266,12 +301,16 @@ def test_models_fetch_nothing(attacked: Attacked, api: Api) -> None:
 def test_models_that_refer_to_one_another_in_circles_end(attacked: Attacked, api: Api) -> None:
     gateway = api.gateway
     for name in ("A", "B"):
-        gateway.create_model(restApiId=api.id, name=name, contentType="application/json", schema='{"type": "object"}')
+        gateway.create_model(
+            restApiId=api.id, name=name, contentType="application/json", schema='{"type": "object"}'
+        )
     for name, other in (("A", "B"), ("B", "A")):
         schema = json.dumps({"allOf": [{"$ref": REF.format(api=api.id, name=other)}] * 2})
         with contextlib.suppress(ClientError):
             gateway.update_model(
-                restApiId=api.id, modelName=name, patchOperations=[{"op": "replace", "path": "/schema", "value": schema}]
+                restApiId=api.id,
+                modelName=name,
+                patchOperations=[{"op": "replace", "path": "/schema", "value": schema}],
             )
     validator = gateway.create_request_validator(restApiId=api.id, name="v", validateRequestBody=True)["id"]
     with Others(attacked):
@@ -283,7 +322,16 @@ def test_models_that_refer_to_one_another_in_circles_end(attacked: Attacked, api
             gateway.get_model_template(restApiId=api.id, modelName="A")
 
 
-PATTERNS = ("(a+)+$", "(a|a)*b", "(a|aa)+$", "(.*)*x", "([a-zA-Z]+)*$", "(?=(a+)+$)b", "(a{1,100}){1,100}!b", "^(([a-z])+.)+[A-Z]([a-z])+$")
+PATTERNS = (
+    "(a+)+$",
+    "(a|a)*b",
+    "(a|aa)+$",
+    "(.*)*x",
+    "([a-zA-Z]+)*$",
+    "(?=(a+)+$)b",
+    "(a{1,100}){1,100}!b",
+    "^(([a-z])+.)+[A-Z]([a-z])+$",
+)
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
@@ -335,7 +383,9 @@ def raising(attacked: Attacked) -> str:
 
 
 def test_gateway_responses_are_filled_in_once(attacked: Attacked, api: Api) -> None:
-    template = '{"path": "$context.path", "x": "$method.request.header.x", "y": "$method.request.querystring.y"}'
+    template = (
+        '{"path": "$context.path", "x": "$method.request.header.x", "y": "$method.request.querystring.y"}'
+    )
     api.gateway.put_gateway_response(
         restApiId=api.id,
         responseType="MISSING_AUTHENTICATION_TOKEN",
@@ -345,7 +395,9 @@ def test_gateway_responses_are_filled_in_once(attacked: Attacked, api: Api) -> N
     api.mock()
     host = HOST.format(api=api.id)
     with Others(attacked):
-        got = attacked.ask(host, "/dev/none?y=%0d%0aSet-Cookie:%20evil=1$context.path", "X: $context.path" * 300)
+        got = attacked.ask(
+            host, "/dev/none?y=%0d%0aSet-Cookie:%20evil=1$context.path", "X: $context.path" * 300
+        )
         assert statuses(got) == [403]
         head, _, body = got.partition(b"\r\n\r\n")
         assert b"\r\nset-cookie" not in head.lower()
@@ -354,7 +406,14 @@ def test_gateway_responses_are_filled_in_once(attacked: Attacked, api: Api) -> N
 
 def test_mappings_of_paths_in_bodies_end(attacked: Attacked) -> None:
     """HTTP APIs' own paths, and REST APIs' JSONPath in parameters."""
-    for at, expression in enumerate(("$request.body.a.b.c", "$request.body" + ".a" * 3000, "$request.body[0]" * 1, "${request.body.a}" * 500)):
+    for at, expression in enumerate(
+        (
+            "$request.body.a.b.c",
+            "$request.body" + ".a" * 3000,
+            "$request.body[0]" * 1,
+            "${request.body.a}" * 500,
+        )
+    ):
         try:
             attacked.route(
                 f"POST /mapped{at}",
@@ -365,7 +424,12 @@ def test_mappings_of_paths_in_bodies_end(attacked: Attacked) -> None:
             assert refused.response["Error"]["Code"] == "BadRequestException"
             continue
         with Others(attacked):
-            for body in (b'{"a":' * 20_000, b'{"a": "' + b"\\r\\nX-Evil: 1" * 100 + b'"}', b"[" * 90_000, b'{"a": {"b": [1]}}'):
+            for body in (
+                b'{"a":' * 20_000,
+                b'{"a": "' + b"\\r\\nX-Evil: 1" * 100 + b'"}',
+                b"[" * 90_000,
+                b'{"a": {"b": [1]}}',
+            ):
                 attacked.backend.reset()
                 got = attacked.ask(attacked.http_host, f"/mapped{at}", method="POST", body=body)
                 assert statuses(got)[0] in (200, 500, 503), (expression[:40], got[:300])

@@ -101,7 +101,14 @@ class Site:
     # -- asking ------------------------------------------------------------------------------------------
 
     def send(
-        self, method: str, target: str, body: bytes = b"", *, account: str = MINE, region: str = REGION, **headers: str
+        self,
+        method: str,
+        target: str,
+        body: bytes = b"",
+        *,
+        account: str = MINE,
+        region: str = REGION,
+        **headers: str,
     ) -> Any:
         """An answer of the door, with its whole body."""
         path, _, query = target.partition("?")
@@ -132,7 +139,9 @@ class Site:
         }
 
     def published(self) -> dict[tuple[str, str], Any]:
-        return {(api, name): one for api, stages in self.stages._by_api.items() for name, one in stages.items()}
+        return {
+            (api, name): one for api, stages in self.stages._by_api.items() for name, one in stages.items()
+        }
 
     def visit_all(self, chance: random.Random) -> None:
         """Every stage that answers is asked something, and answers."""
@@ -161,11 +170,22 @@ class Site:
         for resource in (root, pet):
             where = {"restApiId": api, "resourceId": resource, "httpMethod": "GET"}
             one("PutMethod", **where, authorizationType="NONE")
-            one("PutIntegration", **where, type="MOCK", requestTemplates={"application/json": '{"statusCode": 200}'})
+            one(
+                "PutIntegration",
+                **where,
+                type="MOCK",
+                requestTemplates={"application/json": '{"statusCode": 200}'},
+            )
             one("PutMethodResponse", **where, statusCode="200")
             one("PutIntegrationResponse", **where, statusCode="200")
         deployment = one("CreateDeployment", restApiId=api, stageName="dev")["id"]
-        model = one("CreateModel", restApiId=api, name="Pet", contentType="application/json", schema='{"type": "object"}')
+        model = one(
+            "CreateModel",
+            restApiId=api,
+            name="Pet",
+            contentType="application/json",
+            schema='{"type": "object"}',
+        )
         validator = one("CreateRequestValidator", restApiId=api, name="v", validateRequestBody=True)["id"]
         authorizer = one("CreateAuthorizer", restApiId=api, name="a", type="TOKEN", authorizerUri=INVOKE,
                          identitySource="method.request.header.Authorization")["id"]  # fmt: skip
@@ -175,13 +195,21 @@ class Site:
         part = one("CreateDocumentationPart", restApiId=api, location={"type": "API"}, properties="{}")["id"]
         certificate = one("GenerateClientCertificate")["clientCertificateId"]
         http = two("CreateApi", name="h", protocolType="HTTP")["apiId"]
-        socket = two("CreateApi", name="w", protocolType="WEBSOCKET", routeSelectionExpression="$request.body.action")["apiId"]
+        socket = two(
+            "CreateApi", name="w", protocolType="WEBSOCKET", routeSelectionExpression="$request.body.action"
+        )["apiId"]
         integration = two("CreateIntegration", apiId=http, integrationType="HTTP_PROXY", integrationMethod="GET",
                           integrationUri="http://example.com", payloadFormatVersion="1.0")["integrationId"]  # fmt: skip
-        route = two("CreateRoute", apiId=http, routeKey="GET /pets/{id}", target=f"integrations/{integration}")["routeId"]
+        route = two(
+            "CreateRoute", apiId=http, routeKey="GET /pets/{id}", target=f"integrations/{integration}"
+        )["routeId"]
         mock = two("CreateIntegration", apiId=socket, integrationType="MOCK")["integrationId"]
-        answer = two("CreateIntegrationResponse", apiId=socket, integrationId=mock, integrationResponseKey="$default")
-        message = two("CreateRoute", apiId=socket, routeKey="$default", target=f"integrations/{mock}")["routeId"]
+        answer = two(
+            "CreateIntegrationResponse", apiId=socket, integrationId=mock, integrationResponseKey="$default"
+        )
+        message = two("CreateRoute", apiId=socket, routeKey="$default", target=f"integrations/{mock}")[
+            "routeId"
+        ]
         two("CreateStage", apiId=http, stageName="$default", autoDeploy=True)
         gate = two("CreateAuthorizer", apiId=http, name="j", authorizerType="JWT", identitySource=["$request.header.Authorization"],
                    jwtConfiguration={"issuer": "https://example.com", "audience": ["a"]})["authorizerId"]  # fmt: skip
@@ -281,9 +309,14 @@ class ApiEnemy(Enemy):
             values = (*MAPPINGS, *TEMPLATES, True, False, "x")
             if shape.value.type_name == "structure":
                 return {self.chance.choice(KEYS): self._value("", shape.value, depth + 1)}
-            return {self.chance.choice(KEYS): self.chance.choice(values) for _ in range(self.chance.choice((0, 1, 1, 2)))}
+            return {
+                self.chance.choice(KEYS): self.chance.choice(values)
+                for _ in range(self.chance.choice((0, 1, 1, 2)))
+            }
         if shape.type_name == "blob":
-            return self.chance.choice(('{"openapi": "3.0.1", "info": {"title": "x"}, "paths": {}}', "{", "", "\x00"))
+            return self.chance.choice(
+                ('{"openapi": "3.0.1", "info": {"title": "x"}, "paths": {}}', "{", "", "\x00")
+            )
         return super()._by_type(name, shape, depth)
 
 
@@ -305,7 +338,11 @@ def wired(service: str, operation: str, values: dict[str, Any]) -> tuple[str, st
             for pattern in (f"{{{wire_name}}}", f"{{{wire_name}+}}"):
                 uri = uri.replace(pattern, quote(text_of(value), safe=""))
         elif place == "querystring":
-            pairs = value.items() if isinstance(value, dict) else [(wire_name, one) for one in (value if isinstance(value, list) else [value])]
+            pairs = (
+                value.items()
+                if isinstance(value, dict)
+                else [(wire_name, one) for one in (value if isinstance(value, list) else [value])]
+            )
             query += [(str(key), text_of(one)) for key, one in pairs]
         elif place is None and shape is not None and shape.serialization.get("payload") == name:
             payload = value

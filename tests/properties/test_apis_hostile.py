@@ -89,7 +89,16 @@ def test_bytes_that_are_no_json_change_nothing(site, junk, service):
         method, target, _ = wired(service, operation, values)
         if method in ("GET", "DELETE", "HEAD"):
             continue
-        for body in (junk, b"[" * 100_000, b'{"name":' * 10_000, b"null", b"[]", b'"x"', b"\xff", b"{" + junk):
+        for body in (
+            junk,
+            b"[" * 100_000,
+            b'{"name":' * 10_000,
+            b"null",
+            b"[]",
+            b'"x"',
+            b"\xff",
+            b"{" + junk,
+        ):
             answer = site.send(method, target, body)
             assert answer.status < 500 or answer.status == 501, (operation, body[:40], answer.body)
             if answer.status >= 400:
@@ -100,7 +109,11 @@ def test_bytes_that_are_no_json_change_nothing(site, junk, service):
 def ids_of(service, operation):
     """The members of an operation that say which thing is meant."""
     shape = MODELS[service].operation_model(operation).input_shape
-    return [name for name, one in (shape.members if shape else {}).items() if one.serialization.get("location") == "uri"]
+    return [
+        name
+        for name, one in (shape.members if shape else {}).items()
+        if one.serialization.get("location") == "uri"
+    ]
 
 
 @pytest.mark.parametrize("service", sorted(MODELS))
@@ -123,14 +136,21 @@ def test_nobody_sees_or_changes_what_belongs_to_others_or_lies_elsewhere(site, s
         if not members or not all(name in names or name in plain for name in members):
             continue
         shape = MODELS[service].operation_model(operation).input_shape
-        needed = {name: site.known[service].get(name, ["x"])[0] for name in shape.required_members if name not in members}
+        needed = {
+            name: site.known[service].get(name, ["x"])[0]
+            for name in shape.required_members
+            if name not in members
+        }
         ids = {name: site.mine[names[name]][0] if name in names else plain[name] for name in members}
         method, target, body = wired(service, operation, needed | ids)
         for where in ({"account": THEIRS}, {"region": "eu-west-1"}):
             answer = site.send(method, target, body, **where)
             assert answer.status in (400, 403, 404, 501), (operation, where, answer.status, answer.body[:300])
             assert site.state() == before, operation
-            assert site.mine["restapi"][0].encode() not in answer.body or answer.status == 404, (operation, answer.body)
+            assert site.mine["restapi"][0].encode() not in answer.body or answer.status == 404, (
+                operation,
+                answer.body,
+            )
         asked += 1
     assert asked > 40
 
@@ -142,7 +162,12 @@ def test_lists_show_nothing_of_others(site, service):
         if not operation.startswith("Get") or ids_of(service, operation):
             continue
         for where in ({}, {"account": MINE, "region": "eu-west-1"}):
-            answer = site.do(service, operation, {"includeValues": True, "limit": "500"} if service == "apigateway" else {}, **where)
+            answer = site.do(
+                service,
+                operation,
+                {"includeValues": True, "limit": "500"} if service == "apigateway" else {},
+                **where,
+            )
             assert answer.status < 500 or answer.status == 501, (operation, answer.body)
             for secret in secrets:
                 assert secret not in answer.body, (operation, secret)
@@ -155,7 +180,11 @@ def test_payloads_that_are_huge_are_refused_or_done_soon(site):
     for method, target, body in (
         ("POST", "/restapis", {"name": huge}),
         ("POST", f"/restapis/{api}/models", {"name": "A", "contentType": "application/json", "schema": huge}),
-        ("PATCH", f"/restapis/{api}", {"patchOperations": [{"op": "replace", "path": "/name", "value": huge}]}),
+        (
+            "PATCH",
+            f"/restapis/{api}",
+            {"patchOperations": [{"op": "replace", "path": "/name", "value": huge}]},
+        ),
         ("POST", "/v2/apis", {"name": huge, "protocolType": "HTTP"}),
         ("POST", f"/v2/apis/{http}/models", {"name": "A", "schema": huge}),
     ):
