@@ -11,7 +11,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -133,7 +132,7 @@ def load(port: int, pid: int, path: str, host: str, clients: int) -> tuple[float
     """Requests per second through wrk, and microseconds of the proxy's processor for each."""
     import re
 
-    before, began = cpu_seconds(pid), time.perf_counter()
+    before = cpu_seconds(pid)
     out = subprocess.run(
         ["wrk", "-t1", f"-c{clients}", "-d2s", "-H", f"Host: {host}", f"http://127.0.0.1:{port}{path}"],
         capture_output=True, text=True, check=True,
@@ -141,7 +140,8 @@ def load(port: int, pid: int, path: str, host: str, clients: int) -> tuple[float
     assert "Non-2xx" not in out, out
     rate = re.search(r"Requests/sec:\s+([\d.]+)", out)
     done = re.search(r"(\d+) requests in", out)
-    assert rate and done and time.perf_counter() > began, out
+    assert rate, out
+    assert done, out
     return float(rate[1]), (cpu_seconds(pid) - before) / max(int(done[1]), 1) * 1e6
 
 

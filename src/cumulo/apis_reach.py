@@ -1,7 +1,8 @@
 """How APIs reach the rest of the house: other AWS services, load balancers, discovered services, permissions."""
 
+import itertools
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from cumulo.base.arn import parse_arn
 from cumulo.base.caller import Caller
@@ -85,6 +86,7 @@ class Reachable:
         self._listener_url = listener_url
         self._link_target = link_target
         self._companions = companions
+        self._turns = itertools.count()
 
     async def url_of(self, account: str, region: str, target: str) -> str:
         """http(s)://address:port of a listener, a Network Load Balancer or a service of Cloud Map, by ARN; CallFailed.
@@ -120,12 +122,17 @@ class Reachable:
             )
         except AwsError as error:
             raise CallFailed(error.message) from error
-        for one in answer.get("Instances", ()):
-            said = one.get("Attributes") or {}
-            address = said.get("AWS_INSTANCE_IPV4")
-            if address and said.get("AWS_INIT_HEALTH_STATUS", "HEALTHY") == "HEALTHY":
-                return f"http://{address}:{said.get('AWS_INSTANCE_PORT', 80)}"
+        found = [address for one in answer.get("Instances", ()) if (address := _address(one))]
+        return f"http://{found[next(self._turns) % len(found)]}" if found else ""
+
+
+def _address(instance: Mapping[str, Any]) -> str:
+    """Where an instance of Cloud Map answers, with the port; empty when it is not healthy."""
+    said = instance.get("Attributes") or {}
+    address = said.get("AWS_INSTANCE_IPV4")
+    if not address or said.get("AWS_INIT_HEALTH_STATUS", "HEALTHY") != "HEALTHY":
         return ""
+    return f"{address}:{said.get('AWS_INSTANCE_PORT', 80)}"
 
 
 class Everybody:

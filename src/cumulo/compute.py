@@ -48,11 +48,14 @@ from cumulo.wire.service import Service
 
 SETTLE_SECONDS = 5.0  # AWS believes a task without health checks after 40 s
 UNMADE = (
+    "ApiGateway",
+    "ApiGatewayV2",
     "ApplicationAutoScaling",
     "ECR",
     "ECS",
     "ElasticLoadBalancingV2",
     "Lambda",
+    "Serverless",  # SAM's, which stand for functions and APIs
 )  # whose resources stacks cannot make
 MINUTE = 60.0  # CloudWatch's period, in whole seconds even where time is quicker
 SHRINK_SECONDS = 900.0  # as AWS: what a group has too much must last so long

@@ -1,4 +1,4 @@
-"""Cumulo's own pages under /_cumulo/: health, ready, metrics, the bill, reset; and the door behind them."""
+"""Cumulo's own pages under /_cumulo/: health, ready, metrics, the bill, traces, reset; and the door behind them."""
 
 import hmac
 import time
@@ -11,7 +11,7 @@ import msgspec
 from cumulo import __version__
 from cumulo.base.clock import Clock
 from cumulo.base.log import Log
-from cumulo.wire.http import Handler, Request, Response
+from cumulo.wire.http import Handler, Headers, Request, Response
 from cumulo.wire.keys import Keys
 
 TOKEN_HEADER = "x-cumulo-token"  # noqa: S105 - a name
@@ -69,8 +69,9 @@ class Pages:
         layers: Handler,
         exec_: Handler,
         interrupt: Handler,
+        trace: Handler,
         balancer_for: Callable[[str], Handler | None],
-        api_for: Callable[[str, str], Handler | None],
+        api_for: Callable[[str, str, Headers], Handler | None],
     ) -> None:
         self._door = door
         self._clock = clock
@@ -90,6 +91,7 @@ class Pages:
             "/metrics": self._guarded(self.metrics),
             "/_cumulo/notes": self._guarded(notes),
             "/_cumulo/bill": self._guarded(bill),
+            "/_cumulo/trace": self._guarded(trace),
             "/_cumulo/reset": self.reset,
             "/_cumulo/keys": self._guarded(self.keys, always=True),
             "/_cumulo/containers": self._guarded(containers, always=True),
@@ -110,7 +112,7 @@ class Pages:
         balancer = self._balancer_for(host) if ".elb." in host else None
         if balancer is not None:
             return await balancer(request)
-        api = self._api_for(host, path)
+        api = self._api_for(host, path, request.headers)
         if api is not None:
             return await api(request)
         if path.startswith("/v2") and _is_registry(request):

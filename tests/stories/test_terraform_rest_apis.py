@@ -220,6 +220,8 @@ def test_rest_apis_are_made_read_changed_and_destroyed(server: Process, terrafor
     done = tf.run("plan", "-detailed-exitcode", "-no-color", "-var", "text=two", "-var", "level=ERROR")
     assert done.returncode == 0, done.stdout + done.stderr
     outputs = json.loads(tf.must("output", "-json"))
+    apigateway = server.client("apigateway")
+    apigateway.flush_stage_cache(restApiId=outputs["api"]["value"], stageName="dev")
     assert ask(server, outputs, **{"x-api-key": outputs["key"]["value"]}) == (200, "said two")
     tf.must("destroy", "-auto-approve", "-no-color")
-    assert server.client("apigateway").get_rest_apis()["items"] == []
+    assert apigateway.get_rest_apis()["items"] == []

@@ -6,6 +6,7 @@ from typing import Any
 
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
+from cumulo.gateway import traces
 from cumulo.gateway.stages import Place
 from cumulo.gateway.visit import Address, ClientCertificate, Visit
 from cumulo.wire.http import Request
@@ -67,7 +68,7 @@ class Visits:
             address,
             started=self._clock.monotonic(),
             started_ms=millis,
-            trace=headers.get("x-amzn-trace-id") or self.trace(now),
+            trace=self._continued(headers.get("x-amzn-trace-id"), now),
             context=context,
             certificate=certificate,
         )
@@ -79,6 +80,10 @@ class Visits:
     def trace(self, now: float) -> str:
         """An X-Ray trace of its own for a request that brings none."""
         return f"Root=1-{int(now):08x}-{self._ids.hex(24)}"
+
+    def _continued(self, header: str, now: float) -> str:
+        fresh = self.trace(now)
+        return traces.continued(header, fresh.removeprefix("Root=")) if header else fresh
 
 
 def source_of(request: Request) -> str:

@@ -51,14 +51,19 @@ class Visit:
     started      monotonic seconds; `started_ms` since the epoch
     log          lines of the execution log (milliseconds, text) where one is kept, else None
     trace        the X-Amzn-Trace-Id of this request
+    facts        Grant.facts, where `$context.authorizer` has them not (WebSocket APIs): access logs tell them
+    authorizer_span, integration_span   when each was asked (seconds after `started`) and for how long; None: it was not
     """
 
     __slots__ = (
         "address",
+        "authorizer_span",
         "body",
         "certificate",
         "context",
+        "facts",
         "integration_ms",
+        "integration_span",
         "log",
         "request",
         "started",
@@ -87,6 +92,20 @@ class Visit:
         self.body: bytes | None = None
         self.integration_ms = 0
         self.log: list[tuple[int, str]] | None = None
+        self.facts: Mapping[str, Any] = {}
+        self.authorizer_span: tuple[float, float] | None = None
+        self.integration_span: tuple[float, float] | None = None
+
+    def asked_authorizer(self, began: float, ended: float) -> None:
+        """It was asked between these moments (monotonic seconds)."""
+        self.authorizer_span = (began - self.started, ended - began)
+
+    def asked_integration(self, began: float, ended: float) -> None:
+        """It was asked between these moments (monotonic seconds); when it is asked again, it is one span."""
+        if self.integration_span is not None:
+            began = self.started + self.integration_span[0]
+        self.integration_span = (began - self.started, ended - began)
+        self.integration_ms = int((ended - began) * 1000)
 
 
 class Refused(Exception):

@@ -270,7 +270,7 @@ def _understand(served: Served, ready: Ready, found: Found, raw: Raw) -> Values:
     except RecursionError:
         raise errors.malformed(Malformed("The request is nested too deeply", "json")) from None
     if faults:
-        raise errors.validation(faults)
+        raise errors.validation(faults, found.operation)
     return values
 
 

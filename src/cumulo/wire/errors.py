@@ -9,9 +9,9 @@ import msgspec
 
 from cumulo.base.errors import AwsError
 from cumulo.state.store import StoreError
-from cumulo.wire import ecr_words, ecs_words
+from cumulo.wire import apigateway_words, ecr_words, ecs_words
 from cumulo.wire.http import BodyCutShort, Response
-from cumulo.wire.models import Metadata, ServiceModel, Shape
+from cumulo.wire.models import Metadata, OperationModel, ServiceModel, Shape
 from cumulo.wire.protocols import rest
 from cumulo.wire.protocols.base import Codec, ErrorBody, Malformed
 from cumulo.wire.protocols.registry import codec as make_codec
@@ -36,6 +36,7 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
         ""  # how it tells of the first fault alone, with {path} and {rule}; empty: all, as Java's services do
     )
     by_alphabet: bool = False  # whether it lists choices so
+    within_input: bool = False  # whether it names the operation's input before members of the body
     choice: str = ""  # how it tells of a value that is none of its {choices}, where that has its own words
 
 
@@ -52,7 +53,7 @@ _BY_PROTOCOL: Mapping[str, Words] = {
 }
 _BY_SERVICE: Mapping[str, Words] = {
     "application-autoscaling": Words(by_alphabet=True),
-    "apigateway": Words(),
+    "apigateway": Words(within_input=True),
     "apigatewayv2": Words(validation="BadRequestException", malformed="BadRequestException"),
     "batch": Words(validation="ClientException", malformed="ClientException"),
     "ecr": Words(validation="InvalidParameterException", own=ecr_words.OWN, one=ecr_words.SENTENCE),
@@ -130,8 +131,10 @@ class Errors:
             if shape.exception and shape.error is not None and shape.error.code
         }
 
-    def validation(self, faults: list[Fault]) -> AwsError:
+    def validation(self, faults: list[Fault], operation: OperationModel | None = None) -> AwsError:
         """The error for input that breaks the model's constraints."""
+        if self._words.within_input and operation is not None:
+            faults = apigateway_words.named(faults, self._model, operation)
         missing = next((fault.path for fault in faults if fault.missing), "")
         if missing and self._words.missing:
             name = missing[:1].upper() + missing[1:]

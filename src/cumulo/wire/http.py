@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from cumulo.wire.sendfile import FileBody
 
@@ -13,12 +13,16 @@ _BREAKS: Final = re.compile(r"[\r\n\0]")
 
 
 class Headers:
-    """A request's headers: names lower-cased, order kept, duplicates kept."""
+    """A request's headers: names lower-cased, order kept, duplicates kept.
 
-    __slots__ = ("_first", "raw")
+    head   as it came, of a request from the wire
+    """
 
-    def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
+    __slots__ = ("_first", "_head", "raw")
+
+    def __init__(self, raw: Iterable[tuple[bytes, bytes]], head: bytes = b"") -> None:
         self.raw: HeaderList = list(raw)
+        self._head = head
         self._first: dict[bytes, bytes] = dict(reversed(self.raw))
 
     def get(self, name: str, default: str = "") -> str:
@@ -30,6 +34,14 @@ class Headers:
         """Every value of a header, in order."""
         wanted = name.encode()
         return [value.decode("latin-1") for key, value in self.raw if key == wanted]
+
+    def written(self) -> dict[str, str]:
+        """How the client wrote each name, by the name in small letters; empty where that is not known."""
+        names: dict[str, str] = {}
+        for line in self._head.split(b"\r\n")[1:]:
+            name = line.partition(b":")[0].decode("latin-1")
+            names.setdefault(name.lower(), name)
+        return names
 
     def lacks(self, names: frozenset[bytes]) -> bool:
         """Whether none of these (in lower case) is there."""
@@ -102,15 +114,26 @@ class BytesBody:
         yield self._data
 
 
+class Secured(NamedTuple):
+    """What TLS says of a connection.
+
+    name         the server's name that the client asked for (SNI), lower case; empty: for none
+    certificate  the client's, in DER, when it was asked for one and showed one that is trusted; else empty
+    """
+
+    name: str
+    certificate: bytes = b""
+
+
 class Request:
     """One HTTP request.
 
     `path` is still percent-encoded and has no query; `query` is the raw query string.  `peer` is who connected:
     the client's address, or the name of the sandbox whose own listener was used.  `request_id` is what AWS's answers
-    carry; the authenticator makes it.
+    carry; the authenticator makes it.  `secured` is there when it came by TLS; `scheme` is then https.
     """
 
-    __slots__ = ("body", "headers", "method", "path", "peer", "query", "request_id", "scheme")
+    __slots__ = ("body", "headers", "method", "path", "peer", "query", "request_id", "scheme", "secured")
 
     def __init__(
         self,
@@ -122,6 +145,7 @@ class Request:
         *,
         scheme: str = "http",
         peer: str = "",
+        secured: Secured | None = None,
     ) -> None:
         self.method = method
         self.path = path
@@ -131,6 +155,7 @@ class Request:
         self.scheme = scheme
         self.peer = peer
         self.request_id = ""
+        self.secured = secured
 
 
 class Response:

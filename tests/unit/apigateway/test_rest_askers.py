@@ -43,7 +43,12 @@ def test_an_authorizer_is_made_changed_and_deleted(cloud, api):
 @pytest.mark.parametrize(
     "authorizer",
     [
-        {"name": "pool", "type": "COGNITO_USER_POOLS", "providerARNs": [POOL], "identitySource": "method.request.header.A"},
+        {
+            "name": "pool",
+            "type": "COGNITO_USER_POOLS",
+            "providerARNs": [POOL],
+            "identitySource": "method.request.header.A",
+        },
         {"name": "r", "type": "REQUEST", "authorizerUri": FUNCTION_URI, "authorizerResultTtlInSeconds": 0},
         {
             "name": "r",
@@ -109,9 +114,7 @@ def test_a_pool_is_no_custom_authorizer(cloud):
 def test_an_api_has_ten_authorizers_and_not_one_more(cloud, api):
     for at in range(10):
         cloud.client.create_authorizer(restApiId=api, **(TOKEN | {"name": f"a{at}"}))
-    assert (
-        refused(cloud.client.create_authorizer, restApiId=api, **TOKEN)[0] == "LimitExceededException"
-    )
+    assert refused(cloud.client.create_authorizer, restApiId=api, **TOKEN)[0] == "LimitExceededException"
 
 
 def test_each_noun_misses_its_api_in_its_own_way(cloud):

@@ -45,9 +45,10 @@ def test_a_deployment_is_shown_and_its_description_changed(cloud):
         **at, patchOperations=[patch("replace", "/description", "new-description")]
     )
     assert changed["description"] == "new-description"
-    assert refused(
-        cloud.client.update_deployment, **at, patchOperations=[patch("replace", "/id", "x")]
-    ) == (BAD, "Invalid patch path /id")
+    assert refused(cloud.client.update_deployment, **at, patchOperations=[patch("replace", "/id", "x")]) == (
+        BAD,
+        "Invalid patch path /id",
+    )
 
 
 def test_a_summary_shows_what_was_deployed(cloud):

@@ -76,7 +76,9 @@ def test_keys_are_patched(cloud):
     assert "value" not in changed
     assert (changed["enabled"], changed["name"], changed["stageKeys"]) == (False, "other", [f"{api_id}/dev"])
     assert changed["lastUpdatedDate"] > changed["createdDate"]
-    assert refused(cloud.client.update_api_key, **at, patchOperations=[patch("add", "/stages", "x/y")])[0] == BAD
+    assert (
+        refused(cloud.client.update_api_key, **at, patchOperations=[patch("add", "/stages", "x/y")])[0] == BAD
+    )
     assert refused(
         cloud.client.update_api_key, **at, patchOperations=[patch("replace", "/value", VALUE)]
     ) == (BAD, "Invalid patch path /value")

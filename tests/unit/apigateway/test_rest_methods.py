@@ -2,9 +2,7 @@ import pytest
 from tests.unit.apigateway.rest_kit import FUNCTION_URI, patch, plain, refused
 
 BAD, MISSING, CONFLICT = "BadRequestException", "NotFoundException", "ConflictException"
-AUTHORIZER = (
-    "Invalid authorizer ID specified. Setting the authorization type to CUSTOM or COGNITO_USER_POOLS requires a valid authorizer."
-)
+AUTHORIZER = "Invalid authorizer ID specified. Setting the authorization type to CUSTOM or COGNITO_USER_POOLS requires a valid authorizer."
 
 
 @pytest.fixture
@@ -29,9 +27,7 @@ class Root:
         return refused(self.client.put_method, httpMethod=name, **wanted)
 
     def update(self, *operations):
-        return plain(
-            self.client.update_method(**self.at, httpMethod="ANY", patchOperations=list(operations))
-        )
+        return plain(self.client.update_method(**self.at, httpMethod="ANY", patchOperations=list(operations)))
 
     def update_refused(self, *operations):
         return refused(
@@ -83,7 +79,10 @@ def test_a_method_is_made_once(root):
         (
             "WRONG",
             {},
-            (BAD, "Invalid HttpMethod specified. Valid options are GET,PUT,POST,DELETE,PATCH,OPTIONS,HEAD,ANY"),
+            (
+                BAD,
+                "Invalid HttpMethod specified. Valid options are GET,PUT,POST,DELETE,PATCH,OPTIONS,HEAD,ANY",
+            ),
         ),
         ("GET", {"authorizationType": "CUSTOM"}, (BAD, AUTHORIZER)),
         ("GET", {"authorizationType": "CUSTOM", "authorizerId": "nope"}, (BAD, AUTHORIZER)),
@@ -254,9 +253,7 @@ def test_a_wrong_operation_is_a_validation_error_for_each(root):
 
 def test_a_wrong_status_code_is_a_validation_error(root):
     root.put("GET")
-    code, message = refused(
-        root.client.put_method_response, **root.at, httpMethod="GET", statusCode="wrong"
-    )
+    code, message = refused(root.client.put_method_response, **root.at, httpMethod="GET", statusCode="wrong")
     assert code == "ValidationException"
     assert message == (
         "1 validation error detected: Value 'wrong' at 'statusCode' failed to satisfy constraint: "

@@ -123,12 +123,8 @@ def test_a_model_in_use_stays(cloud):
         **at, patchOperations=[patch("replace", "/requestModels/application~1json", "PetTwo")]
     )
     delete(restApiId=api_id, modelName="Pet")
-    cloud.client.update_method(
-        **at, patchOperations=[patch("remove", "/requestModels/application~1json")]
-    )
-    cloud.client.put_method_response(
-        **at, statusCode="200", responseModels={"application/json": "PetTwo"}
-    )
+    cloud.client.update_method(**at, patchOperations=[patch("remove", "/requestModels/application~1json")])
+    cloud.client.put_method_response(**at, statusCode="200", responseModels={"application/json": "PetTwo"})
     assert refused(delete, restApiId=api_id, modelName="PetTwo")[0] == CONFLICT
     cloud.client.delete_method(**at)
     delete(restApiId=api_id, modelName="PetTwo")

@@ -39,7 +39,11 @@ def test_throttles_and_quotas_are_patched(cloud, stage):
     assert shown["quota"] == {"limit": 10, "offset": 1, "period": "WEEK"}
     assert shown["productCode"] == "code"
     left = update(
-        cloud, plan_id, patch("remove", "/throttle"), patch("remove", "/quota"), patch("remove", "/productCode")
+        cloud,
+        plan_id,
+        patch("remove", "/throttle"),
+        patch("remove", "/quota"),
+        patch("remove", "/productCode"),
     )
     assert left.keys() == {"id", "name", "apiStages", "tags"}
 
@@ -149,7 +153,5 @@ def test_a_key_comes_to_a_stage_by_one_plan_only(cloud, stage):
     key = cloud.client.create_api_key(name="mine")["id"]
     plans = [cloud.client.create_usage_plan(name=name, apiStages=[stage])["id"] for name in "ab"]
     cloud.client.create_usage_plan_key(usagePlanId=plans[0], keyId=key, keyType="API_KEY")
-    asked = refused(
-        cloud.client.create_usage_plan_key, usagePlanId=plans[1], keyId=key, keyType="API_KEY"
-    )
+    asked = refused(cloud.client.create_usage_plan_key, usagePlanId=plans[1], keyId=key, keyType="API_KEY")
     assert asked[0] == CONFLICT

@@ -15,9 +15,7 @@ class Tree:
         self.api_id, self.root = cloud.api()
 
     def add(self, part, parent=None):
-        made = self.client.create_resource(
-            restApiId=self.api_id, parentId=parent or self.root, pathPart=part
-        )
+        made = self.client.create_resource(restApiId=self.api_id, parentId=parent or self.root, pathPart=part)
         return made["id"]
 
     def refused(self, part, parent=None):

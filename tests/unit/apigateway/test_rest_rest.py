@@ -146,7 +146,8 @@ def test_what_is_not_there_has_no_tags(cloud, path, code):
 
 
 @pytest.mark.parametrize(
-    "tags", [{"aws:x": "1"}, {"": "1"}, {"x" * 129: "1"}, {"x": "y" * 257}, {f"k{at}": "" for at in range(51)}]
+    "tags",
+    [{"aws:x": "1"}, {"": "1"}, {"x" * 129: "1"}, {"x": "y" * 257}, {f"k{at}": "" for at in range(51)}],
 )
 def test_tags_that_aws_refuses(cloud, tags):
     api_id, _ = cloud.api()
@@ -193,9 +194,7 @@ def test_a_client_certificate_is_a_certificate_and_its_key_is_never_shown(cloud)
     cloud.client.update_stage(restApiId=api_id, stageName="dev", patchOperations=[use])
     assert refused(cloud.client.delete_client_certificate, **at)[0] == CONFLICT
     wrong = patch("replace", "/clientCertificateId", "nope")
-    asked = refused(
-        cloud.client.update_stage, restApiId=api_id, stageName="dev", patchOperations=[wrong]
-    )
+    asked = refused(cloud.client.update_stage, restApiId=api_id, stageName="dev", patchOperations=[wrong])
     assert asked == (BAD, "Invalid Client Certificate identifier specified")
     changed = cloud.client.update_client_certificate(
         **at, patchOperations=[patch("replace", "/description", "other")]
@@ -215,9 +214,7 @@ def test_parts_are_written_and_kept_as_versions(cloud):
     )
     at = api | {"documentationPartId": made["id"]}
     assert made == {"id": made["id"], "location": {"type": "API"}, "properties": '{"foo": "bar"}'}
-    asked = refused(
-        cloud.client.create_documentation_part, **api, location={"type": "API"}, properties="{}"
-    )
+    asked = refused(cloud.client.create_documentation_part, **api, location={"type": "API"}, properties="{}")
     assert asked[0] == CONFLICT
     changed = cloud.client.update_documentation_part(
         **at, patchOperations=[patch("replace", "/properties", '{"a": 1}')]
@@ -235,7 +232,9 @@ def test_parts_are_written_and_kept_as_versions(cloud):
         BAD,
         "Invalid patch path  '/invalidPath' specified for op 'replace'. Must be one of: [/properties]",
     )
-    version = plain(cloud.client.create_documentation_version(**api, documentationVersion="v123", stageName="dev"))
+    version = plain(
+        cloud.client.create_documentation_version(**api, documentationVersion="v123", stageName="dev")
+    )
     assert version.keys() == {"version", "createdDate"}
     stage = cloud.client.get_stage(restApiId=api_id, stageName="dev")
     assert stage["documentationVersion"] == "v123"
@@ -245,7 +244,9 @@ def test_parts_are_written_and_kept_as_versions(cloud):
         patchOperations=[patch("replace", "/description", "doc version new")],
     )
     assert described["description"] == "doc version new"
-    assert refused(cloud.client.delete_documentation_version, **api, documentationVersion="v123")[0] == CONFLICT
+    assert (
+        refused(cloud.client.delete_documentation_version, **api, documentationVersion="v123")[0] == CONFLICT
+    )
     cloud.client.delete_documentation_part(**at)
     assert refused(cloud.client.get_documentation_part, **at) == (
         MISSING,
@@ -285,7 +286,10 @@ def test_contents_are_read_and_replaced_whole(cloud):
 
 def test_methods_and_authorizers_are_tried_by_what_was_handed_in(tmp_path):
     async def try_method(definition, resource, method, values):
-        return {"status": 200, "body": f"{definition.name} {resource.path} {method.http_method} {values['body']}"}
+        return {
+            "status": 200,
+            "body": f"{definition.name} {resource.path} {method.http_method} {values['body']}",
+        }
 
     async def try_authorizer(definition, authorizer, values):
         return {"clientStatus": 200, "principalId": f"{definition.name} {authorizer.name} {values['body']}"}
@@ -313,9 +317,7 @@ def test_methods_and_authorizers_are_tried_by_what_was_handed_in(tmp_path):
 
 def test_what_nobody_can_try_is_refused_by_name(cloud):
     api_id, root, _ = cloud.deployed()
-    code, _ = refused(
-        cloud.client.test_invoke_method, restApiId=api_id, resourceId=root, httpMethod="GET"
-    )
+    code, _ = refused(cloud.client.test_invoke_method, restApiId=api_id, resourceId=root, httpMethod="GET")
     assert code == "NotImplemented"
 
 
@@ -330,6 +332,16 @@ def test_operations_that_are_built_elsewhere_are_taken_in(tmp_path):
         assert made["body"].read() == b"{}"
     finally:
         cloud.close()
+
+
+def test_the_bill_finds_tags_and_calls_find_links(cloud):
+    api_id, _ = cloud.api(tags={"team": "pets"})
+    link = cloud.client.create_vpc_link(name="link", targetArns=[TARGET])["id"]
+    house = cloud.house
+    assert house.tags_of(ACCOUNT, REGION, api_id) == {"team": "pets"}
+    assert house.tags_of("210987654321", REGION, api_id) == house.tags_of(ACCOUNT, REGION, "nope") == {}
+    assert house.link_target(ACCOUNT, REGION, link) == TARGET
+    assert house.link_target("210987654321", REGION, link) == ""
 
 
 def test_a_reset_forgets_everything(cloud):

@@ -274,6 +274,10 @@ def test_access_logs_are_set_and_removed(stage):
     for wrong in ("no id", "$context.requestId\nmore"):
         assert stage.refused(patch("replace", "/accessLogSettings/format", wrong))[0] == BAD
     assert stage.refused(patch("replace", "/accessLogSettings/destinationArn", "x"))[0] == BAD
+    firehose = "arn:aws:firehose:us-east-1:123456789012:deliverystream/amazon-apigateway-x"
+    assert (
+        stage.refused(patch("replace", "/accessLogSettings/destinationArn", firehose))[0] == "NotImplemented"
+    )
     assert "accessLogSettings" not in stage.update(patch("remove", "/accessLogSettings"))
 
 
@@ -326,6 +330,25 @@ def test_caches_are_flushed_one_by_one_where_the_compiled_stage_can(stage):
         == 202
     )
     assert compiled.flushed == ["cache", "authorizers"]
+
+
+def test_what_is_cached_goes_with_its_cluster_and_its_stage(stage):
+    compiled = Flushed()
+    on = patch("replace", "/cacheClusterEnabled", "true")
+    stage.update(on)
+    place = stage.cloud.published.find(stage.api_id, "dev").place
+    stage.cloud.published.publish(place, lambda: compiled)
+    stage.update(patch("replace", "/cacheClusterSize", "1.6"))
+    assert compiled.flushed == ["cache"]
+    stage.cloud.published.publish(place, lambda: compiled)
+    stage.update(patch("replace", "/description", "other"))
+    assert compiled.flushed == ["cache"]
+    stage.cloud.published.publish(place, lambda: compiled)
+    stage.update(patch("replace", "/cacheClusterEnabled", "false"))
+    assert compiled.flushed == ["cache", "cache"]
+    stage.cloud.published.publish(place, lambda: compiled)
+    stage.client.delete_stage(**stage.at)
+    assert compiled.flushed == ["cache", "cache", "cache", "authorizers"]
 
 
 def test_a_stage_that_cannot_flush_is_compiled_anew(stage):

@@ -150,7 +150,7 @@ class HttpStage:
         started = self._clock.monotonic()
 
         def done(answer: Response | Refused) -> None:
-            _timed(visit, self._clock.monotonic() - started)
+            _timed(visit, started, self._clock.monotonic())
             response = refuse(visit, answer) if isinstance(answer, Refused) else answer
             reply(self._finished(visit, response))
 
@@ -188,13 +188,20 @@ class HttpStage:
             raise Refused("THROTTLED")
         grant = None
         if way.authorize is not None:
-            grant = await way.authorize(visit)
+            grant = await self._authorized(visit, way.authorize)
             visit.context["authorizer"] = _authorized(grant)
             if grant.identity:
                 visit.context["identity"] |= grant.identity
         if self._cors is not None and is_preflight(request):
             return self._cors.preflight(request)
         return await self._integrated(visit, match, resource, grant)
+
+    async def _authorized(self, visit: Visit, authorize: Authorize) -> Grant:
+        began = self._clock.monotonic()
+        try:
+            return await authorize(visit)
+        finally:
+            visit.asked_authorizer(began, self._clock.monotonic())
 
     async def _integrated(
         self, visit: Visit, match: Match[Way], resource: str, grant: Grant | None
@@ -214,7 +221,7 @@ class HttpStage:
         try:
             response = await integration.ask(visit, asked, grant)
         finally:
-            _timed(visit, self._clock.monotonic() - started)
+            _timed(visit, started, self._clock.monotonic())
         if way.response_mappings:
             return await self._mapped_back(visit, way, response)
         return response
@@ -391,10 +398,11 @@ async def _whole(body: AsyncIterator[bytes]) -> bytes:
     return b"".join(pieces)
 
 
-def _timed(visit: Visit, seconds: float) -> None:
+def _timed(visit: Visit, began: float, ended: float) -> None:
     """Note what the integration took and said, under each of the names that access logs know it by."""
-    visit.integration_ms = took = int(seconds * 1000)
     context = visit.context
+    visit.asked_integration(began, ended)
+    took = visit.integration_ms
     told = context.get("integration")
     if told is None:
         return

@@ -24,6 +24,7 @@ from cumulo.gateway.rest.settings import setting_of
 from cumulo.gateway.security.compile import Authorize, rest_authorization
 from cumulo.gateway.stages import Place
 from cumulo.gateway.tools import Tools
+from cumulo.gateway.traces import root_of, sampled
 from cumulo.gateway.visit import Refused, Visit
 from cumulo.wire.http import Response
 
@@ -147,6 +148,7 @@ class Deployment:
         self._deployment_id = deployment_id
         self._variables = variables
         self._is_canary = is_canary
+        self._traces = stage.tracing_enabled
         self._authorization = authorization
         self._routes = Routes(definition.resources)
         self._compresses = definition.minimum_compression_size is not None
@@ -161,6 +163,9 @@ class Deployment:
         context["identity"] = identity_of(context["identity"], visit.certificate)
         if self._is_canary:
             context["isCanaryRequest"] = True
+        if self._traces:
+            visit.trace = sampled(visit.trace, self._ground.tools.ids.hex(16))
+            context["xrayTraceId"] = root_of(visit.trace)
         route = self._routes.find(visit.request.method, visit.address.path)
         if route is None:
             return self._refuse(Refused("MISSING_AUTHENTICATION_TOKEN"), visit, {}, None)

@@ -40,11 +40,17 @@ class Functions:
 
     async def invoke(self, arn: str, payload: bytes, call: Call, seconds: float) -> InvokeResult:
         """Run the function.  FunctionFailed."""
-        return await self._of(arn, call).invoke(payload, seconds=seconds, trace_id=call.visit.trace)
+        visit = call.visit
+        result = await self._of(arn, call).invoke(payload, seconds=seconds, trace_id=visit.trace)
+        visit.trace = result.trace_id or visit.trace  # with what Lambda has added, which clients are told
+        return result
 
     async def stream(self, arn: str, payload: bytes, call: Call) -> InvokeStream:
         """Run the function, and give its answer piece by piece.  FunctionFailed."""
-        return await self._of(arn, call).stream(payload, trace_id=call.visit.trace)
+        visit = call.visit
+        stream = await self._of(arn, call).stream(payload, trace_id=visit.trace)
+        visit.trace = stream.trace_id or visit.trace
+        return stream
 
     def _of(self, arn: str, call: Call) -> FunctionCall:
         made = self._calls.get(arn)

@@ -36,7 +36,7 @@ class Guard:
             log.tell(f"Extended Request Id: {visit.context['extendedRequestId']}")
         grant = NOBODY
         if self._authorize is not None:
-            grant = await self._authorize(visit)
+            grant = await self._authorized(visit, self._authorize)
             if grant.context or grant.facts:
                 visit.context["authorizer"] = {**grant.facts, **grant.context}
             visit.context["identity"].update(grant.identity)
@@ -51,6 +51,14 @@ class Guard:
             )
             raise Refused("THROTTLED")
         return grant
+
+    async def _authorized(self, visit: Visit, authorize: Authorize) -> Grant:
+        monotonic = self._tools.clock.monotonic
+        began = monotonic()
+        try:
+            return await authorize(visit)
+        finally:
+            visit.asked_authorizer(began, monotonic())
 
     def _check_plan(self, visit: Visit, grant: Grant, log: Log) -> None:
         value = grant.usage_key if self._by_authorizer else visit.request.headers.get("x-api-key")

@@ -35,8 +35,8 @@ async def reach(call: Call, clock: Clock, answer: Awaitable[T], *, seconds: floa
     except AwsError as error:
         raise _told(call, misconfigured(error.message), error.message) from None
     finally:
-        call.visit.integration_ms = took = int((clock.monotonic() - began) * 1000)
-        note(call, latency=took)
+        call.visit.asked_integration(began, clock.monotonic())
+        note(call, latency=call.visit.integration_ms)
 
 
 _ALSO: Final = {

@@ -155,7 +155,9 @@ class LambdaAuthorizer:
             }
             _log(visit, self._tools, log_lines.request(self._call.arn, headers, payload.decode()))
         try:
-            result = await self._call.invoke(payload, seconds=self._ways.seconds, request_id=call_id)
+            result = await self._call.invoke(
+                payload, seconds=self._ways.seconds, request_id=call_id, trace_id=visit.trace
+            )
         except FunctionFailed as failed:
             if failed.why in _AT_FAULT:
                 raise self._misconfigured(visit, failed.message, failed.status) from None

@@ -123,7 +123,13 @@ class Doorkeeper:
     async def _granted(self, turn: Turn) -> Grant | None:
         if self._authorize is None:
             return None
-        grant = await self._authorize(turn.visit)
+        visit, monotonic = turn.visit, self._tools.clock.monotonic
+        began = monotonic()
+        try:
+            grant = await self._authorize(visit)
+        finally:
+            visit.asked_authorizer(began, monotonic())
+        visit.facts = grant.facts
         contexts.granted(turn.context, grant)
         return grant
 

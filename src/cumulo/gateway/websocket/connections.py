@@ -28,6 +28,7 @@ class Member(Protocol):
     id: str
     api_id: str
     stage: str
+    connected_ms: int
 
     @property
     def is_open(self) -> bool:
@@ -76,6 +77,10 @@ class Connections:
 
     def __len__(self) -> int:
         return len(self._open)
+
+    def members(self) -> tuple[Member, ...]:
+        """Who is connected now."""
+        return tuple(self._open.values())
 
     def find(self, api_id: str, stage: str, connection_id: str) -> Member | None:
         """The connection, when it is open and of that stage."""

@@ -55,7 +55,7 @@ class FunctionBackend:
             )
             raise _uncalled(failed) from None
         told = turn.context.setdefault("integration", {})
-        told.update(status=200, integrationStatus=200)
+        told.update(status=200, integrationStatus=200, requestId=result.request_id)
         if result.function_error:
             told["error"] = result.payload[:1024].decode(errors="replace")
         return self._read(result)

@@ -35,6 +35,7 @@ class CompiledRoute:
         "_answer",
         "_call",
         "_check",
+        "_monotonic",
         "_required",
         "_seconds",
         "burst",
@@ -68,6 +69,7 @@ class CompiledRoute:
         self._check = compile_models(definition, route)
         integration = definition.integrations.get(route.target.removeprefix("integrations/"))
         self._seconds = seconds_max
+        self._monotonic = tools.clock.monotonic
         self._call: Backend | None = None
         if integration is not None:
             self._seconds = min(integration.timeout_in_millis / 1000, seconds_max)
@@ -86,11 +88,16 @@ class CompiledRoute:
             if self.key == CONNECT:
                 return Reply(200)
             raise Unanswered(500, kind="API_CONFIGURATION_ERROR")
+        began = self._monotonic()
         try:
             async with asyncio.timeout(self._seconds):
                 reply = await self._call(turn)
         except TimeoutError:
             raise Refused("INTEGRATION_TIMEOUT") from None
+        finally:
+            visit = turn.visit
+            visit.asked_integration(began, self._monotonic())
+            turn.context.setdefault("integration", {})["latency"] = visit.integration_ms
         return self._answer(turn, reply)
 
     def _check_parameters(self, turn: Turn) -> None:

@@ -90,17 +90,13 @@ class Counting:
     def days(self, plan: UsagePlan, key_id: str, first: date, last: date) -> list[tuple[int, int]]:
         """Used and left, day by day."""
         counter = self._current(plan, key_id, self._clock.now())
-        if counter.changed:
-            self._write(plan, counter)
-        uses = {one.day: one for one in self._records.uses.by("plan_key", counter.link.key)}
+        uses = self._records.uses.by("plan_key", counter.link.key)
+        shown = {one.day: (one.used, one.left) for one in uses}
+        if counter.changed:  # not written here: whoever only asks commits nothing
+            shown[counter.day] = (counter.today, _left(plan, counter))
         limit = plan.quota.limit if plan.quota is not None else 0
-        found: list[tuple[int, int]] = []
-        at = first
-        while at <= last:
-            use = uses.get(at.isoformat())
-            found.append((use.used, use.left) if use is not None else (0, limit))
-            at += timedelta(days=1)
-        return found
+        asked = ((first + timedelta(days=day)).isoformat() for day in range((last - first).days + 1))
+        return [shown.get(day, (0, limit)) for day in asked]
 
     def today(self) -> date:
         """The day that is counted now, UTC."""

@@ -6,7 +6,7 @@ from typing import Final
 from cumulo.base.caller import Caller
 from cumulo.gateway.definitions.rest import GatewayResponse
 from cumulo.services.apigateway import refusals
-from cumulo.services.apigateway.changing import put_in, redefined, without
+from cumulo.services.apigateway.changing import put_in, redefined, replace, without
 from cumulo.services.apigateway.finding import api_of
 from cumulo.services.apigateway.mappings import check_templates
 from cumulo.services.apigateway.methods import CONTENT_TYPE_MISSING, PARAMETER_MISSING
@@ -70,11 +70,11 @@ class GatewayResponses:
         kind = values["responseType"]
         response = GatewayResponse(
             response_type=kind,
-            status_code=values.get("statusCode") or STATUSES[kind],
+            status_code=values.get("statusCode", ""),
             response_parameters=values.get("responseParameters", {}),
-            response_templates=values.get("responseTemplates") or TEMPLATES,
+            response_templates=values.get("responseTemplates", {}),
         )
-        return await self._keep(api, response)
+        return await self._keep(api, completed(response))
 
     async def get(self, caller: Caller, values: Values) -> Values | None:
         """GetGatewayResponse."""
@@ -106,7 +106,7 @@ class GatewayResponses:
         return {}
 
     async def _keep(self, api: Api, response: GatewayResponse) -> Values:
-        _check(response)
+        check_response(response)
         responses = put_in(api.definition.gateway_responses, response.response_type, response)
         api = redefined(api, gateway_responses=responses)
         self._records.apis.put(api)
@@ -130,7 +130,17 @@ def _view(api: Api, kind: str) -> Values:
     return view | ({"statusCode": status} if status else {})
 
 
-def _check(response: GatewayResponse) -> None:
+def completed(response: GatewayResponse) -> GatewayResponse:
+    """The response with AWS's status and template where it says none."""
+    return replace(
+        response,
+        status_code=response.status_code or STATUSES[response.response_type],
+        response_templates=response.response_templates or TEMPLATES,
+    )
+
+
+def check_response(response: GatewayResponse) -> None:
+    """BadRequestException for what a gateway response cannot be."""
     check_templates(response.response_templates)
     for target, source in response.response_parameters.items():
         for text, form in ((target, _TARGET), (source, _SOURCE)):

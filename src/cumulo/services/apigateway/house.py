@@ -5,7 +5,7 @@ operations ──▶ Records ──after the commit──▶ Publishing ──�
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from cumulo.base.clock import Clock
@@ -20,11 +20,14 @@ from cumulo.services.apigateway.contents import Contents
 from cumulo.services.apigateway.counting import Counting
 from cumulo.services.apigateway.deployments import Deployments
 from cumulo.services.apigateway.documentation import Documentation
+from cumulo.services.apigateway.exports import Exports
 from cumulo.services.apigateway.gateway_responses import GatewayResponses
+from cumulo.services.apigateway.imports import Imports
 from cumulo.services.apigateway.integration_responses import IntegrationResponses
 from cumulo.services.apigateway.integrations import Integrations
 from cumulo.services.apigateway.method_responses import MethodResponses
 from cumulo.services.apigateway.methods import Methods
+from cumulo.services.apigateway.model import Stage
 from cumulo.services.apigateway.models import Models
 from cumulo.services.apigateway.plans import KeyPlans
 from cumulo.services.apigateway.publishing import Make, Mapped, Publishing, nobody_maps
@@ -76,8 +79,11 @@ class RestHouse:
         self._plans = KeyPlans(records, self._counting, clock)
         self.contents = Contents(records)
         ours = Stages(records, self._publishing, clock, log_role=log_role)
+        rest_apis = RestApis(records, self._publishing, clock, ids)
         nouns = (
-            RestApis(records, self._publishing, clock, ids),
+            rest_apis,
+            Imports(records, rest_apis, ids),
+            Exports(records),
             Resources(records, ids),
             Methods(records),
             MethodResponses(records),
@@ -107,6 +113,11 @@ class RestHouse:
         """API keys and usage plans, for the gateway's tools."""
         return self._plans
 
+    def tags_of(self, account: str, region: str, resource: str) -> Mapping[str, str]:
+        """The tags of an API, for the bill; none when there is no such API."""
+        api = self.records.apis.get(join_key(account, region, resource))
+        return api.tags if api is not None else {}
+
     def link_target(self, account: str, region: str, link_id: str) -> str:
         """The ARN that a VPC link leads to; empty when there is no such link."""
         link = self.records.vpc_links.get(join_key(account, region, link_id))
@@ -134,9 +145,21 @@ class RestHouse:
             except StoreError:  # the store keeps it and writes it first when there is space again
                 return
 
+    def kind(self, account: str, region: str, api_id: str) -> str:
+        """REST when there is such an API; else empty."""
+        return "REST" if self.records.apis.get(join_key(account, region, api_id)) is not None else ""
+
+    def has_stage(self, account: str, region: str, api_id: str, stage: str) -> bool:
+        """Whether there is such a stage, for who maps to it."""
+        return self.records.stages.get(join_key(account, region, api_id, stage)) is not None
+
     def count(self) -> int:
         """How many REST APIs there are, of all accounts."""
         return len(self.records.apis)
+
+    def cached_stages(self) -> Iterator[Stage]:
+        """The stages that have a cache cluster."""
+        return (stage for stage in self.records.stages.all() if stage.cache_enabled and stage.cache_size)
 
     async def close(self) -> None:
         """Write down what was counted last."""

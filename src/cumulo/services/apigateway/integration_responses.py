@@ -88,7 +88,7 @@ class IntegrationResponses:
         integration: Integration,
         response: IntegrationResponse,
     ) -> Values:
-        _check(method, response)
+        check_response(method, response)
         responses = put_in(integration.integration_responses, response.status_code, response)
         integration = replace(integration, integration_responses=responses)
         self._records.apis.put(with_integration(api, resource, method, integration))
@@ -96,7 +96,8 @@ class IntegrationResponses:
         return integration_response_view(response)
 
 
-def _check(method: Method, response: IntegrationResponse) -> None:
+def check_response(method: Method, response: IntegrationResponse) -> None:
+    """BadRequestException for what an integration response of a method cannot be."""
     declared = method.method_responses.get(response.status_code)
     check_templates(response.response_templates)
     check_integration_response(

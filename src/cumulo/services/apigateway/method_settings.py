@@ -33,8 +33,8 @@ def parse(path: str) -> tuple[str, str] | None:
     parts = path.rsplit("/", 2)
     if len(parts) != 3 or f"{parts[1]}/{parts[2]}" not in _SETTINGS:
         return None
-    method = parts[0].rpartition("/")
-    return (key_of(parts[0]), f"{parts[1]}/{parts[2]}") if method[1] and method[2] else None
+    resource, _, method = parts[0].rpartition("/")
+    return (key_of(parts[0]), f"{parts[1]}/{parts[2]}") if resource and method else None
 
 
 def changed(setting: Setting | None, name: str, text: str) -> Setting:

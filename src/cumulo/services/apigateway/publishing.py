@@ -1,12 +1,12 @@
 """What the gateway shall answer from: stages are published after every change, compiled there when first asked for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 import msgspec
 
 from cumulo.gateway.definitions.rest import MethodSetting, RestDefinition, RestStage
-from cumulo.gateway.stages import Compiled, Place, Stages
+from cumulo.gateway.stages import Compiled, Place, Published, Stages
 from cumulo.services.apigateway import refusals
 from cumulo.services.apigateway.model import Api, Deployment, Setting, Stage
 from cumulo.services.apigateway.records import Records
@@ -14,8 +14,8 @@ from cumulo.state.store import join_key
 
 Make = Callable[[RestDefinition, RestStage, RestDefinition | None], Compiled]
 """Compiles a stage of a deployment; the last is the canary's deployment."""
-Mapped = Callable[[str, str], bool]
-"""Whether a custom domain leads to an API (id), or to a stage of it (name; empty: to any)."""
+Mapped = Callable[[str, str], Sequence[str]]
+"""The custom domain names that lead to an API (id), or to a stage of it (name; empty: to any)."""
 
 
 @runtime_checkable
@@ -31,10 +31,10 @@ class Flushable(Protocol):
         ...
 
 
-def nobody_maps(api_id: str, stage: str) -> bool:
+def nobody_maps(api_id: str, stage: str) -> Sequence[str]:
     """No custom domain leads anywhere."""
     del api_id, stage
-    return False
+    return ()
 
 
 class Publishing:
@@ -52,7 +52,7 @@ class Publishing:
             self.publish(stage)
 
     def publish(self, stage: Stage) -> None:
-        """From now on requests get what the stage is now."""
+        """From now on requests get what the stage is now; what is cached stays, as on AWS."""
         deployment = self._deployment(stage, stage.deployment_id)
         if deployment is None:
             return
@@ -66,11 +66,16 @@ class Publishing:
         self._stages.publish(_place(stage, deployment), make)
 
     def withdraw(self, stage: Stage) -> None:
-        """The stage is gone."""
+        """The stage is gone, with what it has cached: another one of its name begins with nothing."""
+        published = self._stages.find(stage.api_id, stage.name)
+        if published is not None:
+            _let_go(published)
         self._stages.withdraw(stage.api_id, stage.name)
 
     def forget(self, api: Api) -> None:
         """The API is gone."""
+        for published in self._stages.of(api.id):
+            _let_go(published)
         self._stages.forget(api.id)
 
     def flush(self, stage: Stage, *, authorizers: bool) -> None:
@@ -88,14 +93,23 @@ class Publishing:
 
     def refuse_if_mapped(self, api_id: str, stage: str = "") -> None:
         """BadRequestException while a custom domain leads to what is to be deleted."""
-        if self._mapped(api_id, stage):
+        names = self._mapped(api_id, stage)
+        if names:
+            what, kind = (f"stage {stage}", "stage") if stage else (f"RestApi {api_id}", "RestApi")
             raise refusals.bad_request(
-                "Please remove all base path mappings related to your domains before deleting this "
-                + ("stage." if stage else "API.")
+                f"Deleting {what} failed. Please remove all base path mappings related to the {kind} in your domains: "
+                + ", ".join(names)
             )
 
     def _deployment(self, stage: Stage, deployment_id: str) -> Deployment | None:
         return self._records.deployments.get(join_key(stage.api, deployment_id))
+
+
+def _let_go(published: Published) -> None:
+    compiled = published.made
+    if isinstance(compiled, Flushable):
+        compiled.flush_cache()
+        compiled.flush_authorizers()
 
 
 def definition_of(deployment: Deployment) -> RestDefinition:

@@ -66,9 +66,7 @@ class RestApis:
 
     async def create(self, caller: Caller, values: Values) -> Values | None:
         """CreateRestApi."""
-        if self._records.apis.count("owner", owner_of(caller)) >= APIS_MAX:
-            raise refusals.too_many("APIs", "this account")
-        api = self._new(caller, values)
+        api = self.made(caller, values)
         self._records.apis.put(api)
         await self._records.store.commit()
         return api_view(api, tags=False)
@@ -104,7 +102,10 @@ class RestApis:
         self._publishing.forget(api)
         return {}
 
-    def _new(self, caller: Caller, values: Values) -> Api:
+    def made(self, caller: Caller, values: Values) -> Api:
+        """A new API as CreateRestApi is asked for it; nobody knows of it yet."""
+        if self._records.apis.count("owner", owner_of(caller)) >= APIS_MAX:
+            raise refusals.too_many("APIs", "this account")
         endpoints = values.get("endpointConfiguration") or {}
         kind = api_rules.one_type(tuple(endpoints.get("types", ("EDGE",))))
         description = values.get("description")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from cumulo.base.arn import parse_arn
+from cumulo.base.errors import not_implemented
 from cumulo.services.apigateway import refusals
 from cumulo.services.apigateway.quotas import (
     ACCESS_LOG_FORMAT_BYTES_MAX,
@@ -71,10 +72,14 @@ def cache_size_of(size: str) -> str:
 
 
 def check_access_log(arn: str, text: str) -> None:
-    """BadRequestException for a destination or a format that AWS does not take."""
+    """BadRequestException for a destination or a format that AWS does not take; NotImplemented for Firehose."""
     if arn:
         parsed = parse_arn(arn)
-        if parsed is None or parsed.service not in ("logs", "firehose"):
+        if parsed is not None and parsed.service == "firehose":
+            raise not_implemented(
+                "apigateway", "accessLogSettings", "access logs go to CloudWatch Logs alone"
+            )
+        if parsed is None or parsed.service != "logs" or not parsed.resource.startswith("log-group:"):
             raise refusals.bad_request("Invalid ARN specified in the request")
     if not text:
         return

@@ -88,6 +88,8 @@ class Stages:
         self.check(after)
         self._records.stages.put(after)
         await self._records.store.commit()
+        if before.cache_enabled and (after.cache_enabled, after.cache_size) != (True, before.cache_size):
+            self._publishing.flush(before, authorizers=False)  # another cluster, or none, begins empty
         self._publishing.publish(after)
         return stage_view(after, self._clock.now())
 

@@ -71,6 +71,7 @@ class Contents:
         *,
         description: str | None = None,
         version: str | None = None,
+        tags: Mapping[str, str] | None = None,
         import_info: Sequence[str] = (),
         warnings: Sequence[str] = (),
     ) -> Api:
@@ -90,6 +91,7 @@ class Contents:
                 definition=definition,
                 description=api.description if description is None else description,
                 version=api.version if version is None else version,
+                tags=tagging.checked(tags or {}, api.tags),
                 import_info=tuple(import_info),
                 warnings=tuple(warnings),
             )

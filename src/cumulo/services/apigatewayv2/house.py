@@ -18,6 +18,8 @@ from cumulo.services.apigatewayv2.contents import Contents
 from cumulo.services.apigatewayv2.deploying import Deployer
 from cumulo.services.apigatewayv2.deployments import Deployments
 from cumulo.services.apigatewayv2.desk import Desk, Guard
+from cumulo.services.apigatewayv2.exports import Exports
+from cumulo.services.apigatewayv2.imports import Imports
 from cumulo.services.apigatewayv2.integration_responses import IntegrationResponses
 from cumulo.services.apigatewayv2.integrations import Integrations
 from cumulo.services.apigatewayv2.models import Models
@@ -29,7 +31,7 @@ from cumulo.services.apigatewayv2.service import service_of
 from cumulo.services.apigatewayv2.stages import MayLog, Stages
 from cumulo.services.apigatewayv2.tagging import Keeper, Tagging
 from cumulo.services.apigatewayv2.vpc_links import VpcLinks
-from cumulo.state.store import Store
+from cumulo.state.store import Store, join_key
 from cumulo.wire.service import Operation, Service
 
 LINK_SECONDS: Final = 1.0
@@ -77,10 +79,11 @@ class ApiGatewayV2House:
             self._tagging,
         )
         self.contents = Contents(self._desk, self._apis)
+        self._documents = (Imports(self.contents), Exports(self._desk))
 
     def service(self, extra: Mapping[str, Operation] | None = None) -> Service:
         """As the door wants it, with the operations that others build."""
-        return service_of(*self._nouns, extra=extra or {})
+        return service_of(*self._nouns, *self._documents, extra=extra or {})
 
     def count(self) -> int:
         """How many APIs there are, of all accounts."""
@@ -90,6 +93,11 @@ class ApiGatewayV2House:
         """The working copy of an API of any account, or None."""
         found = self._records.apis.by("id", api_id)
         return found[0].definition if found else None
+
+    def kind(self, account: str, region: str, api_id: str) -> str:
+        """HTTP or WEBSOCKET; empty when there is no such API."""
+        found = self._records.apis.get(join_key(account, region, api_id))
+        return found.definition.protocol_type if found is not None else ""
 
     def has_stage(self, account: str, region: str, api_id: str, stage: str) -> bool:
         """Whether there is such a stage, for who maps to it."""

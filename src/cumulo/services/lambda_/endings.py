@@ -3,24 +3,36 @@
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 from cumulo.base.errors import AwsError
 from cumulo.base.log import Log
 from cumulo.base.ports import LogEvent, LogSink, UsageSink
+from cumulo.base.recent import FunctionRun, Recent
 from cumulo.services.lambda_.calls import OnDone, Outcome
 from cumulo.services.lambda_.model import Version
 from cumulo.services.lambda_.report import usage
+
+RUNS_KEPT: Final = 2000
 
 _log = Log("lambda")
 
 
 class Endings:
-    """Takes finished calls; `flush` is the journal's."""
+    """Takes finished calls; `flush` is the journal's.  `runs` keeps the last of them, to be looked at."""
 
-    def __init__(self, *, logs: LogSink, usages: UsageSink, flush: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        *,
+        logs: LogSink,
+        usages: UsageSink,
+        flush: Callable[[], object],
+        runs: Recent[FunctionRun] | None = None,
+    ) -> None:
         self._logs = logs
         self._usages = usages
         self._flush = flush
+        self.runs: Recent[FunctionRun] = runs if runs is not None else Recent(RUNS_KEPT)
         self._pending: list[tuple[OnDone, Outcome]] = []
 
     def log_to(self, version: Version, stream: str) -> Callable[[list[LogEvent]], None]:

@@ -8,6 +8,7 @@ import asyncio
 
 from cumulo.base.errors import AwsError
 from cumulo.base.log import Log
+from cumulo.base.recent import FunctionRun
 from cumulo.sandbox.contract import Exit, StartError
 from cumulo.services.lambda_ import faults
 from cumulo.services.lambda_.alarm import Alarm
@@ -244,6 +245,18 @@ class Environment:
         tail = self._book.finish(run, now)
         self._endings.bill(version, run.billed_ms, call.started_ms, int(now * 1000))
         others = self._keeper.finished(call)
+        self._endings.runs.add(
+            FunctionRun(
+                call.request_id,
+                call.trace_id,
+                version.function_arn,
+                now,
+                waited_ms,
+                self._init_ms,
+                duration_ms,
+                error_type or function_error,
+            )
+        )
         outcome = Outcome(
             payload,
             function_error,
@@ -301,7 +314,7 @@ class Environment:
         arn = host.version_arn.replace("{region}", self.ready.version.region)
         self._book.init_start(host.version, arn, host.warning)
         self._process = process = Process(await world.launcher.start(spec), self._clock)
-        await process.listen(self, world.cloud)
+        await process.listen(self, world.cloud, world.secure)
         if self.state is Phase.STARTING:
             self._alarm.at(process.started + world.init_seconds_max, process.started)
         return process

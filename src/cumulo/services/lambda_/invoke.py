@@ -30,14 +30,18 @@ class Tracer:
 
     def header(self) -> str:
         """A new trace."""
-        digits = f"{self._bits(160):040x}"
-        return f"Root=1-{int(self._clock.now()):08x}-{digits[:24]};Parent={digits[24:]};Sampled=0"
+        digits = f"{self._bits(192):048x}"
+        root = f"1-{int(self._clock.now()):08x}-{digits[:24]}"
+        return f"Root={root};Parent={digits[24:40]};Sampled=0;Lineage=1:{digits[40:]}:0"
 
     def kept(self, header: str) -> str:
-        """What a caller sent, when it can be a header; a new trace otherwise."""
+        """What a caller sent, when it can be a header, with what it lacks; a new trace otherwise."""
         if not header or len(header) > TRACE_CHARS_MAX or not header.isprintable():
             return self.header()
-        return header
+        if "Sampled=" in header or not header.startswith("Root="):
+            return header
+        digits = f"{self._bits(96):024x}"
+        return f"{header};Parent={digits[:16]};Sampled=0;Lineage=1:{digits[16:]}:0"
 
 
 class FunctionCaller:

@@ -147,9 +147,7 @@ def test_an_api_becomes_private_and_stays_dualstack(cloud):
     assert changed["endpointConfiguration"] == {"types": ["PRIVATE"], "ipAddressType": "dualstack"}
 
     def sentence(*operation):
-        return refused(
-            cloud.client.update_rest_api, restApiId=api_id, patchOperations=[patch(*operation)]
-        )[1]
+        return refused(cloud.client.update_rest_api, restApiId=api_id, patchOperations=[patch(*operation)])[1]
 
     addresses = "/endpointConfiguration/ipAddressType"
     types = "/endpointConfiguration/types/0"
@@ -188,7 +186,9 @@ def test_a_policy_is_written_out_and_shown_escaped(cloud):
     assert "policy" not in update(cloud, made["id"], patch("replace", "/policy", ""))
 
 
-@pytest.mark.parametrize("policy", ["{", "[]", '{"Version":"2012-10-17"}', '{"Statement":[{"Effect":"Maybe"}]}'])
+@pytest.mark.parametrize(
+    "policy", ["{", "[]", '{"Version":"2012-10-17"}', '{"Statement":[{"Effect":"Maybe"}]}']
+)
 def test_what_is_no_policy_is_refused(cloud, policy):
     code, message = refused(cloud.client.create_rest_api, name="pets", policy=policy)
     assert code == BAD
