@@ -157,7 +157,7 @@ def test_nobody_sees_or_changes_what_belongs_to_others_or_lies_elsewhere(site, s
 
 @pytest.mark.parametrize("service", sorted(MODELS))
 def test_lists_show_nothing_of_others(site, service):
-    secrets = [one.encode() for kept in site.theirs.values() for one in kept if one not in ("Pet",)]
+    secrets = [one.encode() for kept in site.theirs.values() for one in kept if one != "Pet"]
     for operation in MODELS[service].operation_names:
         if not operation.startswith("Get") or ids_of(service, operation):
             continue

@@ -94,7 +94,11 @@ def world_of(said, fault, full):
 
 def stage_of(world, version, cors):
     integration = Integration(
-        id="i", integration_type="AWS_PROXY", integration_uri=FUNCTION, payload_format_version=version, timeout_in_millis=30000
+        id="i",
+        integration_type="AWS_PROXY",
+        integration_uri=FUNCTION,
+        payload_format_version=version,
+        timeout_in_millis=30000,
     )
     keys = ("GET /pets", "ANY /pets/{id}", "POST /all/{proxy+}", "OPTIONS /OPTIONS", "$default")
     routes = tuple(Route(id=f"r{at}", route_key=key, target="integrations/i") for at, key in enumerate(keys))
@@ -114,7 +118,10 @@ def written(response):
 
 def observed(world):
     seen = copy.deepcopy(
-        [{"status": one["status"], "bytes": one["bytes"], "context": one["visit"].context} for one in world.observer.seen]
+        [
+            {"status": one["status"], "bytes": one["bytes"], "context": one["visit"].context}
+            for one in world.observer.seen
+        ]
     )
     for one in seen:
         for name in ("integrationLatency",):
