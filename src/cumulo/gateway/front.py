@@ -4,6 +4,7 @@
 api.example.com/base/pets                          custom domain names
 /_aws/execute-api/<api>/<stage>/pets               for clients without such names
 /restapis/<api>/<stage>/_user_request_/pets        LocalStack's form
+/execute-api/<api>/<stage>/pets                    floci's form, of APIs that there are
 """
 
 import re
@@ -20,6 +21,7 @@ TOKEN_HEADER: Final = "x-cumulo-token"  # noqa: S105 - a name, of the cloud's ow
 DEFAULT: Final = "$default"
 OWN_PATH: Final = "/_aws/execute-api/"
 _API_HOST: Final = re.compile(r"([a-z0-9]+)\.execute-api\.[a-z0-9.-]+")
+OTHERS_PATH: Final = "/execute-api/"
 _STRANGER_PATH: Final = re.compile(r"/restapis/([a-z0-9]+)/([^/]+)/_user_request_(/.*)?")
 
 Found = tuple[Published, Address]
@@ -103,6 +105,8 @@ class Front:
             return True
         if path.startswith("/restapis/") and "/_user_request_" in path:
             return True
+        if path.startswith(OTHERS_PATH) and self._stages.knows(path.split("/", 3)[2]):
+            return True  # of any other it is a bucket's name
         return self.domains.knows(_name(host)) and not _for_the_cloud(headers)
 
     async def answer(self, request: Request) -> Response:
@@ -133,13 +137,14 @@ class Front:
         path, name = request.path, _name(request.headers.get("host"))
         by_host = _API_HOST.fullmatch(name) if ".execute-api." in name else None
         if by_host is not None:  # all paths at an API's own host are its own
-            return self._by_path(by_host[1], path, name)
+            return self._by_path(by_host[1], "/" + path.lstrip("/") if path[1:2] == "/" else path, name)
         if self.domains.knows(name):
             strange = self.domains.mutual(name) and self.domains.client(name, request.secured) is None
             return forbidden() if strange else self._mapped(name, path)
-        if path.startswith(OWN_PATH):
-            api, _, rest = path[len(OWN_PATH) :].partition("/")
-            return self._by_path(api, "/" + rest, name)
+        for start in (OWN_PATH, OTHERS_PATH):
+            if path.startswith(start):
+                api, _, rest = path[len(start) :].partition("/")
+                return self._by_path(api, "/" + rest, name)
         stranger = _STRANGER_PATH.fullmatch(path) if "/_user_request_" in path else None
         if stranger is not None:
             api, stage, rest = stranger.groups()
@@ -184,8 +189,7 @@ class Front:
     def _at(self, api: str, stage: str, path: str, raw: str, domain: str) -> "Found | Response":
         published = self._stages.find(api, stage)
         if published is None:
-            others = self._stages.of(api)
-            return not_found() if others and others[0].place.kind == "HTTP" else forbidden()
+            return not_found() if self._stages.is_http(api) else forbidden()
         if published.place.disable_execute_api_endpoint:
             return not_found() if published.place.kind == "HTTP" else forbidden()
         return published, Address(api_id=api, stage=stage, path=path, raw_path=raw, domain=domain)

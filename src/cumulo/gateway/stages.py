@@ -60,6 +60,19 @@ class Stages:
     def __init__(self) -> None:
         self.watchers: list[Callable[[], None]] = []
         self._by_api: dict[str, dict[str, Published]] = {}
+        self._http: set[str] = set()
+
+    def know_http(self, api_id: str) -> None:
+        """There is this HTTP API, with stages or without any: what it does not have is not found."""
+        self._http.add(api_id)
+
+    def is_http(self, api_id: str) -> bool:
+        """Whether there is such an HTTP API."""
+        return api_id in self._http
+
+    def knows(self, api_id: str) -> bool:
+        """Whether there is such an API, as far as anybody can ask it."""
+        return api_id in self._by_api or api_id in self._http
 
     def publish(self, place: Place, make: Callable[[], Compiled]) -> None:
         """From now on this answers for the place's API and stage; requests that are on their way keep what they have."""
@@ -81,6 +94,7 @@ class Stages:
 
     def forget(self, api_id: str) -> None:
         """The whole API is gone."""
+        self._http.discard(api_id)
         if self._by_api.pop(api_id, None) is not None:
             self._tell()
 
@@ -103,6 +117,7 @@ class Stages:
     def clear(self) -> None:
         """Forget everything."""
         self._by_api.clear()
+        self._http.clear()
         self._tell()
 
     def _tell(self) -> None:

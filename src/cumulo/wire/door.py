@@ -16,7 +16,7 @@ from cumulo.base.errors import AwsError, not_implemented
 from cumulo.base.ids import Ids
 from cumulo.wire import bodies, validate
 from cumulo.wire.authenticate import Authenticator
-from cumulo.wire.errors import Errors, bare_errors
+from cumulo.wire.errors import Errors, bare_errors, words_for
 from cumulo.wire.http import BytesBody, Handler, Headers, Request, Response, lines_of
 from cumulo.wire.keys import Keys
 from cumulo.wire.models import Models, OperationModel, ServiceModel
@@ -63,7 +63,8 @@ class Served:
         self.service = service
         self.model = model
         self.operations = operations
-        self._validators = validate.Validators(model, Patterns(), lenient)
+        words = words_for(model.name, model.metadata.protocol)
+        self._validators = validate.Validators(model, Patterns(), lenient, words.manner)
         self._codecs: dict[str, tuple[Codec, Errors]] = {}
         self._ready: dict[tuple[str, str], Ready] = {}
 
@@ -270,7 +271,7 @@ def _understand(served: Served, ready: Ready, found: Found, raw: Raw) -> Values:
     except RecursionError:
         raise errors.malformed(Malformed("The request is nested too deeply", "json")) from None
     if faults:
-        raise errors.validation(faults, found.operation)
+        raise errors.validation(faults)
     return values
 
 

@@ -25,6 +25,13 @@ class Headers:
         self._head = head
         self._first: dict[bytes, bytes] = dict(reversed(self.raw))
 
+    @classmethod
+    def made(cls, pairs: Iterable[tuple[str, str]]) -> "Headers":
+        """Those of a request that nobody sent: names as they are given."""
+        given = [(_encoded(name), _encoded(value)) for name, value in pairs]
+        head = b"\r\n".join([b"", *(name + b":" for name, _ in given)])
+        return cls([(name.lower(), value) for name, value in given], head)
+
     def get(self, name: str, default: str = "") -> str:
         """The first value of a header (name in lower case), decoded as latin-1."""
         value = self._first.get(name.encode())

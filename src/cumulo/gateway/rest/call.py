@@ -12,6 +12,7 @@ from cumulo.gateway.vtl.scope import Overrides
 from cumulo.wire.http import Headers
 
 QUERY_FIELDS_MAX = 1000
+SIGNED = "AWS4-HMAC-SHA256"
 NOBODY = Grant()
 
 
@@ -77,6 +78,13 @@ class Call:
     def shown_headers(self) -> dict[str, str]:
         """The last value of each header, by the name that events and logs show."""
         return {self.shown(name): values[-1] for name, values in self.headers.items()}
+
+    def passed_headers(self) -> Mapping[str, list[str]]:
+        """What proxies hand on: a signature of the caller's stays here."""
+        signed = self.method.authorization_type == "AWS_IAM"
+        if not signed and not (self.header("authorization") or "").startswith(SIGNED):
+            return self.headers
+        return {name: values for name, values in self.headers.items() if name != "authorization"}
 
     def shown(self, name: str) -> str:
         """How events and logs write the name of a header, given in lower case."""

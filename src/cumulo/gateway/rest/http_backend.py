@@ -199,7 +199,7 @@ def _passed(call: Call, added: dict[str, str]) -> Pairs:
     replaced.update(name for name, _ in told)
     passed = [
         (call.shown(name), value)
-        for name, values in call.headers.items()
+        for name, values in call.passed_headers().items()
         if name not in replaced
         for value in values
     ]

@@ -47,7 +47,7 @@ _IN_EVENTS: Final = (
 def event_of(call: Call, body: bytes, *, binary: bool) -> bytes:
     """The event as JSON; `binary` bodies are in base64."""
     context = call.context
-    headers = {call.shown(name): values for name, values in call.headers.items()}
+    headers = {call.shown(name): values for name, values in call.passed_headers().items()}
     for name, value in forwarded(call.visit):
         headers[call.shown(name)] = [value]
     query = call.query

@@ -11,6 +11,7 @@ from urllib.parse import unquote, unquote_plus
 
 from cumulo.gateway.definitions.rest import Method, Resource
 from cumulo.gateway.definitions.v2 import Route
+from cumulo.gateway.http.events import headers_1
 from cumulo.gateway.security.arns import path_parameters
 from cumulo.gateway.spelling import spelling
 from cumulo.gateway.visit import Visit
@@ -65,7 +66,7 @@ def http_event(
 ) -> dict[str, Any]:
     """Of an authorizer of an HTTP API with payload format version 1.0."""
     template = _template(route)
-    headers, query = _headers(visit, spelled), _query(visit)
+    headers, query = headers_1(visit.request.headers.items()), _query(visit)
     joined = ",".join(identity) or None
     context = _request_context(visit)
     context |= {"resourceId": route.route_key, "resourcePath": template}
@@ -78,7 +79,7 @@ def http_event(
         "resource": template,
         "path": _decoded(visit.address.raw_path),
         "httpMethod": visit.request.method,
-        "headers": {name: values[-1] for name, values in headers.items()},
+        "headers": headers,
         "queryStringParameters": {name: values[-1] for name, values in query.items()},
         "pathParameters": path_parameters(template, _decoded(visit.address.path), encoded=False),
         "stageVariables": dict(variables),

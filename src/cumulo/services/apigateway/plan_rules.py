@@ -140,6 +140,8 @@ def _stage_view(stage: PlanStage) -> Values:
 
 def _change_stages(plan: UsagePlan, patch: Patch) -> UsagePlan:
     api_id, colon, stage = patch.text.partition(":")
+    if not colon and patch.op == "remove":
+        raise refusals.bad_request("Invalid API Stage specified")
     if not colon:
         raise refusals.bad_request(f"Invalid API stage specified: {patch.text}")
     kept = tuple(one for one in plan.stages if (one.api_id, one.stage) != (api_id, stage))
@@ -148,7 +150,9 @@ def _change_stages(plan: UsagePlan, patch: Patch) -> UsagePlan:
             raise refusals.conflict(f"API Stage already exists in this Usage Plan: {patch.text}")
         return replace(plan, stages=(*plan.stages, PlanStage(api_id=api_id, stage=stage)))
     if len(kept) == len(plan.stages):
-        raise refusals.not_found(f"API Stage not found: {patch.text}")
+        raise refusals.not_found(
+            f"Invalid API Stage {{api: {api_id}, stage: {stage}}} specified for usageplan {plan.id}"
+        )
     return replace(plan, stages=kept)
 
 
