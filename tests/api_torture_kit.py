@@ -75,7 +75,11 @@ class RawBackend:
     def _serve(self, connection: socket.socket) -> None:
         self.open += 1
         try:
-            with contextlib.suppress(OSError), connection, connection.makefile("rb") as stream:
+            with (
+                contextlib.suppress(OSError, ValueError, EOFError),
+                connection,
+                connection.makefile("rb") as stream,
+            ):
                 while head := self._head(stream):
                     body = self._body(head, stream)
                     if body is None:
@@ -113,7 +117,10 @@ class RawBackend:
         ):
             return None
         if not chunked:
-            return bytes(stream.read(int(lengths[0])) if lengths else b"")
+            body = bytes(stream.read(int(lengths[0])) if lengths else b"")
+            if lengths and len(body) < int(lengths[0]):
+                raise EOFError("cut short")
+            return body
         body = b""
         while size := int(stream.readline().partition(b";")[0], 16):
             body += stream.read(size)
