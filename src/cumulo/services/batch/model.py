@@ -186,7 +186,14 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     array_size          of a parent; 0: it is none.  `parent` and `index` of a child (`<parent>:<index>`)
     nodes, main_node    of a multi-node job; `node` of a node (`<job>#<node>`), -1: none
     overrides           containerOverrides, ecsPropertiesOverride or nodeOverrides, by these names
-    counts              children by status, of an array parent
+    counts              children by status, of an array parent, as they were at `counted_at`
+    made                children that have a record of their own.  The rest, of whom there is nothing to say yet (or any
+                        more) but what is said of all of them, are in the state `rest`: with `rest_reason`, since
+                        `rest_stopped_at` when that is an end
+    reason_asked        why a client wants it ended, while it has not ended
+    platform            EC2 or FARGATE
+
+    What a child or a node has from its parent is kept with the parent alone: see family.py.
     """
 
     account: str
@@ -203,6 +210,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     index: int = -1
     array_size: int = 0
     counts: Mapping[str, int] = {}
+    counted_at: int = 0
+    made: int = 0
+    rest: JobStatus = JobStatus.SUBMITTED
+    rest_reason: str = ""
+    rest_stopped_at: int = 0
     nodes: int = 0
     main_node: int = 0
     node: int = -1
@@ -221,11 +233,23 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     run: Run | None = None
     is_cancelled: bool = False
     is_terminated: bool = False
+    reason_asked: str = ""
+    platform: str = "EC2"
 
     @property
     def arn(self) -> str:
         """Its ARN."""
         return f"arn:aws:batch:{self.region}:{self.account}:job/{self.id}"
+
+    @property
+    def is_child(self) -> bool:
+        """Whether it is a child of an array."""
+        return self.index >= 0
+
+    @property
+    def is_node(self) -> bool:
+        """Whether it is a node of a multi-node job."""
+        return self.node >= 0
 
     @property
     def has_ended(self) -> bool:
