@@ -1,17 +1,18 @@
 """The one place where jobs change: an event comes in, the planner says what it makes of jobs, they are written.
 
-    note(event) ──▶ plan ──▶ records ──▶ listeners hear the Outcome, within the change's own transaction
-                                         they gather, commit, and carry its actions out: nothing is done before it is kept
+note(event) ──▶ plan ──▶ records ──▶ listeners hear the Outcome, within the change's own transaction
+                                     they gather, commit, and carry its actions out: nothing is done before it is kept
 """
 
 from collections.abc import Callable
 
 from cumulo.base.clock import Clock, millis
-from cumulo.services.batch.draft import ENDED
 from cumulo.services.batch.job_records import JobRecords
 from cumulo.services.batch.model import Job, JobStatus
 from cumulo.services.batch.plan import plan
 from cumulo.services.batch.plan_events import Action, Event, Order, Outcome, Stop, Submit, SubmitArray
+from cumulo.services.batch.plan_nodes import MAIN_ENDED
+from cumulo.services.batch.plan_outcomes import TIMED_OUT, TIMEOUT
 
 Heard = Callable[[Outcome], None]
 
@@ -50,7 +51,7 @@ class Desk:
             actions += self._again(job) if job.array_size else [Submit(job.id)]
         for status in (JobStatus.STARTING, JobStatus.RUNNING):
             for job in self.records.live(status):
-                actions += _carried_on(job, status)
+                actions += self._carried_on(job)
         return actions
 
     async def forget(self) -> int:
@@ -76,12 +77,20 @@ class Desk:
         names = (f"{parent.id}:{index}" for index in range(parent.array_size))
         return [Submit(name) for name in names if name not in made]
 
+    def _carried_on(self, job: Job) -> list[Action]:
+        """The task of a job that runs; a multi-node job has none of its own."""
+        if job.nodes or job.run is None:
+            return []
+        reason = self._unwanted(job)
+        if reason is not None:
+            return [Stop(job.id, job.run.token, job.run.task, reason)]
+        return [Order(job.id)] if job.status == JobStatus.STARTING else []
 
-def _carried_on(job: Job, status: JobStatus) -> list[Action]:
-    """The task of a job that runs; a multi-node job has none of its own."""
-    assert status not in ENDED
-    if job.nodes or job.run is None:
-        return []
-    if job.run.asked:
-        return [Stop(job.id, job.run.token, job.run.task, job.reason_asked or job.status_reason)]
-    return [Order(job.id)] if status == JobStatus.STARTING else []
+    def _unwanted(self, job: Job) -> str | None:
+        """Why what runs was told to stop; None when it was not."""
+        parent = self.records.get(job.parent) if job.is_node else None
+        for one in (job, parent):
+            if one is not None and one.run is not None and one.run.asked:
+                return TIMED_OUT if one.run.asked == TIMEOUT else one.reason_asked
+        main = self.records.get(f"{parent.id}#{parent.main_node}") if parent else None
+        return MAIN_ENDED if main is not None and main.has_ended else None

@@ -13,7 +13,7 @@ import msgspec
 from cumulo.base.machine import Machine
 from cumulo.services.batch.family import born, split_id
 from cumulo.services.batch.model import Job, JobStatus
-from cumulo.services.batch.plan_events import Action, Change, Free, Outcome, Withdraw
+from cumulo.services.batch.plan_events import Action, Change, Free, Outcome, Return, Withdraw
 from cumulo.services.batch.states import ARRAY, JOB, NODE, Move
 
 ENDED = (JobStatus.SUCCEEDED, JobStatus.FAILED)
@@ -143,10 +143,12 @@ class Draft:
 
     def _leave(self, job: Job, move: Move, status: JobStatus) -> None:
         """Tell the scheduler of a job that it knows, and that it is to know no more (or anew)."""
-        if job.is_node or job.array_size or move == Move.REFUSED:
-            return  # it knows the multi-node job, and the children; and who refused tells it
+        if job.is_node or job.array_size:
+            return  # it knows the multi-node job, and the children
         if job.status == JobStatus.RUNNABLE and status in ENDED:
             self.actions.append(Withdraw(job.id))
+        elif move == Move.REFUSED and job.run is not None:
+            self.actions.append(Return(job.id, job.run.environment))
         elif job.status in _STARTED and status not in _STARTED:
             self.actions.append(Free(job.id))
 

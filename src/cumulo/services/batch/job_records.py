@@ -1,10 +1,10 @@
 """Jobs as they are kept: by id, and by how they are looked for.
 
-    place      the queue and the state of what was submitted to it (not of children and nodes)
-    state      the state of whatever has a record and has not ended
-    parent     the children, and nodes, that have a record
-    ended_in   the hour in which what was submitted ended, to be forgotten in time
-    waiting    who names a job among its dependencies, and has not been RUNNABLE yet
+place      the queue and the state of what was submitted to it (not of children and nodes)
+state      the state of whatever has a record and has not ended
+parent     the children, and nodes, that have a record
+ended_in   the hour in which what was submitted ended, to be forgotten in time
+waiting    who names a job among its dependencies, and has not been RUNNABLE yet
 """
 
 from collections.abc import Collection, Iterator

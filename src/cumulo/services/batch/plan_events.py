@@ -120,6 +120,13 @@ class Free(msgspec.Struct, frozen=True):
     job: str
 
 
+class Return(msgspec.Struct, frozen=True):
+    """Scheduler: there was no room for this job after all (`Scheduler.refused`); it is RUNNABLE as before."""
+
+    job: str
+    environment: str
+
+
 class Order(msgspec.Struct, frozen=True):
     """Runner: order the task of this job (or node); all about it is in the job's `run`."""
 
@@ -135,7 +142,7 @@ class Stop(msgspec.Struct, frozen=True):
     reason: str
 
 
-Action = Submit | SubmitArray | Withdraw | Free | Order | Stop
+Action = Submit | SubmitArray | Withdraw | Free | Return | Order | Stop
 
 
 class Change(msgspec.Struct, frozen=True):
