@@ -109,6 +109,7 @@ class JobDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     platforms   EC2 or FARGATE
     properties  one of {"containerProperties": ...}, {"ecsProperties": ...}, {"nodeProperties": ...}
     timeout     attemptDurationSeconds; 0: none
+    deregistered_at   when it became INACTIVE
     """
 
     account: str
@@ -125,6 +126,7 @@ class JobDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     scheduling_priority: int = 0
     propagate_tags: bool = False
     created_at: int = 0
+    deregistered_at: int = 0
     tags: Mapping[str, str] = {}
 
     @property
