@@ -1,6 +1,9 @@
 """What the scheduler is told, and what it says.  Numbers are kept small: there may be a million jobs.
 
 submitted/ended/room/environments ──told──▶ Scheduler ──decide(now)──▶ Start, Launch, Terminate, Stuck, Expire
+
+What jobs hold is the scheduler's own account: a room is told once with all that Batch may use of it, a Start takes
+from it at once, `ended` gives it back.  So it does not matter when the caller hears of a task.
 """
 
 from collections.abc import Mapping
@@ -10,7 +13,11 @@ import msgspec
 
 
 class Need(msgspec.Struct, frozen=True, gc=False):
-    """What one task of a job takes: milli-vCPUs, MiB, GPUs.  `nodes` tasks at once, all or nothing."""
+    """What one task of a job takes: milli-vCPUs, MiB, GPUs.
+
+    With more than one of `nodes`: so many tasks at once, all or nothing, each with an instance to itself (as AWS has
+    it: "only a single job container is run on each instance"), in one on-demand environment.
+    """
 
     vcpus: int
     memory: int
@@ -35,13 +42,17 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
 
     kind       EC2, SPOT, FARGATE, FARGATE_SPOT or UNMANAGED
     open       ENABLED and VALID: jobs may be started there
-    kinds      instance types that may be launched, as the environment's instanceTypes resolve
-    strategy   BEST_FIT, BEST_FIT_PROGRESSIVE, SPOT_CAPACITY_OPTIMIZED, SPOT_PRICE_CAPACITY_OPTIMIZED
+    invalid    INVALID: nothing is launched either (the minimum of one that is only DISABLED is kept)
+    kinds      instance types that may be launched, as the environment's instanceTypes resolve, in their order
+    strategy   BEST_FIT, BEST_FIT_PROGRESSIVE, BEST_FIT_PROGRESSIVE_ORDERED, SPOT_CAPACITY_OPTIMIZED,
+               SPOT_PRICE_CAPACITY_OPTIMIZED, SPOT_CAPACITY_OPTIMIZED_PRIORITIZED
+    desired_vcpus   what a client asked for last; 0: nothing.  Never what `Scheduler.vcpus` told: that would hold it
     """
 
     arn: str
     kind: str
     open: bool = True
+    invalid: bool = False
     kinds: tuple[Kind, ...] = ()
     strategy: str = "BEST_FIT"
     min_vcpus: int = 0
@@ -54,7 +65,9 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
 class Queue(msgspec.Struct, frozen=True, kw_only=True):
     """A job queue.  Without `fair` jobs go in the order of their coming.
 
-    limits   seconds that a job may be RUNNABLE, for reasons (CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY, ...), and the action
+    open     VALID.  What waits in a queue that is only DISABLED still runs, as on AWS
+    limits   seconds that a job may be RUNNABLE, for reasons (CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY, ...), and the action:
+             (reason, seconds, action)
     """
 
     arn: str
@@ -73,6 +86,15 @@ class Fair(msgspec.Struct, frozen=True, kw_only=True):
     decay_seconds: float = 0.0
     reservation: int = 0
     weights: Mapping[str, float] = {}
+
+
+class ShareUse(msgspec.Struct, frozen=True):
+    """What a share of a queue has: milli-vCPUs of its running jobs, their average over the decay time, jobs waiting."""
+
+    share: str
+    running: int
+    average: float
+    waiting: int
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -106,7 +128,7 @@ class Stuck(msgspec.Struct, frozen=True):
 
 
 class Expire(msgspec.Struct, frozen=True):
-    """A job was RUNNABLE for too long: `action` is CANCEL or TERMINATE, `reason` the limit's."""
+    """A job was RUNNABLE for too long: `action` is CANCEL or TERMINATE, `reason` the limit's.  It waits no more."""
 
     job: str
     action: str
@@ -145,9 +167,13 @@ class Scheduler(Protocol):
         memory: int,
         gpus: int,
         ready: bool,
+        draining: bool = False,
         now: float,
     ) -> None:
-        """An instance is there: what nothing holds of it (milli-vCPUs, MiB).  Not `ready`: it is given no tasks."""
+        """An instance is there, with all that Batch may use of it (milli-vCPUs, MiB), whatever its jobs hold.
+
+        Not `ready`: it is given no tasks, and terminated once idle.  `draining`: the same, as soon as it is empty.
+        """
         ...
 
     def remove_room(self, environment: str, instance: str) -> None:
@@ -179,21 +205,32 @@ class Scheduler(Protocol):
         ...
 
     def running(
-        self, job: str, queue: str, environment: str, need: Need, *, share: str = "", now: float
+        self,
+        job: str,
+        queue: str,
+        environment: str,
+        need: Need,
+        *,
+        instances: tuple[str, ...] = ("",),
+        share: str = "",
+        now: float,
     ) -> None:
-        """A job runs already (after a restart)."""
+        """A job runs already (after a restart), on these container instances; the room may be told later."""
         ...
 
     def refused(self, job: str, environment: str, now: float) -> None:
-        """A Start came to nothing: there was no room after all.  The job is RUNNABLE as before."""
+        """A Start came to nothing: there was no room after all.  The job is RUNNABLE as before, at its old place."""
         ...
 
     def ended(self, job: str, now: float) -> None:
-        """What was started has ended, and holds nothing any more."""
+        """What was started has ended, and holds nothing any more.  Told before the job is submitted again."""
         ...
 
     def launched(self, environment: str, kind: str, count: int, *, failed: str = "", now: float) -> None:
-        """A Launch was carried out, or failed: (CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY ..., then others are tried)."""
+        """A Launch was carried out, or failed (CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY ...: then others are tried).
+
+        Without a Launch before: instances are on their way (after a restart), or those on their way will not come.
+        """
         ...
 
     def decide(self, now: float, *, starts_max: int = 1000) -> list[Action]:
@@ -206,4 +243,16 @@ class Scheduler(Protocol):
 
     def front(self, queue: str, count: int = 100) -> list[tuple[str, float]]:
         """The jobs that would start first, and since when they are there: GetJobQueueSnapshot."""
+        ...
+
+    def vcpus(self, environment: str) -> int:
+        """milli-vCPUs of the instances that are there and on their way: desiredvCpus."""
+        ...
+
+    def waiting(self, queue: str) -> int:
+        """How many jobs of a queue are RUNNABLE."""
+        ...
+
+    def shares(self, queue: str, now: float) -> list[ShareUse]:
+        """The active shares of a fair queue, the one that is served next first."""
         ...
