@@ -117,8 +117,19 @@ HeardRoom = Callable[[str], None]
 class TaskRunner(Protocol):
     """Runs tasks for other services."""
 
-    async def make_cluster(self, caller: Caller, name: str, tags: Mapping[str, str]) -> str:
-        """The ARN of the cluster with this name; the one that there is, when there is one.  AwsError."""
+    async def make_cluster(
+        self,
+        caller: Caller,
+        name: str,
+        tags: Mapping[str, str],
+        *,
+        providers: Sequence[str] = (),
+        insights: str = "",
+    ) -> str:
+        """The ARN of the cluster with this name; the one that there is, when there is one.  AwsError.
+
+        `providers`: its capacity providers (FARGATE_SPOT); `insights`: its setting containerInsights, where it has its own.
+        """
         ...
 
     async def delete_cluster(self, caller: Caller, cluster: str) -> None:

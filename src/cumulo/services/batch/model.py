@@ -27,8 +27,11 @@ class JobStatus(StrEnum):
 class ComputeEnvironment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What jobs run on.  `kind` is MANAGED or UNMANAGED; `resources` is computeResources as DescribeComputeEnvironments shows it.
 
-    state   ENABLED or DISABLED;  status  CREATING, UPDATING, DELETING, DELETED, VALID, INVALID
-    cluster ARN of the ECS cluster behind it
+    state       ENABLED or DISABLED;  status  CREATING, UPDATING, DELETING, VALID, INVALID
+    cluster     ARN of the ECS cluster behind it
+    generation  goes up with each change for which instances are replaced;  `changed_at`: when it last did
+    image       the machine image that was the newest for this generation; empty: not looked up, or one is named
+    populated   EC2 may have instances of it: nobody asks in vain
     """
 
     account: str
@@ -44,14 +47,34 @@ class ComputeEnvironment(msgspec.Struct, frozen=True, kw_only=True, omit_default
     unmanaged_vcpus: int = 0
     service_role: str = ""
     update_policy: Document = {}
+    ecs_settings: Document = {}
     context: str = ""
     created_at: int = 0
     tags: Mapping[str, str] = {}
+    generation: int = 0
+    changed_at: int = 0
+    image: str = ""
+    populated: bool = False
 
     @property
     def arn(self) -> str:
         """Its ARN."""
         return f"arn:aws:batch:{self.region}:{self.account}:compute-environment/{self.name}"
+
+    @property
+    def type(self) -> str:
+        """EC2, SPOT, FARGATE, FARGATE_SPOT or UNMANAGED."""
+        return str(self.resources.get("type", "EC2")) if self.kind == "MANAGED" else "UNMANAGED"
+
+    @property
+    def is_fargate(self) -> bool:
+        """Whether its jobs run on Fargate."""
+        return self.type.startswith("FARGATE")
+
+    @property
+    def has_instances(self) -> bool:
+        """Whether instances are launched and terminated for it."""
+        return self.type in ("EC2", "SPOT")
 
 
 class SchedulingPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -81,13 +104,14 @@ class TimeLimit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobQueue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where jobs wait.  `environments`: ARNs of compute environments, the preferred first."""
+    """Where jobs wait.  `environments`: ARNs of compute environments, the preferred first; `orders` as clients gave them."""
 
     account: str
     region: str
     name: str
     priority: int
     environments: tuple[str, ...]
+    orders: tuple[int, ...] = ()
     state: str = "ENABLED"
     status: str = "CREATING"
     status_reason: str = ""
