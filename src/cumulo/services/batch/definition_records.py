@@ -38,7 +38,7 @@ class DefinitionRecords:
             "batch_definitions",
             JobDefinition,
             lambda one: _key(one.account, one.region, one.name, one.revision),
-            name=lambda one: join_key(one.account, one.region, one.name),
+            family=lambda one: join_key(one.account, one.region, one.name),
             arn=lambda one: one.arn,
         )
 
@@ -71,7 +71,7 @@ class DefinitionRecords:
 
     def named(self, account: str, region: str, name: str) -> list[JobDefinition]:
         """Every revision of a name."""
-        return self._shelf.by("name", join_key(account, region, name))
+        return self._shelf.by("family", join_key(account, region, name))
 
     def all(self, account: str, region: str) -> list[JobDefinition]:
         """Every definition of a region, by name and number."""

@@ -67,11 +67,11 @@ def check_cover(ranges: Sequence[Range], nodes: int) -> None:
 
 
 def range_of(ranges: Sequence[Range], number: int) -> int:
-    """Which of the ranges holds for a node: the smallest around it."""
+    """Which of the ranges holds for a node: the innermost around it."""
     around = [
-        (one.last - one.first, index) for index, one in enumerate(ranges) if one.first <= number <= one.last
+        (-one.first, one.last, index) for index, one in enumerate(ranges) if one.first <= number <= one.last
     ]
-    return min(around)[1]
+    return min(around)[2]
 
 
 def _range(one: Document) -> dict[str, Any]:

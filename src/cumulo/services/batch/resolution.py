@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cumulo.services.batch.model import Document, Job, JobDefinition
-from cumulo.services.batch.node_rules import Range, check_cover, parse_range, range_of
+from cumulo.services.batch.node_rules import NODES_MAX, Range, check_cover, parse_range, range_of
 
 REFERENCE = "Ref::"
 _PLAIN = ("command", "instanceType")
@@ -37,7 +37,7 @@ def run_properties(definition: JobDefinition, job: Job) -> Mapping[str, Any]:
 
 
 def node_properties(definition: JobDefinition, job: Job) -> dict[str, Any]:
-    """nodeProperties of a multi-node job as DescribeJobs shows them: overridden, node range by node range."""
+    """The nodeProperties of a multi-node job as DescribeJobs shows them: overridden, node range by node range."""
     kept = definition.properties["nodeProperties"]
     over = job.overrides.get("nodeOverrides", {})
     parameters = {**definition.parameters, **job.parameters}
@@ -87,7 +87,7 @@ def containers_of(properties: Mapping[str, Any]) -> Sequence[Document]:
 
 def _node(definition: JobDefinition, job: Job, number: int) -> dict[str, Any]:
     kept = definition.properties["nodeProperties"]["nodeRangeProperties"]
-    ranges = [parse_range(one["targetNodes"], job.nodes or number + 1) for one in kept]
+    ranges = [parse_range(one["targetNodes"], NODES_MAX) for one in kept]
     one = kept[range_of(ranges, number)]
     return _ranged(one, _override_at(job.overrides.get("nodeOverrides", {}), one["targetNodes"]))
 
