@@ -47,7 +47,9 @@ def _seen(task: RanTask, job: Job, *, running: bool) -> Seen:
         token=task.token,
         task=task.arn,
         instance=task.instance,
-        containers=tuple(AttemptContainer(name=one.name, log_stream=one.log_stream) for one in task.containers),
+        containers=tuple(
+            AttemptContainer(name=one.name, log_stream=one.log_stream) for one in task.containers
+        ),
         interfaces=_interfaces(task),
         running=running,
         started_at=_millis(task.started_at),

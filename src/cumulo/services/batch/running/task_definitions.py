@@ -12,8 +12,8 @@ import msgspec
 from cumulo.base.caller import Caller
 from cumulo.base.task_runner import TaskRunner
 from cumulo.services.batch.model import Job, JobDefinition
-from cumulo.services.batch.resolution import node_ranges, run_properties
 from cumulo.services.batch.node_rules import range_of
+from cumulo.services.batch.resolution import node_ranges, run_properties
 from cumulo.services.batch.running.task_documents import document_of
 from cumulo.state.store import Store
 

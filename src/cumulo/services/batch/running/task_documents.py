@@ -1,7 +1,7 @@
 """What RegisterTaskDefinition is asked for, so that the jobs of a definition can run.  Pure.
 
-    containerProperties ──▶ one container, `default`
-    ecsProperties       ──▶ its containers
+containerProperties ──▶ one container, `default`
+ecsProperties       ──▶ its containers
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,9 @@ def document_of(
     nodes        its tasks are nodes that talk to one another: each has an address of its own
     host         tasks on instances have the network of their instance, as on AWS
     """
-    made = _of_task(properties["ecsProperties"]["taskProperties"][0]) if "ecsProperties" in properties else None
+    made = (
+        _of_task(properties["ecsProperties"]["taskProperties"][0]) if "ecsProperties" in properties else None
+    )
     made = made or _of_container(properties["containerProperties"])
     made |= {"family": name, "networkMode": "awsvpc" if fargate or nodes else "host" if host else "bridge"}
     containers = [
@@ -41,7 +43,9 @@ def document_of(
         amounts = together(amounts_of(one) for one in made["containers"])
         made["requiresCompatibilities"] = ["FARGATE"]
         made["cpu"], made["memory"] = str(cpu_units(amounts.vcpus or 0)), str(amounts.memory or 0)
-    return {key: value for key, value in made.items() if key != "containers"} | {"containerDefinitions": containers}
+    return {key: value for key, value in made.items() if key != "containers"} | {
+        "containerDefinitions": containers
+    }
 
 
 def cpu_units(vcpus: int) -> int:

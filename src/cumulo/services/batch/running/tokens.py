@@ -1,7 +1,7 @@
 """Tokens of orders, and whose they are.  Pure.
 
-    <job>/<attempt>           the run of a job, or of a child
-    <job>/<attempt>/<node>    of a node: the job is `<job>#<node>`
+<job>/<attempt>           the run of a job, or of a child
+<job>/<attempt>/<node>    of a node: the job is `<job>#<node>`
 """
 
 
