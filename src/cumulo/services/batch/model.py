@@ -133,6 +133,7 @@ class JobDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     platforms   EC2 or FARGATE
     properties  one of {"containerProperties": ...}, {"ecsProperties": ...}, {"nodeProperties": ...}
     timeout     attemptDurationSeconds; 0: none
+    deregistered_at   when it became INACTIVE
     """
 
     account: str
@@ -149,6 +150,7 @@ class JobDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     scheduling_priority: int = 0
     propagate_tags: bool = False
     created_at: int = 0
+    deregistered_at: int = 0
     tags: Mapping[str, str] = {}
 
     @property
@@ -210,7 +212,14 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     array_size          of a parent; 0: it is none.  `parent` and `index` of a child (`<parent>:<index>`)
     nodes, main_node    of a multi-node job; `node` of a node (`<job>#<node>`), -1: none
     overrides           containerOverrides, ecsPropertiesOverride or nodeOverrides, by these names
-    counts              children by status, of an array parent
+    counts              children by status, of an array parent, as they were at `counted_at`
+    made                children that have a record of their own.  The rest, of whom there is nothing to say yet (or any
+                        more) but what is said of all of them, are in the state `rest`: with `rest_reason`, since
+                        `rest_stopped_at` when that is an end
+    reason_asked        why a client wants it ended, while it has not ended
+    platform            EC2 or FARGATE
+
+    What a child or a node has from its parent is kept with the parent alone: see family.py.
     """
 
     account: str
@@ -227,6 +236,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     index: int = -1
     array_size: int = 0
     counts: Mapping[str, int] = {}
+    counted_at: int = 0
+    made: int = 0
+    rest: JobStatus = JobStatus.SUBMITTED
+    rest_reason: str = ""
+    rest_stopped_at: int = 0
     nodes: int = 0
     main_node: int = 0
     node: int = -1
@@ -245,11 +259,23 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     run: Run | None = None
     is_cancelled: bool = False
     is_terminated: bool = False
+    reason_asked: str = ""
+    platform: str = "EC2"
 
     @property
     def arn(self) -> str:
         """Its ARN."""
         return f"arn:aws:batch:{self.region}:{self.account}:job/{self.id}"
+
+    @property
+    def is_child(self) -> bool:
+        """Whether it is a child of an array."""
+        return self.index >= 0
+
+    @property
+    def is_node(self) -> bool:
+        """Whether it is a node of a multi-node job."""
+        return self.node >= 0
 
     @property
     def has_ended(self) -> bool:
