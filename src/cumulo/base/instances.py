@@ -88,7 +88,9 @@ class Machines(Protocol):
         ...
 
 
-_SYSTEM_SHARE: Final = 18  # of memory, one part is the kernel's: AWS's images show about so much less than the type
+_SYSTEM_SHARE: Final = (
+    18  # of memory, one part is the kernel's: AWS's images show about so much less than the type
+)
 _SYSTEM_MIB_LEAST: Final = 72
 
 
@@ -112,7 +114,7 @@ class InstanceOrder(msgspec.Struct, frozen=True, kw_only=True):
 
     count      at most so many, at least one
     profile    name or ARN of an instance profile
-    max_price  USD an hour for a spot instance; empty: it is none
+    max_price  USD an hour that a spot instance may cost; empty: what it costs on demand
     user_data  in base64
     """
 
@@ -126,6 +128,7 @@ class InstanceOrder(msgspec.Struct, frozen=True, kw_only=True):
     profile: str = ""
     key: str = ""
     placement_group: str = ""
+    spot: bool = False
     max_price: str = ""
     user_data: str = ""
     template: "TemplateName | None" = None

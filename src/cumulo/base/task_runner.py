@@ -97,6 +97,7 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
     """A container instance of a cluster, and what its tasks leave of it.
 
     ready    ACTIVE, and its agent answers: it may be given tasks
+    whole_*  what it has when it has no tasks
     """
 
     instance: str  # ARN
@@ -107,6 +108,8 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
     ready: bool
     cpu_units: int  # free
     memory_mib: int  # free
+    whole_cpu_units: int
+    whole_memory_mib: int
     tasks: int  # that hold something of it
 
 

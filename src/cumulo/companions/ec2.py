@@ -168,7 +168,7 @@ def _run_form(order: InstanceOrder) -> dict[str, str]:
         else "IamInstanceProfile.Name": order.profile,
     }
     form |= {f"SecurityGroupId.{number}": one for number, one in enumerate(order.security_groups, start=1)}
-    if order.max_price:
+    if order.spot:
         form["InstanceMarketOptions.MarketType"] = "spot"
         form["InstanceMarketOptions.SpotOptions.MaxPrice"] = order.max_price
     if order.template is not None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from cumulo.services.batch.errors import unbuilt, unfit
 from cumulo.services.batch.instance_types import check_instance_types
 from cumulo.services.batch.launch_template_rules import check_template
+from cumulo.services.batch.scheduling.kinds import BUNDLES
 
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 TAGS_MAX: Final = 50
@@ -35,8 +36,13 @@ _OLD: Final = (
     "Amazon Linux 2 is end-of-life. Please see "
     "https://docs.aws.amazon.com/batch/latest/userguide/compute_resource_AMIs.html."
 )
-_FITS: Final = {"SPOT_CAPACITY_OPTIMIZED": "SPOT", "SPOT_PRICE_CAPACITY_OPTIMIZED": "SPOT"}
-_UNBUILT_STRATEGIES: Final = ("BEST_FIT_PROGRESSIVE_ORDERED", "SPOT_CAPACITY_OPTIMIZED_PRIORITIZED")
+_FITS: Final = {
+    "BEST_FIT_PROGRESSIVE_ORDERED": "EC2",
+    "SPOT_CAPACITY_OPTIMIZED": "SPOT",
+    "SPOT_CAPACITY_OPTIMIZED_PRIORITIZED": "SPOT",
+    "SPOT_PRICE_CAPACITY_OPTIMIZED": "SPOT",
+}
+_ORDERED: Final = ("BEST_FIT_PROGRESSIVE_ORDERED", "SPOT_CAPACITY_OPTIMIZED_PRIORITIZED")
 
 Document = Mapping[str, Any]
 
@@ -91,7 +97,7 @@ def check_resources(operation: str, resources: Document) -> None:
         raise unfit("Instance role is required.")
     _check_vcpus(resources)
     check_instance_types(resources.get("instanceTypes") or [])
-    _check_strategy(operation, resources)
+    _check_strategy(resources)
     if not resources.get("subnets"):
         raise unfit("Subnets are required.")
     template = resources.get("launchTemplate")
@@ -143,12 +149,15 @@ def _check_vcpus(resources: Document) -> None:
         raise unfit("desiredvCpus should be between minvCpus and maxvCpus.")
 
 
-def _check_strategy(operation: str, resources: Document) -> None:
+def _check_strategy(resources: Document) -> None:
     kind, strategy = resources["type"], resources.get("allocationStrategy", "BEST_FIT")
-    if strategy in _UNBUILT_STRATEGIES:
-        raise unbuilt(operation, f"the allocation strategy {strategy} is not built")
     if _FITS.get(strategy, kind) != kind:
         raise unfit(f"Allocation strategy {strategy} requires compute resource type {_FITS[strategy]}.")
+    if strategy in _ORDERED and any(name in BUNDLES for name in resources["instanceTypes"]):
+        raise unfit(
+            "Instance type bundles (e.g. optimal, default_x86_64) are not allowed for "
+            f"{strategy} allocation strategy. Specify instance families or types directly."
+        )
     if kind == "SPOT":
         if strategy == "BEST_FIT" and not resources.get("spotIamFleetRole"):
             raise unfit("compute resource spotIamFleetRole is required.")

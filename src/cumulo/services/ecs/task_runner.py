@@ -253,5 +253,7 @@ def _room(host: Host, instance: ContainerInstance) -> Room:
         ready=_offers(instance),
         cpu_units=host.cpu,
         memory_mib=host.memory,
+        whole_cpu_units=instance.cpu_units,
+        whole_memory_mib=instance.memory_mib,
         tasks=host.tasks,
     )

@@ -1,0 +1,136 @@
+"""Keeps the scheduler and the world in step; it has no loop of its own.  The loop of `batch/run.py`:
+
+start()                       once, before requests are served
+settle()                      when `woken` was called, and when `due_at` has come
+heard_room(cluster)           as the HeardRoom of TaskRunner.listen (it neither awaits nor raises)
+await carry(Launch|Terminate) as tasks: a launch may wait for seconds, and several may go on at once
+"""
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from cumulo.services.batch.capacity.finding import Finding
+from cumulo.services.batch.capacity.known import Known, wish_of
+from cumulo.services.batch.capacity.launching import Launching
+from cumulo.services.batch.capacity.rooms import Rooms
+from cumulo.services.batch.capacity.settling import Settling
+from cumulo.services.batch.capacity.world import World
+from cumulo.services.batch.environment_states import Status
+from cumulo.services.batch.model import ComputeEnvironment
+from cumulo.services.batch.scheduling.facts import Launch, Terminate
+from cumulo.state.store import StoreError
+
+
+class Keeper:
+    """`woken` is called when there is something for `settle` to do, or something new for the scheduler to decide."""
+
+    def __init__(self, world: World, woken: Callable[[], None]) -> None:
+        self._world = world
+        self._woken = woken
+        self._known = Known(world)
+        self._rooms = Rooms(world)
+        self._launching = Launching(world)
+        self._settling = Settling(world, self._launching)
+        self._finding = Finding(world, self._known, self._launching)
+        self._again_at: float | None = None
+        world.resources.environments.listeners.append(self._environment_changed)
+
+    def start(self) -> None:
+        """Tell the scheduler of what there is, and note what has to be found or finished; `settle` does it."""
+        self._finding.start(self._known.start())
+        for environment in self._world.resources.environments.all():
+            self._heard(environment)
+        self._again_at = self._world.clock.monotonic()
+
+    async def settle(self) -> None:
+        """Bring environments and queues out of their passing states, find instances again, end those that have to end."""
+        clock, patience = self._world.clock, self._world.patience
+        self._again_at = None
+        failed = False
+        try:
+            well = await self._finding.step()
+            for environment in self._world.resources.environments.all():
+                self._heard(environment)
+            look_at = self._finding.look_at()
+            if look_at is not None and look_at <= clock.monotonic():
+                await self._finding.look()
+            failed = await self._settling.step() or not well
+        except StoreError:  # the disk refuses: every request hears of it
+            failed = True
+        if failed:
+            again = clock.monotonic() + patience.again
+            self._again_at = min(again, self._again_at or again)
+
+    def due_at(self) -> float | None:
+        """When (monotonic seconds) `settle` has to be called although nobody has called `woken`; None: never."""
+        times = [at for at in (self._again_at, self._finding.look_at()) if at is not None]
+        return min(times, default=None)
+
+    def heard_room(self, cluster: str) -> None:
+        """There may be more room, or less, in a cluster (ARN)."""
+        for environment in self._world.resources.environments.by("cluster", cluster):
+            if environment.status == Status.DELETING:
+                self._soon()
+            self._heard(environment)
+
+    async def carry(self, action: Launch | Terminate) -> None:
+        """Carry out what the scheduler has decided; it is told what came of it."""
+        if isinstance(action, Launch):
+            await self._launching.launch(action)
+        else:
+            await self._launching.terminate(action)
+        environment = self._world.resources.environments.get(action.environment)
+        if environment is not None:
+            self._heard(environment)
+            await self._emptied(action.environment)
+        self._woken()
+
+    def desired(self, environment: ComputeEnvironment) -> int:
+        """The vCPUs that an environment has, and those on their way; what clients want of one that never had any."""
+        if not environment.populated:
+            least = int(environment.resources.get("minvCpus", 0))
+            return max(least, wish_of(environment))
+        return self._world.scheduler.vcpus(environment.arn) // 1000
+
+    def room_changed(self) -> None:
+        """Look at every cluster again."""
+        for environment in self._world.resources.environments.all():
+            self._heard(environment)
+
+    def clear(self) -> None:
+        """Forget what is known of instances (a reset)."""
+        self._world.machines.clear()
+        self._again_at = None
+
+    def _heard(self, environment: ComputeEnvironment) -> None:
+        if self._known.waits(environment) or environment.status == Status.DELETING:
+            return
+        if self._rooms.heard(environment):
+            self._soon()
+        wish = wish_of(environment)
+        if wish and self._world.scheduler.vcpus(environment.arn) >= wish * 1000:
+            # It has what a client wanted; from now on it has what its jobs need.
+            resources = {**environment.resources, "desiredvCpus": environment.resources["minvCpus"]}
+            self._world.resources.environments.put(replace(environment, resources=resources))
+
+    def _soon(self) -> None:
+        self._again_at = self._world.clock.monotonic()
+        self._woken()
+
+    async def _emptied(self, arn: str) -> None:
+        """Note that EC2 has no instance of an environment any more, so that nobody asks it after a restart."""
+        found = self._world.resources.environments.get(arn)
+        if found is None or not found.populated or found.status == Status.DELETING:
+            return
+        if not self._world.machines.of(arn) and not self._launching.goes_on(arn):
+            self._world.resources.environments.put(replace(found, populated=False))
+            await self._world.resources.store.commit()
+
+    def _environment_changed(
+        self, before: ComputeEnvironment | None, after: ComputeEnvironment | None
+    ) -> None:
+        if after is None or after.status == Status.DELETING:
+            self._rooms.forget((after or before).arn)  # type: ignore[union-attr]
+        elif before is not None and before.generation != after.generation:
+            self._heard(after)
