@@ -14,7 +14,7 @@ from cumulo.services.batch.environment_updates import updated
 from cumulo.services.batch.environment_views import environment_view
 from cumulo.services.batch.errors import client, unfit, wrapped
 from cumulo.services.batch.model import ComputeEnvironment
-from cumulo.services.batch.pages import check_either, paged
+from cumulo.services.batch.paging import check_either, one_page
 from cumulo.services.batch.resources import Resources, arn_of, place_of
 from cumulo.wire.service import Operation, Values
 
@@ -102,7 +102,7 @@ class ComputeEnvironments:
             found, token = [one for one in asked if one is not None], None
         else:
             own = self._resources.environments.by("place", place_of(caller))
-            found, token = paged(own, lambda one: one.name, values)
+            found, token = one_page(sorted(own, key=lambda one: one.name), lambda one: one.name, values)
         return {
             "computeEnvironments": [environment_view(one, self._desired(one)) for one in found],
             "nextToken": token,

@@ -11,7 +11,7 @@ from cumulo.services.batch.compute_environments import EXISTS
 from cumulo.services.batch.environment_states import changed, removed
 from cumulo.services.batch.errors import client, unfit, wrapped
 from cumulo.services.batch.model import ComputeEnvironment, JobQueue
-from cumulo.services.batch.pages import check_either, paged
+from cumulo.services.batch.paging import check_either, one_page
 from cumulo.services.batch.queue_rules import (
     NOT_READY,
     check_environments,
@@ -99,7 +99,7 @@ class JobQueues:
             found, token = [one for one in asked if one is not None], None
         else:
             own = self._resources.queues.by("place", place_of(caller))
-            found, token = paged(own, lambda one: one.name, values)
+            found, token = one_page(sorted(own, key=lambda one: one.name), lambda one: one.name, values)
         return {"jobQueues": [self._view(one) for one in found], "nextToken": token}
 
     async def update(self, caller: Caller, values: Values) -> Values | None:

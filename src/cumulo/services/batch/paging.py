@@ -34,3 +34,9 @@ def page_asked(values: Values, most: int) -> tuple[int, str | None]:
         return min(size, most), decode_marker(token, "ClientException")
     except AwsError:
         raise unfit("nextToken is not valid.") from None
+
+
+def check_either(values: Values, member: str) -> None:
+    """ClientException for names and a page's size together."""
+    if values.get(member) and "maxResults" in values:
+        raise unfit(f"{member[:1].upper()}{member[1:]} and MaxResults cannot both be set")

@@ -14,7 +14,7 @@ T = TypeVar("T", ComputeEnvironment, JobQueue, SchedulingPolicy)
 
 
 class Resources:
-    """The shelves, each by ARN, and instance types that EC2 has told of."""
+    """The shelves, each by ARN, and instance types that EC2 has told of; the Queues of `world.py`."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -50,6 +50,15 @@ class Resources:
     def policy(self, caller: Caller, arn: str) -> SchedulingPolicy | None:
         """The caller's scheduling policy with this ARN."""
         return _own(self.policies, caller, arn)
+
+    def find(self, account: str, region: str, text: str) -> JobQueue | None:
+        """The queue with this name or ARN; None when there is none in this account and region."""
+        return self.queue(Caller(account=account, region=region), text)
+
+    def platforms(self, queue: JobQueue) -> frozenset[str]:
+        """What a queue's compute environments run: EC2 or FARGATE."""
+        found = (self.environments.get(arn) for arn in queue.environments)
+        return frozenset("FARGATE" if one.is_fargate else "EC2" for one in found if one is not None)
 
     def queues_of(self, environment: ComputeEnvironment) -> list[JobQueue]:
         """The job queues that use a compute environment."""

@@ -10,7 +10,7 @@ from cumulo.services.batch.compute_environments import EXISTS, IN_USE
 from cumulo.services.batch.environment_rules import NAME, check_tags
 from cumulo.services.batch.errors import client, unfit, wrapped
 from cumulo.services.batch.model import SchedulingPolicy
-from cumulo.services.batch.pages import paged
+from cumulo.services.batch.paging import one_page
 from cumulo.services.batch.policy_rules import check_policy, weights_of
 from cumulo.services.batch.resources import Resources, place_of
 from cumulo.wire.service import Operation, Values
@@ -68,7 +68,7 @@ class SchedulingPolicies:
     async def list_(self, caller: Caller, values: Values) -> Values | None:
         """ListSchedulingPolicies."""
         own = self._resources.policies.by("place", place_of(caller))
-        found, token = paged(own, lambda one: one.arn, values)
+        found, token = one_page(sorted(own, key=lambda one: one.arn), lambda one: one.arn, values)
         return {"schedulingPolicies": [{"arn": one.arn} for one in found], "nextToken": token}
 
     async def update(self, caller: Caller, values: Values) -> Values | None:
