@@ -1,4 +1,4 @@
-"""ECS, load balancing and scaling, built when they are first needed: a cloud must start at once and stay small.
+"""ECS, load balancing, scaling and Batch, built when they are first needed: a cloud must start at once and stay small.
 
 A cloud that has used them once builds them at its start from then on: there is something to take up.
 """
@@ -31,7 +31,7 @@ class ComputeSlot:
     pace     how many times quicker than on AWS some things go
     """
 
-    names = ("application-autoscaling", "ecs", "elbv2")
+    names = ("application-autoscaling", "batch", "ecs", "elbv2")
 
     def __init__(
         self,

@@ -47,7 +47,7 @@ class Keeper(Protocol):
     """Who has instances launched and terminated."""
 
     def carry(self, action: Launch | Terminate) -> None:
-        """Begin to carry it out."""
+        """Begin to carry it out; the scheduler is told."""
         ...
 
 
@@ -55,6 +55,7 @@ class Run:
     """See above.  `start` before requests are served, `run` beside the server.
 
     is_fargate   whether a compute environment (ARN) has no instances
+    has_queue    whether a queue (ARN) is still there
     room         the vCPUs and MiB that this machine has left: what it cannot carry is not started
     blocked      is told of a job that stands still at the head of its queue, and why
     """
@@ -69,6 +70,7 @@ class Run:
         clock: Clock,
         *,
         is_fargate: Callable[[str], bool],
+        has_queue: Callable[[str], bool],
         room: Callable[[], tuple[float, int]],
         blocked: Callable[[Job], None],
     ) -> None:
@@ -79,12 +81,14 @@ class Run:
         self._definitions = definitions
         self._clock = clock
         self._is_fargate = is_fargate
+        self._has_queue = has_queue
         self._room = room
         self._blocked = blocked
         self._timeouts = Timeouts()
         self._wake = asyncio.Event()
         self._actions: deque[said.Action] = deque()
         self._todo: list[said.Order | said.Stop] = []  # to be done after the commit
+        self._carried: deque[Launch | Terminate] = deque()
         self._hands: asyncio.Queue[said.Order | said.Stop] = asyncio.Queue()
         self._later: list[tuple[float, int, said.Order | said.Stop]] = []
         self._number = 0
@@ -198,6 +202,8 @@ class Run:
             todo.append(heapq.heappop(self._later)[2])
         for one in todo:
             self._hands.put_nowait(one)
+        while self._carried:
+            self._keeper.carry(self._carried.popleft())
 
     def _tell(self) -> None:
         """Tell the scheduler of all that has happened; orders and stops wait for the commit."""
@@ -236,7 +242,8 @@ class Run:
             self._scheduler.submit(job.id, job.queue, need, **more, now=now)  # type: ignore[arg-type]
 
     def _need(self, job: Job) -> Need | None:
-        definition = self._definitions.by_arn(job.definition)
+        """What it takes; None when its queue or its definition is gone."""
+        definition = self._definitions.by_arn(job.definition) if self._has_queue(job.queue) else None
         return need_of(definition, job) if definition is not None else None
 
     def _decided(self, action: Action, now: float) -> None:
@@ -247,7 +254,7 @@ class Run:
         elif isinstance(action, Expire):
             self._desk.note(said.Expired(action.job, action.action, action.reason))
         else:
-            self._keeper.carry(action)
+            self._carried.append(action)
 
     def _start(self, action: Start, now: float) -> None:
         if self._is_fargate(action.environment):

@@ -14,7 +14,7 @@ from cumulo.services.batch.capacity.loop import CapacityLoop
 from cumulo.services.batch.capacity.machines import Machines
 from cumulo.services.batch.capacity.world import Jobs, Networks, Patience, World
 from cumulo.services.batch.compute_environments import ComputeEnvironments
-from cumulo.services.batch.job_queues import JobQueues
+from cumulo.services.batch.job_queues import Front, JobQueues
 from cumulo.services.batch.resources import Resources
 from cumulo.services.batch.scheduling.facts import Scheduler
 from cumulo.services.batch.scheduling_policies import SchedulingPolicies
@@ -49,6 +49,7 @@ class CapacityHouse:
     jobs    of queues that are deleted
     tagged  what else has tags: {"job": ..., "job-definition": ...}
     told    is called when the scheduler was told something, and should decide again
+    front   as JobQueues wants it
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class CapacityHouse:
         jobs: Jobs,
         tagged: Mapping[str, Tagged],
         told: Callable[[], None],
+        front: Front,
         patience: Patience = Patience(),  # noqa: B008 - frozen
     ) -> None:
         self.resources = Resources(store)
@@ -90,7 +92,7 @@ class CapacityHouse:
             desired=self.keeper.desired,
             woken=self.keeper.wake,
         )
-        self._queues = JobQueues(self.resources, clock, front=scheduler.front, woken=self.keeper.wake)
+        self._queues = JobQueues(self.resources, clock, front=front, woken=self.keeper.wake)
         self._policies = SchedulingPolicies(self.resources)
         self._tags = Tags(store, {**tagged_resources(self.resources), **tagged})
 
