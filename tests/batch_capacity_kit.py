@@ -103,7 +103,9 @@ class FakeEc2:
 
     async def template(self, account: str, region: str, *, id_: str, name: str, version: str) -> Template:
         if id_ not in TEMPLATES:
-            raise AwsError("InvalidLaunchTemplateId.NotFound", "At least one of the launch templates does not exist.")
+            raise AwsError(
+                "InvalidLaunchTemplateId.NotFound", "At least one of the launch templates does not exist."
+            )
         return TEMPLATES[id_]
 
     def put(self, id_: str, state: str) -> None:
@@ -153,16 +155,22 @@ class FakeEcs:
         self.tasks: dict[str, int] = {}  # by cluster
         self.made = 0
 
-    async def make_cluster(self, caller: Any, name: str, tags: Any, *, providers: Any = (), insights: str = "") -> str:
+    async def make_cluster(
+        self, caller: Any, name: str, tags: Any, *, providers: Any = (), insights: str = ""
+    ) -> str:
         arn = f"arn:aws:ecs:{caller.region}:{caller.account}:cluster/{name}"
         self.clusters[arn] = {"tags": dict(tags), "providers": tuple(providers), "insights": insights}
         return arn
 
     async def delete_cluster(self, caller: Any, cluster: str) -> None:
         if self.tasks.get(cluster):
-            raise AwsError("ClusterContainsTasksException", "The Cluster cannot be deleted while Tasks are active.")
+            raise AwsError(
+                "ClusterContainsTasksException", "The Cluster cannot be deleted while Tasks are active."
+            )
         if any(room.ready for room in self.room(cluster)):
-            raise AwsError("ClusterContainsContainerInstancesException", "The Cluster cannot be deleted while it has.")
+            raise AwsError(
+                "ClusterContainsContainerInstancesException", "The Cluster cannot be deleted while it has."
+            )
         self.clusters.pop(cluster, None)
 
     def room(self, cluster: str) -> list[Room]:
@@ -229,9 +237,16 @@ class Site:
             self.told += 1
 
         async def image(account: str, region: str, name: str) -> str:
-            return "ami-" + name.removeprefix("/aws/service/ecs/optimized-ami/amazon-linux-2023/").split("/")[0]
+            return (
+                "ami-" + name.removeprefix("/aws/service/ecs/optimized-ami/amazon-linux-2023/").split("/")[0]
+            )
 
-        prices = {("m5.large", False): 0.1, ("m5.large", True): 0.04, ("m5.xlarge", False): 0.2, ("m5.xlarge", True): 0.19}
+        prices = {
+            ("m5.large", False): 0.1,
+            ("m5.large", True): 0.04,
+            ("m5.xlarge", False): 0.2,
+            ("m5.xlarge", True): 0.19,
+        }
         self.house = CapacityHouse(
             Around(
                 runner=self.ecs,  # type: ignore[arg-type]
@@ -282,7 +297,11 @@ class Site:
 
     def decide(self) -> list[Launch | Terminate]:
         """What the scheduler decides now, carried out."""
-        done = [one for one in self.scheduler.decide(self.clock.monotonic()) if isinstance(one, Launch | Terminate)]
+        done = [
+            one
+            for one in self.scheduler.decide(self.clock.monotonic())
+            if isinstance(one, Launch | Terminate)
+        ]
         for action in done:
             asyncio.run(self.keeper.carry(action))
         self.settle()
@@ -311,14 +330,20 @@ class Site:
 
     def make(self, name: str = "env", resources: Any = None, **more: Any) -> str:
         """A compute environment that is settled."""
-        asked = {"computeEnvironmentName": name, "type": "MANAGED", "computeResources": EC2 | (resources or {})} | more
+        asked = {
+            "computeEnvironmentName": name,
+            "type": "MANAGED",
+            "computeResources": EC2 | (resources or {}),
+        } | more
         arn = self.client.create_compute_environment(**asked)["computeEnvironmentArn"]
         self.settle()
         return str(arn)
 
     def queue(self, name: str = "queue", environments: Any = ("env",), **more: Any) -> str:
         """A job queue that is settled."""
-        order = [{"order": number, "computeEnvironment": one} for number, one in enumerate(environments, start=1)]
+        order = [
+            {"order": number, "computeEnvironment": one} for number, one in enumerate(environments, start=1)
+        ]
         asked = {"jobQueueName": name, "priority": 1, "computeEnvironmentOrder": order} | more
         arn = self.client.create_job_queue(**asked)["jobQueueArn"]
         self.settle()
@@ -326,5 +351,7 @@ class Site:
 
     def shown(self, name: str = "env") -> dict[str, Any]:
         """A compute environment as it is shown."""
-        (found,) = self.client.describe_compute_environments(computeEnvironments=[name])["computeEnvironments"]
+        (found,) = self.client.describe_compute_environments(computeEnvironments=[name])[
+            "computeEnvironments"
+        ]
         return dict(found)

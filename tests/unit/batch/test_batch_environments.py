@@ -81,7 +81,11 @@ def test_with_a_role_of_ones_own_the_cluster_is_called_otherwise(site):
 
 
 def test_an_environment_on_fargate_spot_has_a_cluster_with_its_provider(site):
-    site.make(resources=None, computeResources=FARGATE | {"type": "FARGATE_SPOT"}, ecsSettings={"containerInsights": "ENHANCED"})
+    site.make(
+        resources=None,
+        computeResources=FARGATE | {"type": "FARGATE_SPOT"},
+        ecsSettings={"containerInsights": "ENHANCED"},
+    )
     shown = site.shown()
     assert shown["computeResources"] == FARGATE | {"type": "FARGATE_SPOT"}
     assert site.ecs.clusters[shown["ecsClusterArn"]]["providers"] == ("FARGATE", "FARGATE_SPOT")
@@ -147,7 +151,9 @@ def test_a_spot_environment_bids_the_whole_price_unless_it_is_told_otherwise(sit
         (
             "LaunchTemplate.overrides:[c5] have targetInstanceTypes that do not exist in computeResource.InstanceTypes.",
             EC2
-            | {"launchTemplate": {"overrides": [{"launchTemplateId": "lt-1", "targetInstanceTypes": ["c5"]}]}},
+            | {
+                "launchTemplate": {"overrides": [{"launchTemplateId": "lt-1", "targetInstanceTypes": ["c5"]}]}
+            },
         ),
         (
             "LaunchTemplate.overrides have duplicate targetInstanceTypes",
@@ -162,7 +168,10 @@ def test_a_spot_environment_bids_the_whole_price_unless_it_is_told_otherwise(sit
                 },
             },
         ),
-        ("Invalid imageType in ComputeResources.ec2Configuration", EC2 | {"ec2Configuration": [{"imageType": "MINE"}]}),
+        (
+            "Invalid imageType in ComputeResources.ec2Configuration",
+            EC2 | {"ec2Configuration": [{"imageType": "MINE"}]},
+        ),
         ("allocationStrategy is not applicable for Fargate.", FARGATE | {"allocationStrategy": "BEST_FIT"}),
         ("minvCpus is not applicable for Fargate.", FARGATE | {"minvCpus": 0}),
         ("desiredvCpus is not applicable for Fargate.", FARGATE | {"desiredvCpus": 1}),
@@ -178,7 +187,9 @@ def test_resources_that_cannot_be_are_refused_with_awss_sentence(site, sentence,
 
 def test_other_things_that_cannot_be_are_refused_with_awss_sentence(site):
     refused(site, "Compute Environment name should match a valid pattern.", EC2, computeEnvironmentName="a b")
-    refused(site, "Compute Environment name should match a valid pattern.", EC2, computeEnvironmentName="a" * 129)
+    refused(
+        site, "Compute Environment name should match a valid pattern.", EC2, computeEnvironmentName="a" * 129
+    )
     refused(site, "Compute Environment must be created in ENABLED state.", EC2, state="DISABLED")
     refused(site, "unmanagedvCpus is not applicable for managed Compute Environments", EC2, unmanagedvCpus=1)
     refused(site, "ServiceRole is required.", type="UNMANAGED")
@@ -234,12 +245,16 @@ def test_types_that_ec2_knows_may_be_used_and_others_not(site):
     assert "optimal" in message
 
 
-@pytest.mark.parametrize("name", ["m6g.large", "c7gn", "t4g.nano", "a1.large", "im4gn.large", "g5g", "default_arm64"])
+@pytest.mark.parametrize(
+    "name", ["m6g.large", "c7gn", "t4g.nano", "a1.large", "im4gn.large", "g5g", "default_arm64"]
+)
 def test_types_of_awss_own_processors_are_known(name):
     assert is_arm(name)
 
 
-@pytest.mark.parametrize("name", ["m5.large", "g4dn.xlarge", "g5", "p4d", "c6i", "optimal", "inf1", "r5", "default_x86_64"])
+@pytest.mark.parametrize(
+    "name", ["m5.large", "g4dn.xlarge", "g5", "p4d", "c6i", "optimal", "inf1", "r5", "default_x86_64"]
+)
 def test_other_types_are_not_of_awss_own_processors(name):
     assert not is_arm(name)
 
@@ -262,11 +277,15 @@ def test_fifty_there_may_be(site):
     assert "50 compute environments" in message
     seen, token = [], None
     while token != "":
-        answer = site.client.describe_compute_environments(maxResults=20, **({"nextToken": token} if token else {}))
+        answer = site.client.describe_compute_environments(
+            maxResults=20, **({"nextToken": token} if token else {})
+        )
         seen += [one["computeEnvironmentName"] for one in answer["computeEnvironments"]]
         token = answer.get("nextToken", "")
     assert sorted(seen) == sorted(f"env-{number}" for number in range(50))
-    *_, message = refusal(site.client.describe_compute_environments, computeEnvironments=["env-1"], maxResults=1)
+    *_, message = refusal(
+        site.client.describe_compute_environments, computeEnvironments=["env-1"], maxResults=1
+    )
     assert "ComputeEnvironments and MaxResults cannot both be set" in message
 
 
@@ -318,7 +337,9 @@ def test_only_what_is_disabled_and_used_by_no_queue_is_deleted(site):
     site.client.update_compute_environment(computeEnvironment="env", state="DISABLED")
     assert refusal(delete, computeEnvironment="env")[2] == "Cannot delete, resource is being modified"
     site.settle()
-    assert refusal(delete, computeEnvironment="env")[2] == "Cannot delete, found existing JobQueue relationship"
+    assert (
+        refusal(delete, computeEnvironment="env")[2] == "Cannot delete, found existing JobQueue relationship"
+    )
     site.client.update_job_queue(jobQueue="queue", state="DISABLED")
     site.settle()
     site.client.delete_job_queue(jobQueue="queue")
@@ -388,9 +409,14 @@ def test_updates_that_cannot_be_are_refused(site):
     assert update_refused(site) == (
         "One of [state | compute-resources | service-role | unmanaged-vcpus] is required."
     )
-    assert update_refused(site, computeResources={}) == "At least one compute-resources attribute must be specified"
+    assert (
+        update_refused(site, computeResources={})
+        == "At least one compute-resources attribute must be specified"
+    )
     assert "maxvCpus should be greater than" in update_refused(site, computeResources={"minvCpus": 17})
-    assert "Resource instanceTypes are required." in update_refused(site, computeResources={"instanceTypes": []})
+    assert "Resource instanceTypes are required." in update_refused(
+        site, computeResources={"instanceTypes": []}
+    )
     assert "Fargate" in update_refused(site, computeResources={"type": "FARGATE"})
     assert "Service role" in update_refused(site, serviceRole=ROLE)
     assert "unmanagedvCpus" in update_refused(site, unmanagedvCpus=1)
@@ -412,7 +438,9 @@ def test_vcpus_are_never_scaled_down_by_hand(site):
 
 def test_what_needs_other_instances_needs_the_service_linked_role_and_a_strategy_that_allows_it(site):
     site.make(serviceRole=ROLE)
-    assert "having a Batch Service Linked Role" in update_refused(site, computeResources={"subnets": ["subnet-a"]})
+    assert "having a Batch Service Linked Role" in update_refused(
+        site, computeResources={"subnets": ["subnet-a"]}
+    )
     assert update(site, subnets=SUBNETS)["subnets"] == SUBNETS  # nothing is changed by it
     site.make("fit", {"allocationStrategy": "BEST_FIT"})
     _, _, message = refusal(
