@@ -3,6 +3,8 @@
 EC2 keeps the instances; their tags say whose they are.  Whatever has our tags and belongs to nobody is ended.
 """
 
+from collections.abc import Callable
+
 from msgspec.structs import replace
 
 from cumulo.base.errors import AwsError
@@ -23,9 +25,16 @@ Place = tuple[str, str]
 
 
 class Finding:
-    """What EC2 has, against what is known."""
+    """What EC2 has, against what is known.  `heard` tells the scheduler of the rooms of an environment."""
 
-    def __init__(self, world: World, known: Known, launching: Launching) -> None:
+    def __init__(
+        self,
+        world: World,
+        known: Known,
+        launching: Launching,
+        heard: Callable[[ComputeEnvironment], None],
+    ) -> None:
+        self._heard = heard
         self._world = world
         self._known = known
         self._launching = launching
@@ -72,6 +81,7 @@ class Finding:
                 if found.populated and not self._world.machines.of(arn):
                     found = self._world.resources.environments.put(replace(found, populated=False))
                 self._known.found(found)
+                self._heard(found)  # first: a room that comes is taken for one of those on their way
                 self._tell_of_those_to_come(found)
 
     def _machine(

@@ -32,7 +32,7 @@ class Keeper:
         self._rooms = Rooms(world)
         self._launching = Launching(world)
         self._settling = Settling(world, self._launching)
-        self._finding = Finding(world, self._known, self._launching)
+        self._finding = Finding(world, self._known, self._launching, self._heard)
         self._again_at: float | None = None
         world.resources.environments.listeners.append(self._environment_changed)
         world.resources.queues.listeners.append(self._queue_changed)
@@ -56,7 +56,7 @@ class Keeper:
 
     async def settle(self) -> None:
         """Bring environments and queues out of their passing states, find instances again, end those that have to end."""
-        clock, patience = self._world.clock, self._world.patience
+        clock = self._world.clock
         self._again_at = None
         try:
             well = await self._finding.step()
@@ -69,8 +69,7 @@ class Keeper:
         except StoreError:  # the disk refuses: every request hears of it
             failed = True
         if failed:
-            again = clock.monotonic() + patience.again
-            self._again_at = again if self._again_at is None else min(again, self._again_at)
+            self._later()
         self._told()
 
     def heard_room(self, cluster: str) -> None:
@@ -93,6 +92,9 @@ class Keeper:
             await self._emptied(action.environment)
             if environment.status == Status.UPDATING:
                 self.wake()
+        if self._world.machines.ending():
+            self._later()  # EC2 could not be told
+            self._woken()
         self._told()
 
     def desired(self, environment: ComputeEnvironment) -> int:
@@ -105,6 +107,10 @@ class Keeper:
         """Forget what is known of instances (a reset)."""
         self._world.machines.clear()
         self._again_at = None
+
+    def _later(self) -> None:
+        again = self._world.clock.monotonic() + self._world.patience.again
+        self._again_at = again if self._again_at is None else min(again, self._again_at)
 
     def _heard(self, environment: ComputeEnvironment) -> None:
         if self._known.waits(environment) or environment.status == Status.DELETING:
