@@ -136,8 +136,9 @@ def _before(marker: str | None) -> tuple[int, str] | None:
 
 def _newest(jobs: Iterable[Job], test: Filter | None, before: tuple[int, str] | None, most: int) -> list[Job]:
     """The newest jobs that fit, older than the place; it looks at each once, and sorts only what it gives."""
+    chosen: Iterable[Job] = iter(jobs[::-1])  # the newest are mostly the last: then there is little to sort
     if test is not None:
-        jobs = filter(test.fits, jobs)
+        chosen = filter(test.fits, chosen)
     if before is not None:
-        jobs = (one for one in jobs if (one.created_at, one.id) < before)
-    return nlargest(most, jobs, key=_AGE)
+        chosen = (one for one in chosen if (one.created_at, one.id) < before)
+    return nlargest(most, chosen, key=_AGE)
