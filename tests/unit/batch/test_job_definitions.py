@@ -1,7 +1,11 @@
 """RegisterJobDefinition, DescribeJobDefinitions, DeregisterJobDefinition, on the wire."""
 
+import asyncio
+
 import pytest
 from batch_jobs_kit import ACCOUNT, CONTAINER, FARGATE, REGION, ROLE, refused
+
+from cumulo.services.batch.definitions import Definitions
 
 ARN = f"arn:aws:batch:{REGION}:{ACCOUNT}:job-definition"
 
@@ -64,6 +68,19 @@ def test_definitions_are_found_by_name_status_and_reference(it, batch):
     assert [len(page["jobDefinitions"]) for page in pages] == [1, 1, 1]
     refused(batch.describe_job_definitions, "nextToken is not valid", nextToken="%%%")
     refused(batch.describe_job_definitions, "maxResults must be at least 1", maxResults=0)
+
+
+def test_a_revision_is_forgotten_180_days_after_it_was_deregistered(it, batch):
+    it.register()
+    it.register()
+    batch.deregister_job_definition(jobDefinition="work:1")
+    forget = Definitions(it.definitions, it.clock).forget
+    it.clock.advance(180 * 24 * 3600 - 1)
+    assert asyncio.run(forget()) == 0
+    it.clock.advance(1)
+    assert asyncio.run(forget()) == 1
+    shown = batch.describe_job_definitions()["jobDefinitions"]
+    assert [one["revision"] for one in shown] == [2]
 
 
 def test_other_accounts_and_regions_see_nothing(it):

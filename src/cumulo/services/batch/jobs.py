@@ -134,9 +134,9 @@ def _before(marker: str | None) -> tuple[int, str] | None:
     return int(created), job_id
 
 
-def _newest(jobs: Iterable[Job], test: Filter | None, before: tuple[int, str] | None, most: int) -> list[Job]:
+def _newest(jobs: list[Job], test: Filter | None, before: tuple[int, str] | None, most: int) -> list[Job]:
     """The newest jobs that fit, older than the place; it looks at each once, and sorts only what it gives."""
-    chosen: Iterable[Job] = iter(jobs[::-1])  # the newest are mostly the last: then there is little to sort
+    chosen: Iterable[Job] = reversed(jobs)  # the newest are mostly the last: then there is little to sort
     if test is not None:
         chosen = filter(test.fits, chosen)
     if before is not None:
