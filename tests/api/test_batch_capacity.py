@@ -1,11 +1,14 @@
 """Compute environments of a real cloud: real instances come, join the environment's cluster, and go again."""
 
+import base64
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.containers_kit import a_cloud, needs_local
+from tests.ecs_faults_kit import post
 from tests.support import Process, until
 
 pytestmark = needs_local
@@ -143,3 +146,61 @@ def test_what_cannot_be_launched_is_told_in_the_status(cloud: Process) -> None:
     )
     until(lambda: shown(cloud)["status"] == "INVALID", "it is INVALID", SECONDS)
     assert shown(cloud)["statusReason"] == "CLIENT_ERROR - Instance profile nobody not found"
+
+
+def test_a_spot_instance_that_is_taken_away_is_replaced(cloud: Process) -> None:
+    batch = cloud.client("batch")
+    spot = {"type": "SPOT", "allocationStrategy": "SPOT_PRICE_CAPACITY_OPTIMIZED"}
+    script = b"#!/bin/bash\necho ECS_RESERVED_MEMORY=100 >> /etc/ecs/ecs.config\n"
+    archive = b"MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=x\n\n--x\nContent-Type: text/x-shellscript\n\n"
+    data = base64.b64encode(archive + script + b"\n--x--\n").decode()
+    cloud.client("ec2").create_launch_template(
+        LaunchTemplateName="mine",
+        LaunchTemplateData={
+            "UserData": data,
+            "TagSpecifications": [
+                {"ResourceType": "instance", "Tags": [{"Key": "from", "Value": "template"}]}
+            ],
+        },
+    )
+    batch.create_compute_environment(
+        computeEnvironmentName="env",
+        type="MANAGED",
+        computeResources=resources(cloud, **spot, launchTemplate={"launchTemplateName": "mine"}),
+    )
+    cluster = becomes(cloud)["ecsClusterArn"]
+    (member,) = until(lambda: members(cloud, cluster), "an instance joins", SECONDS)
+    (instance,) = alive(cloud)
+    assert instance["InstanceLifecycle"] == "spot"
+    assert {"Key": "from", "Value": "template"} in instance["Tags"]
+    has = {one["name"]: one.get("integerValue") for one in member["registeredResources"]}
+    assert has["MEMORY"] == 1024 - 72 - 100
+    taken = instance["InstanceId"]
+    assert post(cloud, "interrupt", json.dumps({"target": taken}).encode()) == 200
+
+    def other() -> bool:
+        found = members(cloud, cluster)
+        return [one["ec2InstanceId"] for one in found if one["status"] == "ACTIVE"] not in ([], [taken])
+
+    until(other, "another instance takes its place", SECONDS)
+    until(lambda: taken not in [one["InstanceId"] for one in alive(cloud)], "it is gone", SECONDS)
+    delete(cloud)
+
+
+def test_an_environment_on_fargate_spot_has_a_cluster_that_can_run_its_tasks(cloud: Process) -> None:
+    batch = cloud.client("batch")
+    asked = resources(cloud)
+    fargate = {"type": "FARGATE_SPOT", "maxvCpus": 2} | {
+        name: asked[name] for name in ("subnets", "securityGroupIds")
+    }
+    batch.create_compute_environment(computeEnvironmentName="env", type="MANAGED", computeResources=fargate)
+    cluster = becomes(cloud)["ecsClusterArn"]
+    (found,) = cloud.client("ecs").describe_clusters(clusters=[cluster], include=["TAGS"])["clusters"]
+    assert "FARGATE_SPOT" in found["capacityProviders"]
+    assert {"key": "AWSBatchServiceTag", "value": "batch"} in found["tags"]
+    order = [{"order": 1, "computeEnvironment": "env"}]
+    made = batch.create_job_queue(jobQueueName="queue", priority=1, computeEnvironmentOrder=order)
+    batch.tag_resource(resourceArn=made["jobQueueArn"], tags={"team": "a"})
+    (queue,) = batch.describe_job_queues(jobQueues=["queue"])["jobQueues"]
+    assert (queue["jobQueueType"], queue["tags"]) == ("ECS_FARGATE", {"team": "a"})
+    assert batch.get_job_queue_snapshot(jobQueue="queue")["frontOfQueue"]["jobs"] == []
