@@ -23,6 +23,7 @@ from cumulo.services.batch.happenings import Happenings
 from cumulo.services.batch.job_ending import JobEnding
 from cumulo.services.batch.job_records import JobRecords
 from cumulo.services.batch.job_submission import JobSubmission
+from cumulo.services.batch.job_tags import tagged_jobs
 from cumulo.services.batch.jobs import Jobs
 from cumulo.services.batch.queues import JobsOfQueues
 from cumulo.services.batch.run import Run
@@ -68,7 +69,7 @@ class BatchHouse:
             ids=ids,
             scheduler=self.scheduler,
             jobs=JobsOfQueues(self.desk),
-            tagged={},
+            tagged=tagged_jobs(self.records, self.definitions),
             told=self._told,
             front=self._front,
             patience=around.patience,
