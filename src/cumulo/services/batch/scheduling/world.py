@@ -278,6 +278,8 @@ class World:
         environment = self.environments.get(lane.claimed)
         lane.claimed = ""
         if environment is not None:
+            if environment.is_saving:
+                self.short[environment.facts.arn] = None
             environment.claim_for(None)
             self._unsettle(environment.facts.arn)
 
