@@ -17,7 +17,6 @@ from cumulo.services.batch.scheduling.facts import (
     Expire,
     Kind,
     Launch,
-    Need,
     Queue,
     Start,
     Stuck,
@@ -43,6 +42,9 @@ class Odds(msgspec.Struct, frozen=True):
     instance_seconds: float = 0.0  # mean life of an instance until it goes by itself; 0: for ever
 
 
+NEVER = Odds()
+
+
 class Instance:
     def __init__(self, environment, kind):
         self.environment = environment
@@ -54,7 +56,7 @@ class Instance:
 
 
 class Simulation:
-    def __init__(self, seed, odds=Odds(), *, launch_seconds=30.0, starts_max=1000):
+    def __init__(self, seed, odds=NEVER, *, launch_seconds=30.0, starts_max=1000):
         self.scheduler = BatchScheduler()
         self.chance = random.Random(seed)
         self.odds = odds

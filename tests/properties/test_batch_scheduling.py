@@ -8,11 +8,11 @@ import random
 
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from tests.batch_simulator import BY_NAME, KINDS, Odds, Simulation
 
 from cumulo.services.batch.scheduling.environments import PASSES_MAX
 from cumulo.services.batch.scheduling.facts import Fair, Launch, Need, Start, Terminate
 from cumulo.services.batch.scheduling.passing import WINDOW
-from tests.batch_simulator import BY_NAME, KINDS, Odds, Simulation
 
 # A run of minutes is not made smaller in reasonable time: the seed says enough.
 PHASES = (Phase.explicit, Phase.generate)

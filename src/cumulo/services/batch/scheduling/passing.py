@@ -187,9 +187,10 @@ class Round:
     def _let_pass(self, queue: QueueState, lane: Lane, head: Entry) -> None:
         """Start what comes after the head in its queue, and does not take its place."""
         if queue.facts.fair is None:
+            no_room = {head.need}
             for entry in lane.behind(WINDOW):
-                if entry.group is not head.group:
-                    self._pass(queue, lane, entry, lane)
+                if entry.need not in no_room and not self._pass(queue, lane, entry, lane):
+                    no_room.add(entry.need)
             return
         queue.set_aside(lane)
         for _ in range(WINDOW):

@@ -286,9 +286,11 @@ class World:
     # the rest
 
     def _lane(self, queue: QueueState, share: str) -> Lane:
-        self._number += 1
-        lane = queue.lane(share, self._number)
-        self._lanes[lane.number] = lane
+        lane = queue.lanes.get(share)
+        if lane is None:
+            self._number += 1
+            lane = queue.lane(share, self._number)
+            self._lanes[lane.number] = lane
         return lane
 
     def _enter(self, queue: QueueState, lane: Lane, entry: Entry, now: float, *, first: bool) -> None:
