@@ -153,21 +153,17 @@ def reached(cloud: Process, job_id: str, status: str, seconds: float = SECONDS) 
     return dict(until(look, Standing(cloud, job_id), seconds))
 
 
-class Standing(str):
+class Standing:
     """How a job stands, asked when it is needed for a message."""
 
-    def __new__(cls, cloud: Process, job_id: str) -> "Standing":
-        made = super().__new__(cls, f"{job_id} comes where it is expected")
-        made.cloud, made.job_id = cloud, job_id
-        return made
-
-    cloud: Process
-    job_id: str
+    def __init__(self, cloud: Process, job_id: str) -> None:
+        self.cloud = cloud
+        self.job_id = job_id
 
     def __str__(self) -> str:
         found = job(self.cloud, self.job_id)
         shown = {name: found.get(name) for name in ("status", "statusReason", "attempts", "arrayProperties")}
-        return f"{super().__str__()}: {shown}"
+        return f"{self.job_id} comes where it is expected: {shown}"
 
 
 def succeeded(cloud: Process, job_id: str, seconds: float = SECONDS) -> dict[str, Any]:
