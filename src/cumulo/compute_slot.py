@@ -86,6 +86,10 @@ class ComputeSlot:
         """/_cumulo/ecs/exec."""
         return await self.get().ecs.exec_page.handle(request)
 
+    async def batch(self, request: Request, /) -> Response:
+        """/_cumulo/batch and what is below it."""
+        return await self.get().batch.standing.handle(request)
+
     def upgrade(self, request: Request) -> asyncio.Protocol | None:
         """A request for a WebSocket: those of ExecuteCommand's sessions are known."""
         return self.built.ecs.exec_page.upgrade(request) if self.built is not None else None

@@ -67,7 +67,8 @@ class CapacityHouse:
         patience: Patience = Patience(),  # noqa: B008 - frozen
     ) -> None:
         self.resources = Resources(store)
-        kinds = KindBook(self.resources, around.catalogue, around.fleet.sizes, around.price)
+        self.kinds = kinds = KindBook(self.resources, around.catalogue, around.fleet.sizes, around.price)
+        self.machines = Machines()
         world = World(
             resources=self.resources,
             scheduler=scheduler,
@@ -76,7 +77,7 @@ class CapacityHouse:
             networks=around.networks,
             jobs=jobs,
             kinds=kinds,
-            machines=Machines(),
+            machines=self.machines,
             clock=clock,
             host=around.host,
             image=around.image,
