@@ -1,8 +1,9 @@
-"""Builds ECS, the EC2 that carries it, load balancing and scaling, which know one another only by ports; for app.py.
+"""Builds ECS, the EC2 that carries it, load balancing, scaling and Batch, which know one another only by ports; for app.py.
 
 EC2 ──HostEvents──▶ ECS ──TargetGroups──▶ load balancing
-                     ▲ ScalableServices
-              Application Auto Scaling
+ ▲ Fleet             ▲ ▲ ScalableServices
+ └───── Batch ───────┘ Application Auto Scaling
+          TaskRunner
 """
 
 import asyncio
@@ -36,6 +37,10 @@ from cumulo.meter.labels import TagsOf
 from cumulo.meter.meter import Meter
 from cumulo.services.application_autoscaling.house import ScalingHouse
 from cumulo.services.application_autoscaling.plan import Patience
+from cumulo.services.batch.capacity.house import Around as BatchCapacity
+from cumulo.services.batch.capacity.world import Patience as BatchPatience
+from cumulo.services.batch.house import Around as BatchAround
+from cumulo.services.batch.house import BatchHouse
 from cumulo.services.ec2.house import Ec2House
 from cumulo.services.ecs.house import Around, EcsHouse
 from cumulo.services.ecs.running.agent.endpoints import ServeCloud
@@ -51,6 +56,7 @@ UNMADE = (
     "ApiGateway",
     "ApiGatewayV2",
     "ApplicationAutoScaling",
+    "Batch",
     "ECR",
     "ECS",
     "ElasticLoadBalancingV2",
@@ -58,6 +64,7 @@ UNMADE = (
     "Serverless",  # SAM's, which stand for functions and APIs
 )  # whose resources stacks cannot make
 MINUTE = 60.0  # CloudWatch's period, in whole seconds even where time is quicker
+BATCH_IDLE_SECONDS = 300.0  # until an instance without jobs is ended
 SHRINK_SECONDS = 900.0  # as AWS: what a group has too much must last so long
 _LOOPBACK_FIRST = 127 << 24 | 66 << 16  # 127.66.0.0/16: addresses of load balancers where no engine gives any
 _PLACES = 1 << 16
@@ -96,7 +103,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Compute:
-    """ECS, EC2, load balancing, scaling.  `start` before requests are served, `run` beside the server."""
+    """ECS, EC2, load balancing, scaling, Batch.  `start` before requests are served, `run` beside the server."""
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
@@ -183,11 +190,12 @@ class Compute:
             alarms=watch,
             patience=Patience(period=period, pace=ground.pace),
         )
+        self.batch = self._batch(subnets, bus)
         self._is_built = True
 
     def services(self) -> Mapping[str, Service]:
         """As the door wants them."""
-        houses = (self.ecs.service(), self.elb.service(), self.scaling.service())
+        houses = (self.ecs.service(), self.elb.service(), self.scaling.service(), self.batch.service())
         return {service.name: service for service in houses}
 
     def guards(self) -> Mapping[str, Guard]:
@@ -196,7 +204,7 @@ class Compute:
 
     def tags(self) -> Mapping[str, TagsOf]:
         """Who knows the tags of what is on the bill, by service."""
-        return {"ec2": self.ec2.tags_of, "ecs": self.ecs.tags_of}
+        return {"batch": self.batch.tags_of, "ec2": self.ec2.tags_of, "ecs": self.ecs.tags_of}
 
     def troubles(self) -> Iterable[str]:
         """What load balancers cannot do now, each in a sentence."""
@@ -204,18 +212,20 @@ class Compute:
 
     def gauges(self) -> Mapping[str, float]:
         """What /metrics shows."""
-        return dict(self.ecs.counts()) | {"load_balancers": float(self.elb.count())}
+        balancers = {"load_balancers": float(self.elb.count())}
+        return {**self.ecs.counts(), **self.batch.counts(), **balancers}
 
     async def start(self) -> None:
         """Note what a kill has kept from being noted, and take up what runs."""
         await self.ec2.start()
+        self.batch.start()  # it hears of tasks before they go on
         await self.ecs.start()
         await self.elb.start()
 
     async def run(self) -> None:
         """For ever."""
         async with asyncio.TaskGroup() as group:
-            for house in (self.ec2, self.ecs, self.elb, self.scaling):
+            for house in (self.ec2, self.ecs, self.elb, self.scaling, self.batch):
                 group.create_task(house.run())
             group.create_task(self._reap())
 
@@ -228,9 +238,33 @@ class Compute:
     async def reset(self) -> None:
         """Forget everything."""
         await self.scaling.reset()
+        await self.batch.reset()
         await self.elb.reset()
         await self.ecs.reset()
         await self.ec2.reset()
+
+    def _batch(self, subnets: SubnetBook, bus: EventBridge) -> BatchHouse:
+        ground, companions = self._ground, self._ground.companions
+        pace = ground.pace
+        capacity = BatchCapacity(
+            runner=self.ecs.task_runner,
+            fleet=Ec2Machines(companions),
+            networks=subnets,
+            catalogue=self.ec2.kinds,
+            price=ground.meter.books.instance_hour,
+            host=self.ec2.host,
+            image=ParameterReader(companions).parameter,
+        )
+        around = BatchAround(
+            capacity=capacity,
+            room=ground.carriage.room,
+            bus=bus,
+            listens=lambda: companions.knows("events"),
+            ledger=ground.meter,
+            fargate=ground.meter.books.fargate_hour,
+            patience=BatchPatience(idle=BATCH_IDLE_SECONDS / pace, minute=MINUTE / pace),
+        )
+        return BatchHouse(around, store=ground.store, clock=ground.clock, ids=ground.ids)
 
     def _owns(self, account: str, place: str) -> bool:
         """Nobody owns anything while this is being built; the first round of health checks looks again."""

@@ -1,4 +1,4 @@
-"""ECS, load balancing and scaling, built when they are first needed: a cloud must start at once and stay small.
+"""ECS, load balancing, scaling and Batch, built when they are first needed: a cloud must start at once and stay small.
 
 A cloud that has used them once builds them at its start from then on: there is something to take up.
 """
@@ -31,7 +31,7 @@ class ComputeSlot:
     pace     how many times quicker than on AWS some things go
     """
 
-    names = ("application-autoscaling", "ecs", "elbv2")
+    names = ("application-autoscaling", "batch", "ecs", "elbv2")
 
     def __init__(
         self,
@@ -85,6 +85,10 @@ class ComputeSlot:
     async def exec(self, request: Request, /) -> Response:
         """/_cumulo/ecs/exec."""
         return await self.get().ecs.exec_page.handle(request)
+
+    async def batch(self, request: Request, /) -> Response:
+        """/_cumulo/batch and what is below it."""
+        return await self.get().batch.standing.handle(request)
 
     def upgrade(self, request: Request) -> asyncio.Protocol | None:
         """A request for a WebSocket: those of ExecuteCommand's sessions are known."""

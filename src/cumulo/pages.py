@@ -18,6 +18,7 @@ TOKEN_HEADER = "x-cumulo-token"  # noqa: S105 - a name
 NOT_BUILT = 501
 LAYERS = "/_cumulo/ecr/layers/"
 JSON = ("content-type", "application/json")
+BATCH_PAGES = ("", "/graph", "/job", "/savings")
 
 
 class Counters:
@@ -70,6 +71,7 @@ class Pages:
         exec_: Handler,
         interrupt: Handler,
         trace: Handler,
+        batch: Handler,
         balancer_for: Callable[[str], Handler | None],
         api_for: Callable[[str, str, Headers], Handler | None],
     ) -> None:
@@ -92,6 +94,7 @@ class Pages:
             "/_cumulo/notes": self._guarded(notes),
             "/_cumulo/bill": self._guarded(bill),
             "/_cumulo/trace": self._guarded(trace),
+            **{f"/_cumulo/batch{page}": self._guarded(batch) for page in BATCH_PAGES},
             "/_cumulo/reset": self.reset,
             "/_cumulo/keys": self._guarded(self.keys, always=True),
             "/_cumulo/containers": self._guarded(containers, always=True),

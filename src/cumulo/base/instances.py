@@ -1,12 +1,13 @@
 """EC2's instances, as its parts need to know of one another: what EC2 tells, who gives instances a body, who uses them.
 
 Machines, Groups  the companions for EC2 and Auto Scaling, which keep every instance
+Fleet             the same EC2, for who launches instances (Batch)
 Hosts             the instances that have a body here: a slice of this machine
 HostEvents        who wants to hear of them (ECS: they become container instances)
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -84,6 +85,85 @@ class Machines(Protocol):
 
     async def stop(self, account: str, region: str, instance_id: str) -> None:
         """Stop an instance, which can be started again."""
+        ...
+
+
+_SYSTEM_SHARE: Final = (
+    18  # of memory, one part is the kernel's: AWS's images show about so much less than the type
+)
+_SYSTEM_MIB_LEAST: Final = 72
+
+
+def usable_mib(memory_mib: int) -> int:
+    """What of a type's memory an ECS agent registers: less than the type has."""
+    return max(0, memory_mib - max(_SYSTEM_MIB_LEAST, memory_mib // _SYSTEM_SHARE))
+
+
+class InstanceKind(msgspec.Struct, frozen=True):
+    """An instance type; `architecture` is x86_64 or arm64."""
+
+    name: str
+    vcpus: int
+    memory_mib: int
+    architecture: str = "x86_64"
+    gpus: int = 0
+
+
+class InstanceOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """Instances that are to be launched, as RunInstances takes it; empty what is left to a launch template or to EC2.
+
+    count      at most so many, at least one
+    profile    name or ARN of an instance profile
+    max_price  USD an hour that a spot instance may cost; empty: what it costs on demand
+    user_data  in base64
+    """
+
+    account: str
+    region: str
+    kind: str
+    count: int = 1
+    image: str = ""
+    subnet: str = ""
+    security_groups: Sequence[str] = ()
+    profile: str = ""
+    key: str = ""
+    placement_group: str = ""
+    spot: bool = False
+    max_price: str = ""
+    user_data: str = ""
+    template: "TemplateName | None" = None
+    tags: Mapping[str, str] = {}
+
+
+class TemplateName(msgspec.Struct, frozen=True):
+    """A launch template by id or name, and its version ($Default, $Latest or a number)."""
+
+    id: str = ""
+    name: str = ""
+    version: str = "$Default"
+
+
+class Fleet(Protocol):
+    """EC2 for who launches instances, wherever its companion lives.  Every call: AwsError as EC2 says it."""
+
+    async def launch(self, order: InstanceOrder) -> list[str]:
+        """The ids of the instances that were launched: one at least."""
+        ...
+
+    async def terminate(self, account: str, region: str, instance_id: str) -> None:
+        """End an instance."""
+        ...
+
+    async def instances(self, account: str, region: str) -> list[SeenInstance]:
+        """All instances; of terminated ones some, or none."""
+        ...
+
+    async def sizes(self, account: str, region: str, name: str) -> list[InstanceKind]:
+        """An instance type (m5.large), or all of a family (m5); none when EC2 knows no such."""
+        ...
+
+    async def template(self, account: str, region: str, *, id_: str, name: str, version: str) -> Template:
+        """A version of a launch template."""
         ...
 
 

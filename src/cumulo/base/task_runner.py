@@ -97,6 +97,7 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
     """A container instance of a cluster, and what its tasks leave of it.
 
     ready    ACTIVE, and its agent answers: it may be given tasks
+    whole_*  what it has when it has no tasks
     """
 
     instance: str  # ARN
@@ -107,6 +108,8 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
     ready: bool
     cpu_units: int  # free
     memory_mib: int  # free
+    whole_cpu_units: int
+    whole_memory_mib: int
     tasks: int  # that hold something of it
 
 
@@ -117,8 +120,19 @@ HeardRoom = Callable[[str], None]
 class TaskRunner(Protocol):
     """Runs tasks for other services."""
 
-    async def make_cluster(self, caller: Caller, name: str, tags: Mapping[str, str]) -> str:
-        """The ARN of the cluster with this name; the one that there is, when there is one.  AwsError."""
+    async def make_cluster(
+        self,
+        caller: Caller,
+        name: str,
+        tags: Mapping[str, str],
+        *,
+        providers: Sequence[str] = (),
+        insights: str = "",
+    ) -> str:
+        """The ARN of the cluster with this name; the one that there is, when there is one.  AwsError.
+
+        `providers`: its capacity providers (FARGATE_SPOT); `insights`: its setting containerInsights, where it has its own.
+        """
         ...
 
     async def delete_cluster(self, caller: Caller, cluster: str) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from cumulo.base.errors import AwsError
-from cumulo.base.instances import SeenImage, SeenInstance, Template
+from cumulo.base.instances import InstanceKind, InstanceOrder, SeenImage, SeenInstance, Template
 from cumulo.companions.companions import Companions
 from cumulo.companions.forms import PAGES_MAX, Node, call_form
 
@@ -16,7 +16,7 @@ _GROUP_TAG: Final = "aws:autoscaling:groupName"
 
 
 class Ec2Machines:
-    """The Machines of the house."""
+    """The Machines of the house, and the Fleet."""
 
     def __init__(self, companions: Companions) -> None:
         self._companions = companions
@@ -67,12 +67,8 @@ class Ec2Machines:
             if error.code.startswith("InvalidInstanceType"):
                 return None
             raise
-        for one in answer.all("instanceTypeSet"):
-            vcpus, memory = one.text("vCpuInfo", "defaultVCpus"), one.text("memoryInfo", "sizeInMiB")
-            architectures = [item.text() for item in one.all("processorInfo", "supportedArchitectures")]
-            if vcpus.isdigit() and memory.isdigit():
-                return int(vcpus), int(memory), "arm64" if "arm64" in architectures else "x86_64"
-        return None
+        found = [_kind(one) for one in answer.all("instanceTypeSet")]
+        return next(((one.vcpus, one.memory_mib, one.architecture) for one in found if one is not None), None)
 
     async def template(self, account: str, region: str, *, id_: str, name: str, version: str) -> Template:
         """A version ($Default, $Latest or a number) of a launch template, by its id or its name."""
@@ -87,6 +83,21 @@ class Ec2Machines:
             data.text("userData"),
             data.text("instanceMarketOptions", "marketType") == "spot",
         )
+
+    async def launch(self, order: InstanceOrder) -> list[str]:
+        """The ids of the instances that were launched: one at least."""
+        answer = await self._call(order.account, order.region, "RunInstances", _run_form(order))
+        return [one.text("instanceId") for one in answer.all("instancesSet")]
+
+    async def sizes(self, account: str, region: str, name: str) -> list[InstanceKind]:
+        """An instance type (m5.large), or all of a family (m5); none when EC2 knows no such."""
+        asked = {
+            "Filter.1.Name": "instance-type",
+            "Filter.1.Value.1": name if "." in name else f"{name}.*",
+        }
+        answer = await self._call(account, region, "DescribeInstanceTypes", asked)
+        found = [_kind(one) for one in answer.all("instanceTypeSet")]
+        return [one for one in found if one is not None]
 
     async def terminate(self, account: str, region: str, instance_id: str) -> None:
         """End an instance."""
@@ -123,6 +134,53 @@ def _instance(account: str, region: str, one: Node) -> SeenInstance:
         launched_at=_time(one.text("launchTime")),
         tags=tags,
     )
+
+
+def _kind(one: Node) -> InstanceKind | None:
+    """An instance type as EC2 describes it; None when it says too little."""
+    vcpus, memory = one.text("vCpuInfo", "defaultVCpus"), one.text("memoryInfo", "sizeInMiB")
+    if not (vcpus.isdigit() and memory.isdigit()):
+        return None
+    architectures = [item.text() for item in one.all("processorInfo", "supportedArchitectures")]
+    gpus = [gpu.text("count") for gpu in one.all("gpuInfo", "gpus")]
+    return InstanceKind(
+        one.text("instanceType"),
+        int(vcpus),
+        int(memory),
+        "arm64" if "arm64" in architectures else "x86_64",
+        sum(int(count) for count in gpus if count.isdigit()),
+    )
+
+
+def _run_form(order: InstanceOrder) -> dict[str, str]:
+    """The parameters of RunInstances; what is empty is left out."""
+    form = {
+        "InstanceType": order.kind,
+        "MinCount": "1",
+        "MaxCount": str(order.count),
+        "ImageId": order.image,
+        "SubnetId": order.subnet,
+        "KeyName": order.key,
+        "Placement.GroupName": order.placement_group,
+        "UserData": order.user_data,
+        "IamInstanceProfile.Arn"
+        if order.profile.startswith("arn:")
+        else "IamInstanceProfile.Name": order.profile,
+    }
+    form |= {f"SecurityGroupId.{number}": one for number, one in enumerate(order.security_groups, start=1)}
+    if order.spot:
+        form["InstanceMarketOptions.MarketType"] = "spot"
+        form["InstanceMarketOptions.SpotOptions.MaxPrice"] = order.max_price
+    if order.template is not None:
+        form["LaunchTemplate.LaunchTemplateId"] = order.template.id
+        form["LaunchTemplate.LaunchTemplateName"] = order.template.name
+        form["LaunchTemplate.Version"] = order.template.version
+    if order.tags:
+        form["TagSpecification.1.ResourceType"] = "instance"
+    for number, (key, value) in enumerate(order.tags.items(), start=1):
+        form[f"TagSpecification.1.Tag.{number}.Key"] = key
+        form[f"TagSpecification.1.Tag.{number}.Value"] = value
+    return {name: value for name, value in form.items() if value or ".Tag." in name}
 
 
 def _time(text: str) -> float:

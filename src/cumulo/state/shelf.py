@@ -1,6 +1,6 @@
 """A shelf: records of one kind with the ways in which they are looked for, and who wants to hear of changes."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Generic, TypeVar
 
 from cumulo.state.store import Store
@@ -57,6 +57,10 @@ class Shelf(Generic[T]):
     def by(self, index: str, value: str) -> list[T]:
         """The records with this value in the index, in the order in which they came to have it."""
         return list(self._by[index].get(value, {}).values())
+
+    def keys(self, index: str, value: str) -> Collection[str]:
+        """The keys of the records that `by` would give, as they are at any time: look at it, do not keep it."""
+        return self._by[index].get(value, {}).keys()
 
     def count(self, index: str, value: str) -> int:
         """How many `by` would give."""

@@ -11,7 +11,7 @@ from typing import Final
 
 from cumulo.base.carriage import Carriage
 from cumulo.base.clock import Clock
-from cumulo.base.instances import Groups, Host, HostEvents, Machines
+from cumulo.base.instances import Groups, Host, HostEvents, InstanceKind, Machines
 from cumulo.base.log import Log
 from cumulo.base.ports import EventBus, UsageLedger
 from cumulo.companions.guards import Guard
@@ -68,9 +68,9 @@ class Ec2House:
         self._clock = clock
         self._knows = knows
         self._bodies = Bodies(engine, note)
-        kinds = Kinds()
-        self._asking = Asking(machines, kinds, machine)
-        self._meter = InstanceMeter(usages, clock, kinds)
+        self._kinds = Kinds()
+        self._asking = Asking(machines, self._kinds, machine)
+        self._meter = InstanceMeter(usages, clock, self._kinds)
         self._watch: Watch
         self._spot: SpotInterruptions
         self._events: HostEvents
@@ -136,6 +136,10 @@ class Ec2House:
         """See Hosts."""
         await self._watch.embody(Place(account, region), instance_id, cluster)
         return self.host(instance_id)
+
+    def kinds(self) -> Sequence[InstanceKind]:
+        """The instance types that are known by heart."""
+        return self._kinds.all()
 
     def wake(self) -> None:
         """Look again soon: something changed that decides who has a body."""

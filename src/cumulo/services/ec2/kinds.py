@@ -7,6 +7,7 @@ from importlib import resources
 import msgspec
 
 from cumulo.base.carriage import Load
+from cumulo.base.instances import InstanceKind
 
 _BURSTABLE = ("t2.", "t3.", "t3a.", "t4g.")
 _BASELINE = {"nano": 0.05, "micro": 0.1, "small": 0.2, "medium": 0.2, "large": 0.3}
@@ -34,6 +35,13 @@ class Kinds:
     def get(self, name: str) -> Kind | None:
         """One of them, or None."""
         return self._all.get(name)
+
+    def all(self) -> list[InstanceKind]:
+        """All of them, as others see them."""
+        return [
+            InstanceKind(kind.name, kind.vcpus, kind.memory_mib, kind.architecture)
+            for kind in self._all.values()
+        ]
 
     @cached_property
     def _all(self) -> dict[str, Kind]:

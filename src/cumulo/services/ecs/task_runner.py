@@ -51,9 +51,21 @@ class TasksForOthers:
 
     # -- clusters and definitions ----------------------------------------------------------------------------
 
-    async def make_cluster(self, caller: Caller, name: str, tags: Mapping[str, str]) -> str:
+    async def make_cluster(
+        self,
+        caller: Caller,
+        name: str,
+        tags: Mapping[str, str],
+        *,
+        providers: Sequence[str] = (),
+        insights: str = "",
+    ) -> str:
         """See TaskRunner."""
         values: dict[str, Any] = {"clusterName": name}
+        if providers:
+            values["capacityProviders"] = list(providers)
+        if insights:
+            values["settings"] = [{"name": "containerInsights", "value": insights}]
         if tags:
             values["tags"] = [{"key": key, "value": value} for key, value in tags.items()]
         answer = await self._clusters.create(caller, values)
@@ -241,5 +253,7 @@ def _room(host: Host, instance: ContainerInstance) -> Room:
         ready=_offers(instance),
         cpu_units=host.cpu,
         memory_mib=host.memory,
+        whole_cpu_units=instance.cpu_units,
+        whole_memory_mib=instance.memory_mib,
         tasks=host.tasks,
     )

@@ -3,19 +3,16 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+from cumulo.base.instances import usable_mib
 from cumulo.services.ecs.model import CPU_UNITS, ContainerInstance, Task, TaskStatus
 
 AGENT_PORTS: Final = (22, 2375, 2376, 51678, 51679)  # reserved on every instance, as AWS's agent does
-_SYSTEM_SHARE: Final = (
-    18  # of memory, one part is the kernel's: AWS's images show about so much less than the type
-)
-_SYSTEM_MIB_LEAST: Final = 72
 _PENDING: Final = frozenset({TaskStatus.PROVISIONING, TaskStatus.PENDING, TaskStatus.ACTIVATING})
 
 
 def registered_memory(memory_mib: int, reserved_mib: int) -> int:
     """What of a type's memory an agent registers: less than the type has, and without what is reserved."""
-    return max(0, memory_mib - max(_SYSTEM_MIB_LEAST, memory_mib // _SYSTEM_SHARE) - reserved_mib)
+    return max(0, usable_mib(memory_mib) - reserved_mib)
 
 
 def registered_cpu(vcpus: int) -> int:
