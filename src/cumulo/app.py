@@ -298,6 +298,7 @@ class Cloud:
             exec_=self.compute.exec,
             interrupt=Interruptions(self.compute.interrupt_instance, self.compute.interrupt_task).handle,
             trace=Traces(self._functions.runs, self.apis.passages).handle,
+            batch=self.compute.batch,
             balancer_for=self.compute.balancer_for,
             api_for=self.apis.handler_for,
         )

@@ -24,6 +24,8 @@ from cumulo.services.batch.job_ending import JobEnding
 from cumulo.services.batch.job_records import JobRecords
 from cumulo.services.batch.job_submission import JobSubmission
 from cumulo.services.batch.jobs import Jobs
+from cumulo.services.batch.overview import Overview
+from cumulo.services.batch.pace import Pace
 from cumulo.services.batch.queues import JobsOfQueues
 from cumulo.services.batch.run import Run
 from cumulo.services.batch.running.carrier import Carrier
@@ -86,6 +88,11 @@ class BatchHouse:
             self.records, self.definitions, clock, around.bus, may_listen=around.listens
         )
         self.desk.listeners.append(self._happenings.heard)
+        self._pace = Pace(clock)
+        self.desk.listeners.append(self._pace.heard)
+        self.overview = Overview(
+            self.resources, self.records, self.scheduler, self.capacity.machines, self._pace, clock
+        )
         self._run = Run(
             self.desk,
             self.scheduler,
@@ -136,6 +143,7 @@ class BatchHouse:
         self.definitions.clear()
         self.capacity.clear()
         self._happenings.clear()
+        self._pace.clear()
         await self._store.commit()
 
     def counts(self) -> Mapping[str, float]:

@@ -43,7 +43,7 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CapacityHouse:
-    """`resources` are for everybody; `keeper.heard_room` and `loop.carry` for the loop of jobs.
+    """`resources` and `machines` are for everybody; `keeper.heard_room` and `loop.carry` for the loop of jobs.
 
     `start` before requests are served (and before jobs are taken up), `run` beside the server.
     jobs    of queues that are deleted
@@ -68,6 +68,7 @@ class CapacityHouse:
     ) -> None:
         self.resources = Resources(store)
         kinds = KindBook(self.resources, around.catalogue, around.fleet.sizes, around.price)
+        self.machines = Machines()
         world = World(
             resources=self.resources,
             scheduler=scheduler,
@@ -76,7 +77,7 @@ class CapacityHouse:
             networks=around.networks,
             jobs=jobs,
             kinds=kinds,
-            machines=Machines(),
+            machines=self.machines,
             clock=clock,
             host=around.host,
             image=around.image,
