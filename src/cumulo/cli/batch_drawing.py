@@ -54,9 +54,13 @@ def connected(jobs: Mapping[str, Job], start: str) -> dict[str, Job]:
 
 
 def needs(job: Job) -> list[tuple[str, str]]:
-    """The jobs that a job waits for, and how: empty or N_TO_N."""
-    given = job.get("dependsOn", ())
-    return [(str(one["jobId"]), str(one.get("type") or "")) for one in given if one.get("jobId")]
+    """The jobs that a job waits for, and how: empty, N_TO_N, or for which child of an array."""
+    found = []
+    for one in job.get("dependsOn", ()):
+        whole, _, child = str(one.get("jobId") or "").partition(":")
+        if whole:
+            found.append((whole, f"child {child}" if child else str(one.get("type") or "")))
+    return found
 
 
 def label(job: Job) -> str:

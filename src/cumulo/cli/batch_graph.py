@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import click
 
-from cumulo.cli.batch_drawing import connected, draw
+from cumulo.cli.batch_drawing import connected, draw, needs
 from cumulo.cli.batch_jobs import Job, describe, describe_all, listed
 from cumulo.cli.cloud import client, endpoint_option, find_endpoint, talking
 

@@ -14,31 +14,36 @@ from rich.text import Text
 
 INSTANCES_SHOWN: Final = 8  # of an environment
 SHARES_SHOWN: Final = 12  # of a queue
+NAME_MAX: Final = 40
+WIDE: Final = 110
 Row = Mapping[str, Any]
 
 
-def tables(seen: Row) -> RenderableType:
-    """Everything that the page tells."""
+def tables(seen: Row, *, columns: int) -> RenderableType:
+    """Everything that the page tells, for so many columns of a terminal."""
     if not seen["queues"] and not seen["environments"]:
         return Text("There are no job queues and no compute environments.")
     places = {(one["account"], one["region"]) for one in [*seen["queues"], *seen["environments"]]}
     parts: list[RenderableType] = []
     if seen["queues"]:
-        parts.append(queues(seen["queues"], placed=len(places) > 1))
+        parts.append(queues(seen["queues"], placed=len(places) > 1, wide=columns >= WIDE))
+        parts += [Text(f"{one['name']}: {one['blocked']}", "yellow") for one in seen["queues"] if one["blocked"]]
     if any(queue["shares"] for queue in seen["queues"]):
         parts += ["", shares(seen["queues"])]
     if seen["environments"]:
         parts += ["", environments(seen["environments"], placed=len(places) > 1)]
+        invalid = [one for one in seen["environments"] if one["status"] == "INVALID"]
+        parts += [Text(f"{one['name']}: {one['reason']}", "red") for one in invalid]
     return Group(*parts)
 
 
-def queues(rows: list[Row], *, placed: bool) -> Table:
-    """Queues with their jobs by state, and what started and ended in the last minute."""
+def queues(rows: list[Row], *, placed: bool, wide: bool) -> Table:
+    """Queues with their jobs by state, how many ended in the last minute, and if there is room, their environments."""
     table = _table(
-        "QUEUE", right=("PRIORITY", "PENDING", "RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED", "FAILED")
+        "QUEUE", right=("PRI", "PENDING", "RUNNABLE", "STARTING", "RUNNING", "DONE", "FAILED", "/MIN")
     )
-    table.add_column("LAST MINUTE", justify="right", no_wrap=True)
-    table.add_column("ENVIRONMENTS", overflow="fold")
+    if wide:
+        table.add_column("ON", overflow="ellipsis")
     for one in rows:
         jobs = one["jobs"]
         table.add_row(
@@ -51,10 +56,8 @@ def queues(rows: list[Row], *, placed: bool) -> Table:
             _count(jobs["SUCCEEDED"], "green"),
             _count(jobs["FAILED"], "red"),
             _minute(one["minute"]),
-            ", ".join(one["environments"]),
+            *([escape(", ".join(one["environments"]))] if wide else []),
         )
-        if one["blocked"]:
-            table.add_row(Text(f"  {one['blocked']}", style="yellow", overflow="fold"))
     return table
 
 
@@ -80,7 +83,7 @@ def environments(rows: list[Row], *, placed: bool) -> Table:
     table = _table("ENVIRONMENT", right=())
     for title in ("TYPE", "STATE"):
         table.add_column(title, no_wrap=True)
-    for title in ("vCPUs USED", "THERE", "MAX", "TASKS", "MiB FREE"):
+    for title in ("USED", "vCPUs", "MAX", "TASKS", "FREE MiB"):
         table.add_column(title, justify="right", no_wrap=True)
     for one in rows:
         used = "" if one["used_vcpus"] is None else f"{one['used_vcpus']:g}"
@@ -94,8 +97,6 @@ def environments(rows: list[Row], *, placed: bool) -> Table:
             f"{one['max_vcpus']:g}",
             str(tasks) if one["instances"] else "",
         )
-        if one["reason"] and one["status"] == "INVALID":
-            table.add_row(Text(f"  {one['reason']}", style="red", overflow="fold"))
         for instance in one["instances"][:INSTANCES_SHOWN]:
             table.add_row(*_instance(instance))
         if one["instance_count"] > INSTANCES_SHOWN:
@@ -122,7 +123,7 @@ def _instance(one: Row) -> list[RenderableType]:
 
 def _table(first: str, right: tuple[str, ...]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(first, overflow="fold", min_width=16)
+    table.add_column(first, overflow="ellipsis", max_width=NAME_MAX)  # it gives way, figures do not
     for title in right:
         table.add_column(title, justify="right", no_wrap=True)
     return table
@@ -143,7 +144,5 @@ def _count(count: int, style: str = "") -> Text:
 
 
 def _minute(minute: Row | None) -> str:
-    if minute is None:
-        return "?"
-    ended = minute["succeeded"] + minute["failed"]
-    return f"{minute['started']} started, {ended} ended"
+    """How many ended in the last minute, where that is known."""
+    return "" if minute is None else str(minute["succeeded"] + minute["failed"])

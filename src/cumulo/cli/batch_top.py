@@ -93,17 +93,21 @@ def _print(seen: Mapping[str, Any]) -> None:
     from cumulo.cli.batch_tables import tables
 
     wide = int(os.environ.get("COLUMNS") or WIDE) if not sys.stdout.isatty() else None
-    Console(no_color=not on_terminal(), width=wide).print(tables(seen))
+    console = Console(no_color=not on_terminal(), width=wide)
+    console.print(tables(seen, columns=console.width))
 
 
 def _live(look: Look, every: float) -> None:
+    from rich.console import Console
     from rich.live import Live
 
     from cumulo.cli.batch_tables import tables
 
-    with _keys() as pressed, Live(tables(look()), screen=True, auto_refresh=False) as live:
+    console = Console(no_color=not on_terminal())
+    with _keys() as pressed, Live(console=console, screen=True, auto_refresh=False) as live:
+        live.update(tables(look(), columns=console.width), refresh=True)
         while pressed(every) != "q":
-            live.update(tables(look()), refresh=True)
+            live.update(tables(look(), columns=console.width), refresh=True)
 
 
 @contextlib.contextmanager
