@@ -11,7 +11,7 @@ import pytest
 from tests.batch_kit import ec2_job, environment, fargate_job, queue, submit, succeeded
 from tests.containers_kit import needs_local
 from tests.ecs_kit import a_region, push_tools
-from tests.support import CUMULO, Process
+from tests.support import CUMULO, Process, until
 
 pytestmark = needs_local
 FAIR = {
@@ -88,7 +88,7 @@ def test_who_waits_for_whom_is_drawn_and_the_rest_is_shown(cloud: Process, image
         arrayProperties={"size": 2},
         dependsOn=[{"jobId": first, "type": "N_TO_N"}],
     )
-    third = submit(cloud, "light", "quick", "third", dependsOn=[{"jobId": second}])
+    submit(cloud, "light", "quick", "third", dependsOn=[{"jobId": second}])
     over = cumulo(cloud, "wait", second, "--timeout", "0.2")
     assert over.returncode == 124
     drawn = cumulo(cloud, "graph", f"{second}:1")

@@ -66,9 +66,7 @@ def with_needs(jobs: Mapping[str, Job], look: Look) -> dict[str, Job]:
     found = dict(jobs)
     gone: set[str] = set()
     for _ in range(LOOKED_MAX):  # a chain has no more links than that
-        needed = {
-            one["jobId"] for job in found.values() for one in job.get("dependsOn", ()) if one.get("jobId")
-        }
+        needed = {name for job in found.values() for name, _ in needs(job)}
         missing = needed - found.keys() - gone
         if not missing or len(found) > 2 * LOOKED_MAX:
             break

@@ -27,7 +27,9 @@ def tables(seen: Row, *, columns: int) -> RenderableType:
     parts: list[RenderableType] = []
     if seen["queues"]:
         parts.append(queues(seen["queues"], placed=len(places) > 1, wide=columns >= WIDE))
-        parts += [Text(f"{one['name']}: {one['blocked']}", "yellow") for one in seen["queues"] if one["blocked"]]
+        parts += [
+            Text(f"{one['name']}: {one['blocked']}", "yellow") for one in seen["queues"] if one["blocked"]
+        ]
     if any(queue["shares"] for queue in seen["queues"]):
         parts += ["", shares(seen["queues"])]
     if seen["environments"]:
