@@ -11,6 +11,7 @@ import time
 from urllib.parse import urlsplit
 
 from benchmarks import (
+    batch_scheduling,
     containers,
     ecs_placement,
     ecs_services,
@@ -154,7 +155,7 @@ def main() -> int:
         load(table, ours, peer)
         cold(table, ours, peer)
         layers(table, ours)
-    for row in unpacking.rows():
+    for row in itertools.chain(unpacking.rows(), batch_scheduling.rows()):
         table.row(*row)
     for *row, at_least in itertools.chain(containers.rows(), functions.rows()):
         table.row(*row, at_least=at_least)

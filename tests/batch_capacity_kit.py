@@ -225,13 +225,13 @@ class Site:
         self.ec2 = FakeEc2(self.clock)
         self.ecs = FakeEcs(self.ec2)
         self.jobs = FakeJobs()
+        self.ids = Ids(random.Random(7))
         self.open()
 
     def open(self) -> None:
         self.store = Store(self.folder / "cumulo.db", synchronous="OFF")
         self.scheduler = BatchScheduler()
         self.told = 0
-        ids = Ids(random.Random(7))
 
         def told() -> None:
             self.told += 1
@@ -259,11 +259,12 @@ class Site:
             ),
             store=self.store,
             clock=self.clock,
-            ids=ids,
+            ids=self.ids,
             scheduler=self.scheduler,
             jobs=self.jobs,
             tagged={},
             told=told,
+            front=self.scheduler.front,
         )
         self.keeper = self.house.keeper
         self.door: Door = a_door(
@@ -311,6 +312,14 @@ class Site:
         """The agents of all instances that run register them."""
         for id_ in self.ec2.alive():
             if id_ not in self.ecs.joined:
+                self.ecs.join(id_)
+        self.hear()
+
+    def join_known(self) -> None:
+        """The same, for instances of types that are known by heart."""
+        known = {kind.name for kind in Kinds().all()}
+        for id_ in self.ec2.alive():
+            if id_ not in self.ecs.joined and self.ec2.all[id_].kind in known:
                 self.ecs.join(id_)
         self.hear()
 

@@ -28,7 +28,7 @@ def environment(cloud: Process, name: str, kind: str = "FARGATE", most: int = 16
     asked: dict[str, Any] = {"type": kind, "maxvCpus": most, **places(cloud)}
     if not kind.startswith("FARGATE"):
         _profile(cloud)
-        asked |= {"minvCpus": 0, "instanceTypes": ["m5.large"], "instanceRole": "ecsInstanceRole"}
+        asked |= {"minvCpus": 0, "instanceTypes": ["m5.large", "m5.xlarge"], "instanceRole": "ecsInstanceRole"}
         asked["allocationStrategy"] = (
             "SPOT_CAPACITY_OPTIMIZED" if kind == "SPOT" else "BEST_FIT_PROGRESSIVE"
         )

@@ -17,7 +17,6 @@ from cumulo.services.batch.scheduling.facts import (
     Expire,
     Kind,
     Launch,
-    Need,
     Queue,
     Start,
     Stuck,
@@ -43,6 +42,9 @@ class Odds(msgspec.Struct, frozen=True):
     instance_seconds: float = 0.0  # mean life of an instance until it goes by itself; 0: for ever
 
 
+NEVER = Odds()
+
+
 class Instance:
     def __init__(self, environment, kind):
         self.environment = environment
@@ -54,7 +56,7 @@ class Instance:
 
 
 class Simulation:
-    def __init__(self, seed, odds=Odds(), *, launch_seconds=30.0, starts_max=1000):
+    def __init__(self, seed, odds=NEVER, *, launch_seconds=30.0, starts_max=1000):
         self.scheduler = BatchScheduler()
         self.chance = random.Random(seed)
         self.odds = odds
@@ -81,6 +83,7 @@ class Simulation:
         self.on_start: Callable[[Start], None] | None = None
         self.keep_trace = True
         self._events = []
+        self._to_come = 0
         self._numbers = itertools.count()
 
     def environment(self, name, kind="EC2", **fields):
@@ -97,6 +100,15 @@ class Simulation:
 
     def at(self, seconds, what, *arguments):
         heapq.heappush(self._events, (seconds, next(self._numbers), what, arguments))
+
+    def submit_at(self, at, *job):
+        """Submit a job later."""
+        self._to_come += 1
+        self.at(at, self._submit_now, *job)
+
+    def _submit_now(self, *job):
+        self._to_come -= 1
+        self.submit(*job)
 
     def submit(self, job, queue, need, seconds, share="", priority=0):
         self.jobs[job] = (queue, need, seconds, share)
@@ -115,13 +127,13 @@ class Simulation:
             self.done.add(job)
         self.scheduler.withdraw(job)
 
-    def run(self, until=float("inf"), decisions_max=1_000_000):
+    def run(self, until=float("inf"), decisions_max=100_000):
         """Until all is done, or until then."""
         while self.decisions < decisions_max:
             self.step()
             due = self.scheduler.due_at()
             times = [one for one in (due, self._events[0][0] if self._events else None) if one is not None]
-            if not times or (not self.waiting and not self.where and not self._events):
+            if not times or (until == float("inf") and not (self.waiting or self.where or self._to_come)):
                 return
             if min(times) > until:
                 self.now = until
@@ -130,7 +142,9 @@ class Simulation:
             while self._events and self._events[0][0] <= self.now:
                 _, _, what, arguments = heapq.heappop(self._events)
                 what(*arguments)
-        raise AssertionError(f"{len(self.waiting)} wait and {len(self.where)} run after {decisions_max} decisions")
+        raise AssertionError(
+            f"{len(self.waiting)} wait and {len(self.where)} run after {decisions_max} decisions"
+        )
 
     def step(self):
         self.decisions += 1
@@ -198,7 +212,9 @@ class Simulation:
     def _launch(self, action):
         environment, kind = self.environments[action.environment], BY_NAME[action.kind]
         assert kind in environment.kinds
-        there = sum(BY_NAME[one.kind].vcpus for one in self.instances.values() if one.environment == environment.arn)
+        there = sum(
+            BY_NAME[one.kind].vcpus for one in self.instances.values() if one.environment == environment.arn
+        )
         self.coming[environment.arn] += kind.vcpus * action.count
         total = there + self.coming[environment.arn]
         if environment.kind == "EC2" and environment.strategy == "BEST_FIT":

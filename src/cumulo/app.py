@@ -296,9 +296,9 @@ class Cloud:
             registry=self.ecr.registry,
             layers=self.ecr.downloads,
             exec_=self.compute.exec,
+            batch=self.compute.batch,
             interrupt=Interruptions(self.compute.interrupt_instance, self.compute.interrupt_task).handle,
             trace=Traces(self._functions.runs, self.apis.passages).handle,
-            batch=self.compute.batch,
             balancer_for=self.compute.balancer_for,
             api_for=self.apis.handler_for,
         )

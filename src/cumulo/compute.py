@@ -257,6 +257,8 @@ class Compute:
             room=ground.carriage.room,
             bus=bus,
             listens=lambda: companions.knows("events"),
+            ledger=ground.meter,
+            fargate=ground.meter.books.fargate_hour,
             patience=BatchPatience(idle=BATCH_IDLE_SECONDS / pace, minute=MINUTE / pace),
         )
         return BatchHouse(around, store=ground.store, clock=ground.clock, ids=ground.ids)

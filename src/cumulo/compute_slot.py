@@ -6,7 +6,7 @@ A cloud that has used them once builds them at its start from then on: there is 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from cumulo.companions.guards import Call, Form, Guard
 from cumulo.wire.http import Handler, Request, Response
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cumulo.compute import Compute, Ground
 
 SPOT_WARNING_SECONDS = 120.0
+NOTHING = b'{"queues": [], "environments": [], "used": [], "saved": 0}'
 GUARDED = ("autoscaling", "cloudformation", "ec2")
 _STARTS_MACHINES = frozenset({"RunInstances", "RequestSpotInstances", "RequestSpotFleet", "CreateFleet"})
 _READS = ("Describe", "Get", "List")
@@ -86,15 +87,15 @@ class ComputeSlot:
         """/_cumulo/ecs/exec."""
         return await self.get().ecs.exec_page.handle(request)
 
+    async def batch(self, request: Request, /) -> Response:
+        """/_cumulo/batch and what is below it; looking builds nothing."""
+        if self.built is None:
+            return Response(200, [("content-type", "application/json")], NOTHING)
+        return await self.built.batch.standing.handle(request)
+
     def upgrade(self, request: Request) -> asyncio.Protocol | None:
         """A request for a WebSocket: those of ExecuteCommand's sessions are known."""
         return self.built.ecs.exec_page.upgrade(request) if self.built is not None else None
-
-    def batch(self, account: str, region: str) -> dict[str, Any]:
-        """/_cumulo/batch; nothing is there where compute was never used."""
-        if self.built is None:
-            return {"queues": [], "environments": []}
-        return self.built.batch.overview.show(account, region)
 
     async def interrupt_instance(self, instance_id: str) -> float:
         """Take a Spot instance away after its warning; when that will be."""

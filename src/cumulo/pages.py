@@ -18,6 +18,7 @@ TOKEN_HEADER = "x-cumulo-token"  # noqa: S105 - a name
 NOT_BUILT = 501
 LAYERS = "/_cumulo/ecr/layers/"
 JSON = ("content-type", "application/json")
+BATCH_PAGES = ("", "/savings")
 
 
 class Counters:
@@ -70,7 +71,7 @@ class Pages:
         exec_: Handler,
         interrupt: Handler,
         trace: Handler,
-        batch: Callable[[str, str], Mapping[str, Any]],
+        batch: Handler,
         balancer_for: Callable[[str], Handler | None],
         api_for: Callable[[str, str], Handler | None],
     ) -> None:
@@ -93,14 +94,13 @@ class Pages:
             "/_cumulo/notes": self._guarded(notes),
             "/_cumulo/bill": self._guarded(bill),
             "/_cumulo/trace": self._guarded(trace),
-            "/_cumulo/batch": self._guarded(self.batch),
+            **{f"/_cumulo/batch{page}": self._guarded(batch) for page in BATCH_PAGES},
             "/_cumulo/reset": self.reset,
             "/_cumulo/keys": self._guarded(self.keys, always=True),
             "/_cumulo/containers": self._guarded(containers, always=True),
             "/_cumulo/ecs/exec": self._guarded(exec_, always=True),
             "/_cumulo/interrupt": self._guarded(interrupt, always=True),
         }
-        self._batch = batch
         self._code = code
         self._registry = registry
         self._layers = layers
@@ -154,11 +154,6 @@ class Pages:
         """Prometheus' text format."""
         text = exposition(self._counters, self._gauges())
         return Response(200, [("content-type", "text/plain; version=0.0.4; charset=utf-8")], text)
-
-    async def batch(self, request: Request) -> Response:
-        """What Batch has and does; ?account= and ?region= leave the others out."""
-        query = query_of(request)
-        return answer(200, self._batch(query.get("account", ""), query.get("region", "")))
 
     async def keys(self, request: Request) -> Response:
         """GET lists the access keys, POST ?account=&name= makes one, DELETE ?id= removes one."""

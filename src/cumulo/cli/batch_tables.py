@@ -36,6 +36,13 @@ def tables(seen: Row, *, columns: int) -> RenderableType:
         parts += ["", environments(seen["environments"], placed=len(places) > 1)]
         invalid = [one for one in seen["environments"] if one["status"] == "INVALID"]
         parts += [Text(f"{one['name']}: {one['reason']}", "red") for one in invalid]
+    spot = seen.get("spot") or {"on_demand": 0}
+    if spot["on_demand"]:
+        saved = spot["on_demand"] - spot["paid"]
+        parts += [
+            "",
+            f"Spot: {spot['paid']:.4f} USD for what costs {spot['on_demand']:.4f} on demand, {saved:.4f} saved",
+        ]
     return Group(*parts)
 
 

@@ -111,6 +111,13 @@ class PriceBooks:
         line = self.of(region).line("ec2", f"{kind}:spot" if spot else kind)
         return float(line.tiers[0].price) * SECONDS_OF_HOUR / line.per if line is not None else 0.0
 
+    def fargate_hour(self, region: str, spot: bool) -> tuple[float, float]:
+        """USD for an hour of a vCPU and of a GB on Fargate (x86); 0: not known."""
+        book, kind = self.of(region), "fargate_spot_linux_x86" if spot else "fargate_linux_x86"
+        lines = [book.line("ecs", f"{kind}_{what}") for what in ("vcpu", "gb")]
+        vcpu, gb = (float(line.tiers[0].price) if line is not None else 0.0 for line in lines)
+        return vcpu, gb
+
     def _default(self) -> PriceBook:
         book = self._own(DEFAULT_REGION)
         if book is None:

@@ -40,6 +40,7 @@ class DefinitionRecords:
             lambda one: _key(one.account, one.region, one.name, one.revision),
             family=lambda one: join_key(one.account, one.region, one.name),
             arn=lambda one: one.arn,
+            inactive=lambda one: "yes" if one.status == "INACTIVE" else "",
         )
 
     def next_revision(self, account: str, region: str, name: str) -> int:
@@ -72,6 +73,10 @@ class DefinitionRecords:
     def named(self, account: str, region: str, name: str) -> list[JobDefinition]:
         """Every revision of a name."""
         return self._shelf.by("family", join_key(account, region, name))
+
+    def inactive(self) -> list[JobDefinition]:
+        """Every INACTIVE revision, of every account."""
+        return self._shelf.by("inactive", "yes")
 
     def all(self, account: str, region: str) -> list[JobDefinition]:
         """Every definition of a region, by name and number."""

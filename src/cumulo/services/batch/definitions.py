@@ -18,6 +18,7 @@ from cumulo.services.batch.paging import PAGE_MAX, one_page
 from cumulo.wire.service import Operation, Values
 
 INACTIVE_KEPT_MS = 180 * 24 * 3600 * 1000
+FORGOTTEN_AT_ONCE_MAX = 1000
 
 
 class Definitions:
@@ -93,17 +94,15 @@ class Definitions:
             await self._records.store.commit()
         return None
 
-    def forget(self, account: str, region: str) -> int:
-        """Forget the revisions that were deregistered 180 days ago; how many."""
+    async def forget(self) -> int:
+        """Forget some of the revisions that were deregistered 180 days ago; how many, 0 when there are none left."""
         before = millis(self._clock) - INACTIVE_KEPT_MS
-        old = [
-            one
-            for one in self._records.all(account, region)
-            if one.status == "INACTIVE" and one.deregistered_at <= before
-        ]
-        for one in old:
+        old = [one for one in self._records.inactive() if one.deregistered_at <= before]
+        for one in old[:FORGOTTEN_AT_ONCE_MAX]:
             self._records.delete(one)
-        return len(old)
+        if old:
+            await self._records.store.commit()
+        return min(len(old), FORGOTTEN_AT_ONCE_MAX)
 
     def _named(self, caller: Caller, text: str) -> list[JobDefinition]:
         reference = parse_reference(caller.account, caller.region, text)

@@ -12,7 +12,7 @@ import msgspec
 from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
-from cumulo.base.ports import EventBus
+from cumulo.base.ports import EventBus, UsageLedger
 from cumulo.services.batch.capacity.house import Around as Surroundings
 from cumulo.services.batch.capacity.house import CapacityHouse
 from cumulo.services.batch.capacity.world import Patience
@@ -23,7 +23,9 @@ from cumulo.services.batch.happenings import Happenings
 from cumulo.services.batch.job_ending import JobEnding
 from cumulo.services.batch.job_records import JobRecords
 from cumulo.services.batch.job_submission import JobSubmission
+from cumulo.services.batch.job_tags import tagged_jobs
 from cumulo.services.batch.jobs import Jobs
+from cumulo.services.batch.metering import JobMeter, Prices
 from cumulo.services.batch.overview import Overview
 from cumulo.services.batch.pace import Pace
 from cumulo.services.batch.queues import JobsOfQueues
@@ -32,6 +34,7 @@ from cumulo.services.batch.running.carrier import Carrier
 from cumulo.services.batch.running.task_definitions import TaskDefinitions
 from cumulo.services.batch.running.task_orders import OWNER
 from cumulo.services.batch.scheduling.scheduler import BatchScheduler
+from cumulo.services.batch.standing import Standing
 from cumulo.state.store import Store
 from cumulo.wire.service import Operation, Service
 
@@ -42,12 +45,15 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     capacity    whom compute environments ask
     room        the vCPUs and MiB that this machine has left
     bus         EventBridge; `listens`: whether it knows anything at all
+    fargate     USD an hour of a vCPU and of a GB: region, Spot
     """
 
     capacity: Surroundings
     room: Callable[[], tuple[float, int]]
     bus: EventBus
     listens: Callable[[], bool]
+    ledger: UsageLedger
+    fargate: Callable[[str, bool], tuple[float, float]]
     patience: Patience = Patience()
 
 
@@ -70,7 +76,7 @@ class BatchHouse:
             ids=ids,
             scheduler=self.scheduler,
             jobs=JobsOfQueues(self.desk),
-            tagged={},
+            tagged=tagged_jobs(self.records, self.definitions),
             told=self._told,
             front=self._front,
             patience=around.patience,
@@ -87,12 +93,13 @@ class BatchHouse:
         self._happenings = Happenings(
             self.records, self.definitions, clock, around.bus, may_listen=around.listens
         )
-        self.desk.listeners.append(self._happenings.heard)
+        self._meter = self._metered()
         self._pace = Pace(clock)
-        self.desk.listeners.append(self._pace.heard)
-        self.overview = Overview(
+        self.desk.listeners += [self._happenings.heard, self._meter.heard, self._pace.heard]
+        overview = Overview(
             self.resources, self.records, self.scheduler, self.capacity.machines, self._pace, clock
         )
+        self.standing = Standing(overview, self._meter)
         self._run = Run(
             self.desk,
             self.scheduler,
@@ -125,6 +132,7 @@ class BatchHouse:
         """Note what a kill has kept from being noted, and take up what runs; before ECS goes on with its tasks."""
         self.capacity.start()
         self._around.capacity.runner.listen(OWNER, self._carrier.heard, self.capacity.keeper.heard_room)
+        self._meter.start()
         self._run.start()
 
     async def run(self) -> None:
@@ -143,6 +151,7 @@ class BatchHouse:
         self.definitions.clear()
         self.capacity.clear()
         self._happenings.clear()
+        self._meter.clear()
         self._pace.clear()
         await self._store.commit()
 
@@ -156,6 +165,24 @@ class BatchHouse:
         return queue.tags if queue is not None else {}
 
     # -- small things ----------------------------------------------------------------------------------------
+
+    def _metered(self) -> JobMeter:
+        around = self._around
+        kinds, machines = self.capacity.kinds, self.capacity.machines
+
+        def type_of(instance: str) -> str:
+            machine = machines.at(instance)
+            return machine.kind if machine is not None else ""
+
+        prices = Prices(instance=around.capacity.price, vcpus=kinds.vcpus, fargate=around.fargate)
+        return JobMeter(
+            self.records,
+            self.definitions,
+            around.ledger,
+            prices,
+            environment=self.resources.environments.get,
+            type_of=type_of,
+        )
 
     def _told(self) -> None:
         self._run.wake()

@@ -7,6 +7,7 @@ ListJobs   jobQueue with jobStatus (RUNNING, if nothing is said), or with a filt
 import asyncio
 from collections.abc import Iterable, Mapping
 from heapq import nlargest
+from operator import attrgetter
 
 from cumulo.base.caller import Caller
 from cumulo.base.pages import encode_marker
@@ -24,7 +25,8 @@ JOBS_MAX = 100
 LIST_MAX = 1000
 FILTERED_MAX = 100
 _MANY = 10_000  # so many are looked at beside the loop
-_DIGITS = 15
+_MILLIS_DIGITS_MAX = 15
+_AGE = attrgetter("created_at", "id")
 
 
 class Jobs:
@@ -67,11 +69,12 @@ class Jobs:
         statuses = list(JobStatus) if every else [status]
         jobs = [one for each in statuses for one in self._records.submitted_to(queue.arn, each)]
         size, after = page_asked(values, FILTERED_MAX if test else LIST_MAX)
+        before = _before(after)
         if len(jobs) > _MANY:
-            page = await asyncio.to_thread(_newest, jobs, test, after, size + 1)
+            page = await asyncio.to_thread(_newest, jobs, test, before, size + 1)
         else:
-            page = _newest(jobs, test, after, size + 1)
-        token = encode_marker(_age(page[size - 1])) if len(page) > size else None
+            page = _newest(jobs, test, before, size + 1)
+        token = encode_marker(_marked(page[size - 1])) if len(page) > size else None
         return {"jobSummaryList": [summary_view(one) for one in page[:size]], "nextToken": token}
 
     def _members(
@@ -117,12 +120,25 @@ def _id_of(text: str) -> str:
     return text.partition(":job/")[2] if text.startswith("arn:") else text
 
 
-def _age(job: Job) -> str:
-    return f"{job.created_at:0{_DIGITS}d} {job.id}"
+def _marked(job: Job) -> str:
+    return f"{job.created_at} {job.id}"
 
 
-def _newest(jobs: Iterable[Job], test: Filter | None, after: str | None, most: int) -> list[Job]:
-    chosen = (
-        one for one in jobs if (test is None or test.fits(one)) and (after is None or _age(one) < after)
-    )
-    return nlargest(most, chosen, key=_age)
+def _before(marker: str | None) -> tuple[int, str] | None:
+    """The place that a marker of ours stands for."""
+    if marker is None:
+        return None
+    created, _, job_id = marker.partition(" ")
+    if not created.isdecimal() or len(created) > _MILLIS_DIGITS_MAX:
+        raise unfit("nextToken is not valid.")
+    return int(created), job_id
+
+
+def _newest(jobs: list[Job], test: Filter | None, before: tuple[int, str] | None, most: int) -> list[Job]:
+    """The newest jobs that fit, older than the place; it looks at each once, and sorts only what it gives."""
+    chosen: Iterable[Job] = reversed(jobs)  # the newest are mostly the last: then there is little to sort
+    if test is not None:
+        chosen = filter(test.fits, chosen)
+    if before is not None:
+        chosen = (one for one in chosen if (one.created_at, one.id) < before)
+    return nlargest(most, chosen, key=_AGE)

@@ -1,4 +1,4 @@
-"""How many jobs of each queue started and ended in the last minute: a listener of the Desk's outcomes, in memory."""
+"""How many jobs of each queue came, started and ended in the last minute: a listener of the Desk's outcomes, in memory."""
 
 from typing import Final
 
@@ -7,7 +7,7 @@ from cumulo.services.batch.model import Job, JobStatus
 from cumulo.services.batch.plan_events import Outcome
 
 SECONDS: Final = 60
-WORDS: Final = ("started", "succeeded", "failed")
+WORDS: Final = ("submitted", "started", "succeeded", "failed")
 _WORD_OF: Final = {
     JobStatus.RUNNING: "started",
     JobStatus.SUCCEEDED: "succeeded",
@@ -26,12 +26,14 @@ class Pace:
     def heard(self, outcome: Outcome) -> None:
         """What has changed; children without a record of their own come together."""
         for change in outcome.changes:
+            if change.before is None:
+                self._add(change.job.queue, "submitted", change.job.array_size or 1)
             word = _WORD_OF.get(change.job.rest if change.rest else change.job.status)
             if word is not None and (change.rest or _runs(change.job)):
                 self._add(change.job.queue, word, change.rest or 1)
 
     def of(self, queue: str) -> dict[str, int]:
-        """What of a queue (its ARN) started, succeeded and failed in the last minute."""
+        """What of a queue (its ARN) was submitted, started, succeeded and failed in the last minute."""
         self._forget(int(self._clock.monotonic()))
         counted = self._seconds.values()
         return {word: sum(second.get((queue, word), 0) for second in counted) for word in WORDS}

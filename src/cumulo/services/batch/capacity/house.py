@@ -43,7 +43,7 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CapacityHouse:
-    """`resources` and `machines` are for everybody; `keeper.heard_room` and `loop.carry` for the loop of jobs.
+    """`resources` are for everybody; `keeper.heard_room` and `loop.carry` for the loop of jobs.
 
     `start` before requests are served (and before jobs are taken up), `run` beside the server.
     jobs    of queues that are deleted
@@ -67,7 +67,7 @@ class CapacityHouse:
         patience: Patience = Patience(),  # noqa: B008 - frozen
     ) -> None:
         self.resources = Resources(store)
-        kinds = KindBook(self.resources, around.catalogue, around.fleet.sizes, around.price)
+        self.kinds = kinds = KindBook(self.resources, around.catalogue, around.fleet.sizes, around.price)
         self.machines = Machines()
         world = World(
             resources=self.resources,

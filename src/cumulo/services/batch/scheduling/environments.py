@@ -29,9 +29,12 @@ class Outlook(Enum):
 
 
 class Claim:
-    """The job that comes first here, and the rooms that it keeps free."""
+    """The job that comes first here, and the rooms that it keeps free.
 
-    __slots__ = ("entry", "keeps", "lane", "order", "queue", "rooms")
+    `wants_vcpus`: of the maximum, for an instance that could hold it: nothing is launched for others meanwhile.
+    """
+
+    __slots__ = ("entry", "keeps", "lane", "order", "queue", "rooms", "wants_vcpus")
 
     def __init__(self, queue: str, lane: Lane, entry: Entry, order: tuple[float, ...], keeps: int) -> None:
         """It keeps at most so many rooms; none yet."""
@@ -41,6 +44,7 @@ class Claim:
         self.order = order
         self.keeps = keeps
         self.rooms: list[Room] = []
+        self.wants_vcpus = False
 
 
 class Held:
@@ -95,6 +99,11 @@ class EnvironmentState:
     def is_managed(self) -> bool:
         """Whether instances are launched and terminated here."""
         return self.facts.kind in ("EC2", "SPOT")
+
+    @property
+    def is_saving(self) -> bool:
+        """Whether what the maximum leaves is for the job that comes first, once it is enough."""
+        return self.claim is not None and self.claim.wants_vcpus
 
     @property
     def fresh_vcpus(self) -> int:

@@ -176,17 +176,21 @@ class Round:
             head.need.nodes if head.need.nodes > 1 else int(outlook is Outlook.ROOM and not site.is_fargate)
         )
         claim = site.claim
-        if claim is not None and claim.entry is head:
-            claim.keeps = keeps
-        elif claim is None or claim.queue == queue.facts.arn or order < claim.order:
-            self._world.claim(site, Claim(queue.facts.arn, lane, head, order, keeps))
+        if claim is None or (
+            claim.entry is not head and (claim.queue == queue.facts.arn or order < claim.order)
+        ):
+            claim = Claim(queue.facts.arn, lane, head, order, keeps)
+            self._world.claim(site, claim)
+        if claim.entry is head:
+            claim.keeps, claim.wants_vcpus = keeps, outlook is Outlook.MAXIMUM
 
     def _let_pass(self, queue: QueueState, lane: Lane, head: Entry) -> None:
         """Start what comes after the head in its queue, and does not take its place."""
         if queue.facts.fair is None:
+            no_room = {head.need}
             for entry in lane.behind(WINDOW):
-                if entry.group is not head.group:
-                    self._pass(queue, lane, entry, lane)
+                if entry.need not in no_room and not self._pass(queue, lane, entry, lane):
+                    no_room.add(entry.need)
             return
         queue.set_aside(lane)
         for _ in range(WINDOW):

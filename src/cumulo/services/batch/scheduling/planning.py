@@ -65,7 +65,7 @@ class Plan:
     def for_minimum(self, environment: EnvironmentState) -> None:
         """Launch what an environment lacks of its minimum, and of what a client wants it to have."""
         facts, launching = environment.facts, environment.launching
-        if not environment.is_managed or facts.invalid:
+        if not environment.is_managed or facts.invalid or environment.is_saving:
             return
         least = min(facts.max_vcpus, max(facts.min_vcpus, environment.wanted))
         missing = least - environment.settled - environment.fresh_vcpus - launching.vcpus
@@ -85,7 +85,7 @@ class Plan:
         for site in sites:
             if left <= 0:
                 break
-            if not site.launching.fitting(need):
+            if not site.launching.fitting(need) or site.is_saving:
                 continue
             if not is_head and site.find(need) is not None:
                 return tasks  # there is room for it: it only waits for the head

@@ -60,10 +60,8 @@ class QueueState:
         return decay_of(self.facts.fair.decay_seconds) if self.facts.fair else 1.0
 
     def lane(self, share: str, number: int) -> Lane:
-        """The lane of a share; made when it is new."""
-        lane = self.lanes.get(share)
-        if lane is None:
-            lane = self.lanes[share] = Lane(number, self.facts.arn, share, self._weight(share))
+        """The lane of a new share."""
+        lane = self.lanes[share] = Lane(number, self.facts.arn, share, self._weight(share))
         return lane
 
     def group(self, need: Need) -> Group:

@@ -278,15 +278,19 @@ class World:
         environment = self.environments.get(lane.claimed)
         lane.claimed = ""
         if environment is not None:
+            if environment.is_saving:
+                self.short[environment.facts.arn] = None
             environment.claim_for(None)
             self._unsettle(environment.facts.arn)
 
     # the rest
 
     def _lane(self, queue: QueueState, share: str) -> Lane:
-        self._number += 1
-        lane = queue.lane(share, self._number)
-        self._lanes[lane.number] = lane
+        lane = queue.lanes.get(share)
+        if lane is None:
+            self._number += 1
+            lane = queue.lane(share, self._number)
+            self._lanes[lane.number] = lane
         return lane
 
     def _enter(self, queue: QueueState, lane: Lane, entry: Entry, now: float, *, first: bool) -> None:
