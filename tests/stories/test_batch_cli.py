@@ -1,8 +1,14 @@
 """AWS Batch at the command line: an array under `wait`, a job that fails, who waits for whom, and what `top` shows of it all."""
 
+import fcntl
 import json
+import os
+import pty
 import re
+import select
+import struct
 import subprocess
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -139,3 +145,53 @@ def test_queues_shares_and_instances_are_shown(cloud: Process, image: str) -> No
         assert word in shown, shown
     for job in (array, hard, after):
         aws.terminate_job(jobId=job, reason="enough")
+
+
+class OnTerminal:
+    """A word on a terminal of its own: what it shows, and keys for it."""
+
+    def __init__(self, cloud: Process, *words: str) -> None:
+        self._ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+        self.child = subprocess.Popen(
+            [*CUMULO, "batch", *words, "--endpoint", cloud.endpoint],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            close_fds=True,
+            env={name: value for name, value in os.environ.items() if name != "COLUMNS"} | {"TERM": "xterm"},
+        )
+        os.close(theirs)
+        self.shown = ""
+
+    def shows(self, text: str) -> bool:
+        while select.select([self._ours], [], [], 0)[0]:
+            try:
+                self.shown += os.read(self._ours, 65536).decode(errors="replace")
+            except OSError:  # it has ended
+                break
+        return text in self.shown
+
+    def press(self, key: str) -> None:
+        os.write(self._ours, key.encode())
+
+    def ends(self) -> int:
+        until(lambda: self.shows("") and self.child.poll() is not None, "it ends", 60)
+        self.shows("")
+        os.close(self._ours)
+        return int(self.child.returncode)
+
+
+def test_on_a_terminal_top_goes_on_until_q_and_wait_draws_a_bar(cloud: Process, image: str) -> None:
+    fargate_job(cloud, "rests", image, "sleep 3")
+    name = submit(cloud, "light", "rests", "bar", arrayProperties={"size": 2})
+    top = OnTerminal(cloud, "top", "--every", "0.2")
+    until(lambda: top.shows("RUNNABLE"), "the table is there", 30)
+    length = len(top.shown)
+    until(lambda: top.shows("QUEUE") and len(top.shown) > length, "it is drawn again", 30)
+    top.press("q")
+    assert top.ends() == 0, top.shown
+    waiting = OnTerminal(cloud, "wait", name)
+    until(lambda: waiting.shows("/2"), "the bar is there", 30)
+    assert waiting.ends() == 0, waiting.shown
+    assert f"bar  {name}  SUCCEEDED  (2 SUCCEEDED)" in waiting.shown
