@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cumulo.compute import Compute, Ground
 
 SPOT_WARNING_SECONDS = 120.0
+NOTHING = b'{"queues": [], "environments": [], "used": [], "saved": 0}'
 GUARDED = ("autoscaling", "cloudformation", "ec2")
 _STARTS_MACHINES = frozenset({"RunInstances", "RequestSpotInstances", "RequestSpotFleet", "CreateFleet"})
 _READS = ("Describe", "Get", "List")
@@ -87,8 +88,10 @@ class ComputeSlot:
         return await self.get().ecs.exec_page.handle(request)
 
     async def batch(self, request: Request, /) -> Response:
-        """/_cumulo/batch and what is below it."""
-        return await self.get().batch.standing.handle(request)
+        """/_cumulo/batch and what is below it; looking builds nothing."""
+        if self.built is None:
+            return Response(200, [("content-type", "application/json")], NOTHING)
+        return await self.built.batch.standing.handle(request)
 
     def upgrade(self, request: Request) -> asyncio.Protocol | None:
         """A request for a WebSocket: those of ExecuteCommand's sessions are known."""

@@ -18,7 +18,7 @@ TOKEN_HEADER = "x-cumulo-token"  # noqa: S105 - a name
 NOT_BUILT = 501
 LAYERS = "/_cumulo/ecr/layers/"
 JSON = ("content-type", "application/json")
-BATCH_PAGES = ("", "/graph", "/job", "/savings")
+BATCH_PAGES = ("", "/savings")
 
 
 class Counters:

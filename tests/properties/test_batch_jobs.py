@@ -246,6 +246,15 @@ class World:
                 assert job.stopped_at
         assert waiting == self.waiting
         assert held == self.held
+        self.check_tally()
+
+    def check_tally(self) -> None:
+        counted: dict[str, int] = dict.fromkeys(S, 0)
+        for name in self.every():
+            job = self.records.get(name)
+            if not job.array_size and not job.is_node:
+                counted[job.status] += 1
+        assert self.records.tally.of("q") == counted
 
     def check_array(self, parent: Job) -> None:
         children = [self.records.get(f"{parent.id}:{index}") for index in range(parent.array_size)]

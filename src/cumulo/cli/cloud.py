@@ -79,16 +79,17 @@ def find_token(endpoint: str, data: Path | None = None) -> str:
         raise Failed(f"{folders[0]} is no data folder of a cloud: {error.strerror}") from error
 
 
-def fetch(endpoint: str, path: str) -> bytes:
-    """GET one of the cloud's own pages."""
+def fetch(endpoint: str, path: str, token: str = "") -> bytes:
+    """GET one of the cloud's own pages; those of a shared cloud ask for its token."""
     import http.client
     import urllib.error
     import urllib.request
 
     proxies: dict[str, str] | None = {} if is_local(endpoint) else None
     opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies))
+    asked = urllib.request.Request(endpoint + path, headers={TOKEN_HEADER: token} if token else {})  # noqa: S310
     try:
-        with opener.open(endpoint + path, timeout=60) as response:
+        with opener.open(asked, timeout=60) as response:
             return bytes(response.read())
     except urllib.error.HTTPError as exc:
         raise Failed(_told(exc.read()) or f"{endpoint}{path} answered {exc.code} {exc.reason}") from exc

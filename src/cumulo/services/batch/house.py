@@ -26,13 +26,15 @@ from cumulo.services.batch.job_submission import JobSubmission
 from cumulo.services.batch.job_tags import tagged_jobs
 from cumulo.services.batch.jobs import Jobs
 from cumulo.services.batch.metering import JobMeter, Prices
+from cumulo.services.batch.overview import Overview
+from cumulo.services.batch.pace import Pace
 from cumulo.services.batch.queues import JobsOfQueues
 from cumulo.services.batch.run import Run
 from cumulo.services.batch.running.carrier import Carrier
 from cumulo.services.batch.running.task_definitions import TaskDefinitions
 from cumulo.services.batch.running.task_orders import OWNER
 from cumulo.services.batch.scheduling.scheduler import BatchScheduler
-from cumulo.services.batch.standing import Pulse, Standing
+from cumulo.services.batch.standing import Standing
 from cumulo.state.store import Store
 from cumulo.wire.service import Operation, Service
 
@@ -92,17 +94,12 @@ class BatchHouse:
             self.records, self.definitions, clock, around.bus, may_listen=around.listens
         )
         self._meter = self._metered()
-        pulse = Pulse(clock)
-        self.desk.listeners += [self._happenings.heard, self._meter.heard, pulse.heard]
-        self.standing = Standing(
-            self.records,
-            self.resources,
-            self.scheduler,
-            self._meter,
-            pulse,
-            clock,
-            desired=self.capacity.keeper.desired,
+        self._pace = Pace(clock)
+        self.desk.listeners += [self._happenings.heard, self._meter.heard, self._pace.heard]
+        overview = Overview(
+            self.resources, self.records, self.scheduler, self.capacity.machines, self._pace, clock
         )
+        self.standing = Standing(overview, self._meter)
         self._run = Run(
             self.desk,
             self.scheduler,
@@ -155,6 +152,7 @@ class BatchHouse:
         self.capacity.clear()
         self._happenings.clear()
         self._meter.clear()
+        self._pace.clear()
         await self._store.commit()
 
     def counts(self) -> Mapping[str, float]:

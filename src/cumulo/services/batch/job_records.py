@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator
 
 from cumulo.services.batch.family import bare, born, split_id, whole
 from cumulo.services.batch.model import Job, JobStatus
+from cumulo.services.batch.tally import Tally
 from cumulo.state.shelf import Shelf
 from cumulo.state.store import Store
 
@@ -35,6 +36,7 @@ class JobRecords:
             parent=lambda job: job.parent,
             ended_in=_ended_in,
         )
+        self.tally = Tally()
         self._waiting: dict[str, dict[str, None]] = {}
         for job in self._shelf.all():
             self._heard(None, job)
@@ -124,6 +126,7 @@ class JobRecords:
         return len(members) + 1
 
     def _heard(self, before: Job | None, after: Job | None) -> None:
+        self.tally.heard(before, after)
         was, is_ = _names(before), _names(after)
         if was == is_:
             return

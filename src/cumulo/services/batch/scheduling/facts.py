@@ -97,6 +97,26 @@ class ShareUse(msgspec.Struct, frozen=True):
     waiting: int
 
 
+class RoomUse(msgspec.Struct, frozen=True):
+    """An instance and what jobs hold of it; milli-vCPUs and MiB.  `state`: STARTING, READY, DRAINING, ENDING."""
+
+    instance: str
+    kind: str
+    state: str
+    tasks: int
+    vcpus: int
+    memory: int
+    free_vcpus: int
+    free_memory: int
+
+
+class EnvironmentUse(msgspec.Struct, frozen=True):
+    """What runs in a compute environment: the milli-vCPUs of its jobs, and its instances in the order of their coming."""
+
+    vcpus: int = 0
+    rooms: tuple[RoomUse, ...] = ()
+
+
 class Start(msgspec.Struct, frozen=True):
     """Run a job there: `instances` are container instances for its tasks (empty strings on Fargate)."""
 
@@ -255,4 +275,8 @@ class Scheduler(Protocol):
 
     def shares(self, queue: str, now: float) -> list[ShareUse]:
         """The active shares of a fair queue, the one that is served next first."""
+        ...
+
+    def use(self, environment: str) -> EnvironmentUse:
+        """What runs in an environment; costs by its instances."""
         ...

@@ -3,7 +3,7 @@
     world.py     what it knows, and what each thing that it is told changes
     passing.py   one round of decisions over the queues that changed
     planning.py  the instances to launch
-    snapshot.py  the front of a queue
+    snapshot.py  the front of a queue, and what an environment holds
 
     queues.py ── waiting.py, shares.py        environments.py ── rooms.py, launching.py, kinds.py
 
@@ -11,7 +11,14 @@ Nothing in it is random: the same calls give the same decisions.
 """
 
 from cumulo.services.batch.scheduling import snapshot
-from cumulo.services.batch.scheduling.facts import Action, Environment, Need, Queue, ShareUse
+from cumulo.services.batch.scheduling.facts import (
+    Action,
+    Environment,
+    EnvironmentUse,
+    Need,
+    Queue,
+    ShareUse,
+)
 from cumulo.services.batch.scheduling.launching import ARRIVAL_SECONDS_MAX
 from cumulo.services.batch.scheduling.passing import Round
 from cumulo.services.batch.scheduling.world import Wake, World
@@ -138,7 +145,12 @@ class BatchScheduler:
 
     def shares(self, queue: str, now: float) -> list[ShareUse]:
         """The active shares of a fair queue, the one that is served next first."""
-        return self._world.queues[queue].shares(now)
+        return self._world.queues[queue].shares(now) if queue in self._world.queues else []
+
+    def use(self, environment: str) -> EnvironmentUse:
+        """What runs in an environment; costs by its instances."""
+        site = self._world.environments.get(environment)
+        return snapshot.use(site) if site is not None else EnvironmentUse()
 
     def _now(self, now: float) -> None:
         self._world.now = max(self._world.now, now)

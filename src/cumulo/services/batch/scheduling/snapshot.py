@@ -1,11 +1,16 @@
-"""The jobs at the front of a queue in the order in which they would start: GetJobQueueSnapshot.
+"""For those who look.
+
+The jobs at the front of a queue in the order in which they would start: GetJobQueueSnapshot.  What an environment holds.
 
 In a fair queue each job that would start counts for its share before the next one is picked.
 """
 
 import heapq
 
+from cumulo.services.batch.scheduling.environments import EnvironmentState
+from cumulo.services.batch.scheduling.facts import EnvironmentUse, RoomUse
 from cumulo.services.batch.scheduling.queues import QueueState
+from cumulo.services.batch.scheduling.rooms import Room
 
 
 def front(queue: QueueState, count: int, now: float) -> list[tuple[str, float]]:
@@ -33,3 +38,22 @@ def front(queue: QueueState, count: int, now: float) -> list[tuple[str, float]]:
         else:
             heapq.heapreplace(lanes, (load, following[1].since, number, following, jobs, lane))
     return found
+
+
+def use(site: EnvironmentState) -> EnvironmentUse:
+    """What jobs hold of an environment, and of each of its instances."""
+    return EnvironmentUse(site.used, tuple(_room_use(room) for room in site.by_instance.values()))
+
+
+def _room_use(room: Room) -> RoomUse:
+    vcpus, memory, _ = room.size
+    free_vcpus, free_memory, _ = room.free
+    return RoomUse(
+        room.instance, room.kind, _state_of(room), room.tasks, vcpus, memory, free_vcpus, free_memory
+    )
+
+
+def _state_of(room: Room) -> str:
+    if room.leaving or room.draining:
+        return "DRAINING" if room.tasks else "ENDING"
+    return "READY" if room.ready else "STARTING"
