@@ -12,8 +12,8 @@ import pytest
 from botocore.exceptions import ClientError
 from tests.api_torture_kit import HOST, Attacked, json_of, statuses
 
-WAIT_SECONDS_MAX = 1.5  # of anybody else, on a machine that runs other tests
-ANSWER_SECONDS_MAX = 12.0
+WAIT_SECONDS_MAX = 5.0  # of anybody else (a template takes 0.8 s at worst on an idle machine), and ten times the usual
+ANSWER_SECONDS_MAX = 20.0
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +29,7 @@ class Others:
     def __init__(self, attacked: Attacked) -> None:
         self._attacked = attacked
         self._ended = threading.Event()
+        self.usual = max(self._one() for _ in range(5))
         self.longest = 0.0
         self.answered = 0
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -41,16 +42,19 @@ class Others:
         self._ended.set()
         self._thread.join(60)
         assert self.answered
-        assert self.longest < WAIT_SECONDS_MAX, self.longest
+        assert self.longest < WAIT_SECONDS_MAX + 10 * self.usual, (self.longest, self.usual)
 
     def _run(self) -> None:
         while not self._ended.is_set():
-            began = time.monotonic()
-            got = self._attacked.ask(self._attacked.rest_host, "/dev/mock", seconds=60)
-            assert statuses(got) == [200]
-            self.longest = max(self.longest, time.monotonic() - began)
+            self.longest = max(self.longest, self._one())
             self.answered += 1
-            time.sleep(0.01)
+            self._ended.wait(0.01)
+
+    def _one(self) -> float:
+        began = time.monotonic()
+        got = self._attacked.ask(self._attacked.rest_host, "/dev/mock", seconds=60)
+        assert statuses(got) == [200]
+        return time.monotonic() - began
 
 
 class Api:
