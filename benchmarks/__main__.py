@@ -11,6 +11,7 @@ import time
 from urllib.parse import urlsplit
 
 from benchmarks import (
+    apis,
     batch_scheduling,
     containers,
     ecs_placement,
@@ -160,6 +161,8 @@ def main() -> int:
     for *row, at_least in itertools.chain(containers.rows(), functions.rows()):
         table.row(*row, at_least=at_least)
     ecs(table)
+    for *row, at_least in apis.rows():
+        table.row(*row, at_least=at_least)
     if table.failed:
         print(f"missed: {', '.join(table.failed)}")
     return 1 if table.failed else 0

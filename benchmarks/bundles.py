@@ -76,14 +76,14 @@ class Runc:
         self._config["mounts"] = [one for one in self._config["mounts"] if one["type"] != "bind"]
         folder.mkdir()
 
-    def many_seconds(self, count: int, at_once: int, *command: str) -> float:
-        """Until so many run, each from a bundle of its own; they are removed then."""
+    def many_seconds(self, count: int, at_once: int, *command: str, detach: bool = True) -> float:
+        """Until so many run (without `detach`: have ended), each from a bundle of its own; they are removed then."""
         folders = [self._folder / f"many{number}" for number in range(count)]
         for folder in folders:
             group = f"/cumulo-bench-{os.getpid()}/{folder.name}"
             config = self._config | {"linux": self._config["linux"] | {"cgroupsPath": group}}
             config["process"] = self._config["process"] | {"args": list(command)}
-            folder.mkdir()
+            folder.mkdir(exist_ok=True)
             (folder / "config.json").write_text(json.dumps(config))
         runc = ["runc", "--root", str(self._folder / "states")]
 
@@ -94,7 +94,8 @@ class Runc:
         with ThreadPoolExecutor(at_once) as pool:
             try:
                 began = time.perf_counter()
-                list(pool.map(lambda one: call("run", "--bundle", str(one), "--detach", one.name), folders))
+                words = ("--detach",) if detach else ()
+                list(pool.map(lambda one: call("run", "--bundle", str(one), *words, one.name), folders))
                 return time.perf_counter() - began
             finally:
                 made = [one for one in folders if (self._folder / "states" / one.name).exists()]

@@ -101,12 +101,17 @@ class Cloud:
 
     def empty(self) -> None:
         """End every task, however far it has come: those of a cloud with a folder of its own would outlive it."""
-        request = urllib.request.Request(f"{self._endpoint}/_cumulo/reset", method="POST")
-        with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=SECONDS_MAX):
-            pass
+        reset(self._endpoint)
 
     def _tasks(self, arns: tuple[str, ...]) -> list[dict[str, Any]]:
         return list(self.aws.describe_tasks(tasks=list(arns))["tasks"])
+
+
+def reset(endpoint: str) -> None:
+    """POST /_cumulo/reset."""
+    request = urllib.request.Request(f"{endpoint}/_cumulo/reset", method="POST")
+    with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=SECONDS_MAX):
+        pass
 
 
 def _until(condition: Any, pause: float) -> None:

@@ -15,6 +15,7 @@ import tarfile
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 import zipfile
 from collections import Counter
@@ -29,6 +30,11 @@ CUMULO = Path(sys.executable).parent / "cumulo"
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 ROLE = "arn:aws:iam::000000000000:role/shop"
 IMAGE = "tools/busybox:1"
+GREETER = """
+def handler(event, context):
+    name, query = event["pathParameters"]["name"], event.get("queryStringParameters") or {}
+    return {"hello": name, "from": query.get("from")}
+"""
 SITE = """
 trap 'echo "version $VERSION ends"; kill $child; exit 0' TERM
 busybox mkdir /www
@@ -113,6 +119,34 @@ def tour(endpoint: str) -> None:
     events = aws["logs"].filter_log_events(logGroupName="/aws/lambda/orders")["events"]
     for event in events:
         say(f"  {event['message'].rstrip()}")
+
+
+def apis(endpoint: str) -> None:
+    """An HTTP API in front of a function of its own: a greeting by path and query, and an address that has no route."""
+    say("\nAn HTTP API in front of a function")
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
+    functions, gateway = (
+        boto3.client(name, endpoint_url=endpoint, **keys) for name in ("lambda", "apigatewayv2")
+    )
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("app.py", GREETER)
+    deploy(functions, "greeter", f"python3.{sys.version_info.minor}", "app.handler", buffer.getvalue(), {})
+    arn = functions.get_function(FunctionName="greeter")["Configuration"]["FunctionArn"]
+    api = gateway.create_api(Name="greetings", ProtocolType="HTTP", RouteKey="GET /hello/{name}", Target=arn)
+    host = api["ApiEndpoint"].removeprefix("http://")
+    for path in ("/hello/Ada?from=demo", "/nowhere"):
+        began = time.perf_counter()
+        request = urllib.request.Request(endpoint + path, headers={"Host": host})
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                status, body, identifier = answer.status, answer.read(), answer.headers["apigw-requestid"]
+        except urllib.error.HTTPError as refused:
+            status, body = refused.code, refused.read()
+        took = (time.perf_counter() - began) * 1000
+        say(f"  GET http://{host}{path} {took:.1f} ms  {status} {body.decode()}")
+    assert status == 404, "there is no such route"
+    cumulo(endpoint, "trace", identifier, shown=2)
 
 
 def image(path: Path) -> None:
@@ -330,6 +364,7 @@ def show(folder: Path) -> int:
     try:
         say(f"A cloud at {endpoint}, ready in {time.perf_counter() - began:.2f} s")
         tour(endpoint)
+        apis(endpoint)
         if not containers(endpoint, folder):
             say("\nA service: left out (no container can run here; cumulo doctor says why)")
         elif sys.platform != "linux" or os.geteuid() != 0:

@@ -28,10 +28,12 @@ def environment(cloud: Process, name: str, kind: str = "FARGATE", most: int = 16
     asked: dict[str, Any] = {"type": kind, "maxvCpus": most, **places(cloud)}
     if not kind.startswith("FARGATE"):
         _profile(cloud)
-        asked |= {"minvCpus": 0, "instanceTypes": ["m5.large", "m5.xlarge"], "instanceRole": "ecsInstanceRole"}
-        asked["allocationStrategy"] = (
-            "SPOT_CAPACITY_OPTIMIZED" if kind == "SPOT" else "BEST_FIT_PROGRESSIVE"
-        )
+        asked |= {
+            "minvCpus": 0,
+            "instanceTypes": ["m5.large", "m5.xlarge"],
+            "instanceRole": "ecsInstanceRole",
+        }
+        asked["allocationStrategy"] = "SPOT_CAPACITY_OPTIMIZED" if kind == "SPOT" else "BEST_FIT_PROGRESSIVE"
     made = aws.create_compute_environment(
         computeEnvironmentName=name, type="MANAGED", computeResources=asked | more
     )
@@ -110,7 +112,9 @@ def ec2_job(cloud: Process, name: str, image: str, script: str, **more: Any) -> 
 def submit(cloud: Process, queue_: str, definition: str, name: str = "job", **more: Any) -> str:
     """SubmitJob; the job's id."""
     return str(
-        cloud.client("batch").submit_job(jobName=name, jobQueue=queue_, jobDefinition=definition, **more)["jobId"]
+        cloud.client("batch").submit_job(jobName=name, jobQueue=queue_, jobDefinition=definition, **more)[
+            "jobId"
+        ]
     )
 
 
@@ -121,7 +125,11 @@ def job(cloud: Process, job_id: str) -> dict[str, Any]:
 
 def jobs(aws: Any, ids: Sequence[str]) -> list[dict[str, Any]]:
     """DescribeJobs of many."""
-    return [one for at in range(0, len(ids), 100) for one in aws.describe_jobs(jobs=list(ids[at : at + 100]))["jobs"]]
+    return [
+        one
+        for at in range(0, len(ids), 100)
+        for one in aws.describe_jobs(jobs=list(ids[at : at + 100]))["jobs"]
+    ]
 
 
 def ended(cloud: Process, job_id: str, seconds: float = SECONDS) -> dict[str, Any]:
@@ -145,27 +153,27 @@ def reached(cloud: Process, job_id: str, status: str, seconds: float = SECONDS) 
     return dict(until(look, Standing(cloud, job_id), seconds))
 
 
-class Standing(str):
+class Standing:
     """How a job stands, asked when it is needed for a message."""
 
-    def __new__(cls, cloud: Process, job_id: str) -> "Standing":
-        made = super().__new__(cls, f"{job_id} comes where it is expected")
-        made.cloud, made.job_id = cloud, job_id
-        return made
-
-    cloud: Process
-    job_id: str
+    def __init__(self, cloud: Process, job_id: str) -> None:
+        self.cloud = cloud
+        self.job_id = job_id
 
     def __str__(self) -> str:
         found = job(self.cloud, self.job_id)
         shown = {name: found.get(name) for name in ("status", "statusReason", "attempts", "arrayProperties")}
-        return f"{super().__str__()}: {shown}"
+        return f"{self.job_id} comes where it is expected: {shown}"
 
 
 def succeeded(cloud: Process, job_id: str, seconds: float = SECONDS) -> dict[str, Any]:
     """Wait until a job has SUCCEEDED."""
     found = ended(cloud, job_id, seconds)
-    assert found["status"] == "SUCCEEDED", (found.get("statusReason"), found["attempts"], found.get("container"))
+    assert found["status"] == "SUCCEEDED", (
+        found.get("statusReason"),
+        found["attempts"],
+        found.get("container"),
+    )
     return found
 
 
@@ -184,4 +192,8 @@ def files(cloud: Process) -> Path:
 
 def counts(cloud: Process, names: Iterable[str]) -> dict[str, int]:
     """How many lines the files of these names have."""
-    return {name: (files(cloud) / name).read_text().count("\n") for name in names if (files(cloud) / name).is_file()}
+    return {
+        name: (files(cloud) / name).read_text().count("\n")
+        for name in names
+        if (files(cloud) / name).is_file()
+    }

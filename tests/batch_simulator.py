@@ -75,13 +75,15 @@ class Simulation:
         self.stuck = {}
         self.trace = []
         self.used = Counter()  # vCPUs by environment
-        self.coming = Counter()  # vCPUs by environment
+        self.there = Counter()  # vCPUs of instances, by environment
+        self.coming = Counter()  # the same, of those on their way
         self.served = Counter()  # vCPU-seconds by share, of what ended
         self.failed_starts = 0
         self.decisions = 0
         self.starts = 0
         self.on_start: Callable[[Start], None] | None = None
         self.keep_trace = True
+        self.grid = 0.0  # things happen at multiples of so many seconds; 0: at any time
         self._events = []
         self._to_come = 0
         self._numbers = itertools.count()
@@ -99,6 +101,8 @@ class Simulation:
         self.scheduler.put_queue(self.queues[name])
 
     def at(self, seconds, what, *arguments):
+        if self.grid:
+            seconds = -(-seconds // self.grid) * self.grid
         heapq.heappush(self._events, (seconds, next(self._numbers), what, arguments))
 
     def submit_at(self, at, *job):
@@ -212,11 +216,8 @@ class Simulation:
     def _launch(self, action):
         environment, kind = self.environments[action.environment], BY_NAME[action.kind]
         assert kind in environment.kinds
-        there = sum(
-            BY_NAME[one.kind].vcpus for one in self.instances.values() if one.environment == environment.arn
-        )
         self.coming[environment.arn] += kind.vcpus * action.count
-        total = there + self.coming[environment.arn]
+        total = self.there[environment.arn] + self.coming[environment.arn]
         if environment.kind == "EC2" and environment.strategy == "BEST_FIT":
             assert total <= environment.max_vcpus
         else:
@@ -251,6 +252,7 @@ class Simulation:
 
     def add_instance(self, name, environment, kind):
         self.instances[name] = Instance(environment, kind)
+        self.there[environment] += BY_NAME[kind].vcpus
         self._tell(name)
 
     def drain(self, name):
@@ -269,7 +271,9 @@ class Simulation:
         self.at(self.now + 1, self._gone, action.environment, action.instance)
 
     def _gone(self, environment, name):
-        if self.instances.pop(name, None):
+        instance = self.instances.pop(name, None)
+        if instance is not None:
+            self.there[environment] -= BY_NAME[instance.kind].vcpus
             self.scheduler.remove_room(environment, name)
 
     # what happens
@@ -279,6 +283,7 @@ class Simulation:
         instance = self.instances.pop(name, None)
         if instance is None:
             return
+        self.there[instance.environment] -= BY_NAME[instance.kind].vcpus
         self.scheduler.remove_room(instance.environment, name)
         for job in [*instance.jobs]:
             if job in self.where:

@@ -179,15 +179,14 @@ def request(
     headers: Mapping[str, str] | Sequence[tuple[str, str]] = (),
     body: bytes = b"",
 ) -> Request:
-    """A request as the server hands it over: names of headers in small letters."""
+    """A request as the server hands it over."""
     path, _, query = target.partition("?")
-    pairs = headers.items() if isinstance(headers, Mapping) else headers
-    raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in pairs]
-    if not any(name == b"host" for name, _ in raw):
-        raw.insert(0, (b"host", DOMAIN.encode()))
+    pairs = list(headers.items() if isinstance(headers, Mapping) else headers)
+    if not any(name.lower() == "host" for name, _ in pairs):
+        pairs.insert(0, ("Host", DOMAIN))
     if body:
-        raw.append((b"content-length", str(len(body)).encode()))
-    return Request(method, path, query, Headers(raw), BytesBody(body), peer="203.0.113.7")
+        pairs.append(("Content-Length", str(len(body))))
+    return Request(method, path, query, Headers.made(pairs), BytesBody(body), peer="203.0.113.7")
 
 
 def visit(

@@ -52,6 +52,10 @@ task() {
 }
 version() { $b printf '"%s"' "$VERSION"; }
 cloud() { $b wget -q -O - "$AWS_ENDPOINT_URL/$($b printf '%s' "$1" | $b tr -d '"')"; }
+names() {
+  address=$($b awk '/api.example.com/ {print $1}' /etc/hosts)
+  $b printf '["%s","%s","%s"]' "$address" "$($b cat "$SSL_CERT_FILE")" "$($b cat "$NODE_EXTRA_CA_CERTS")"
+}
 
 while true; do
   event=$($b wget -q -S -O - "$api/invocation/next" 2>/tmp/headers) || exit 1

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -151,3 +152,10 @@ class Process:
     def client(self, service: str, **options: Any) -> Any:
         """A boto3 client of it."""
         return client(self.endpoint, service, **options)
+
+    def gauges(self) -> dict[str, float]:
+        """What /metrics says, by names without `cumulo_`."""
+        with urllib.request.urlopen(f"{self.endpoint}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        pairs = (line.rpartition(" ") for line in lines if line.startswith("cumulo_") and "{" not in line)
+        return {name.removeprefix("cumulo_"): float(value) for name, _, value in pairs}

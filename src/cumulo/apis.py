@@ -9,13 +9,16 @@ from pathlib import Path
 
 import msgspec
 
+from cumulo.apis_domains import ApiDomains, Book, DomainsGround, refuse_mapped
 from cumulo.apis_reach import Asked, Everybody, OurServices, Reachable, ServiceCalls
 from cumulo.apis_trying import Trials
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
 from cumulo.base.ports import FunctionStarter, InvokePermissions, Invoker
+from cumulo.companions.certificates import CertificateReader
 from cumulo.companions.companions import Companions
 from cumulo.companions.metrics import CloudWatch
+from cumulo.companions.s3 import S3Reader
 from cumulo.companions.subnets import SubnetBook
 from cumulo.gateway.context import Visits
 from cumulo.gateway.definitions.rest import RestDefinition, RestStage
@@ -32,13 +35,21 @@ from cumulo.gateway.websocket.connections import Connections
 from cumulo.meter.labels import TagsOf
 from cumulo.meter.meter import Meter
 from cumulo.net.http_client import HttpClient
+from cumulo.net.outside import Outside
+from cumulo.sandbox.contract import Reach
+from cumulo.services.apigateway import domain_names as v1_domains
+from cumulo.services.apigateway.base_path_mappings import BasePathMappings
 from cumulo.services.apigateway.house import RestHouse
+from cumulo.services.apigatewayv2 import domain_names as v2_domains
+from cumulo.services.apigatewayv2.api_mappings import ApiMappings
 from cumulo.services.apigatewayv2.house import ApiGatewayV2House
+from cumulo.services.apigatewayv2.records import Api
 from cumulo.services.execute_api.service import ExecuteApi
 from cumulo.services.logs.service import Logs
 from cumulo.state.journal import Journal
 from cumulo.state.store import Store
 from cumulo.wire.keys import Keys
+from cumulo.wire.secure import Contexts
 from cumulo.wire.service import Service
 
 FAREWELL_SECONDS_MAX = 5.0  # for the connections of WebSocket APIs, when the cloud stops
@@ -50,6 +61,11 @@ class ApisGround(msgspec.Struct, frozen=True, kw_only=True):
     ours          the door, for calls of AWS services that are ours
     listener_url  where a load balancer's listener answers, by ARN; empty when there is none
     port          that clients of the cloud use
+    listen        opens a port for TLS at the cloud's address, and gives its number; OSError
+    tls_port      the port; None: the usual one, opened when there is a domain name
+    host          the cloud's address
+    note          takes a sentence for `cumulo status`
+    reach         tells sandboxes what they can reach by name
     shared        a cloud that many use: signatures are verified, permissions are asked for
     """
 
@@ -68,7 +84,28 @@ class ApisGround(msgspec.Struct, frozen=True, kw_only=True):
     ours: OurServices
     listener_url: Callable[[str], Awaitable[str]]
     port: int
+    listen: Callable[[int, Contexts], Awaitable[int]]
+    tls_port: int | None
+    host: str
+    note: Callable[[str], None]
+    reach: Callable[[Reach], None]
     shared: bool
+
+    def domains(self) -> DomainsGround:
+        """What of it custom domain names stand on."""
+        return DomainsGround(
+            data=self.data,
+            store=self.store,
+            clock=self.clock,
+            ids=self.ids,
+            certificates=CertificateReader(self.companions, self.clock, self.ids),
+            objects=S3Reader(self.companions),
+            listen=self.listen,
+            tls_port=self.tls_port,
+            host=self.host,
+            note=self.note,
+            reach=self.reach,
+        )
 
 
 class Apis:
@@ -78,7 +115,10 @@ class Apis:
         self._ground = ground
         store, clock, ids = ground.store, ground.clock, ground.ids
         self.stages = Stages()
-        self.front = Front(self.stages, Visits(clock, ids))
+        book = Book(lambda: (self.rest, self.v2))
+        self.domains = ApiDomains(ground.domains(), self.stages, book)
+        desk = self.domains.desk
+        self.front = Front(self.stages, Visits(clock, ids), self.domains.directory)
         self.connections = Connections(stages=self.stages, clock=clock, ids=ids)
         trials = Trials(lambda: self._tools)
         self.rest = RestHouse(
@@ -87,7 +127,10 @@ class Apis:
             ids=ids,
             stages=self.stages,
             make=self._rest,
+            mapped=desk.mapped_by,
             log_role=ground.shared,
+            tagged={"domainnames": v1_domains.DomainTags(desk)},
+            more={**v1_domains.DomainNames(desk).operations(), **BasePathMappings(desk).operations()},
             try_method=trials.method,
             try_authorizer=trials.authorizer,
         )
@@ -99,6 +142,8 @@ class Apis:
             compilers={"HTTP": self._http, "WEBSOCKET": self._websocket},
             network=SubnetBook(ground.companions),
         )
+        self.v2.guard(self._refuse_mapped)
+        self.v2.keep_tags("domainnames", v2_domains.DomainTags(desk))
         self.observing = Observing(
             store=store,
             clock=clock,
@@ -113,7 +158,9 @@ class Apis:
 
     def services(self) -> Mapping[str, Service]:
         """As the door wants them."""
-        ours = (self.rest.service(), self.v2.service(), ExecuteApi(self.connections).service())
+        desk = self.domains.desk
+        more = {**v2_domains.DomainNames(desk).operations(), **ApiMappings(desk).operations()}
+        ours = (self.rest.service(), self.v2.service(more), ExecuteApi(self.connections).service())
         return {service.name: service for service in ours}
 
     def tags(self) -> Mapping[str, TagsOf]:
@@ -132,12 +179,14 @@ class Apis:
             "api_stages": float(len(self.stages)),
             "http_and_websocket_apis": float(self.v2.count()),
             "open_websockets": float(len(self.connections)),
+            "tls_port": float(max(self.domains.port, 0)),
         }
 
     async def start(self) -> None:
         """Publish what is stored."""
         self.rest.start()
         await self.v2.start()
+        await self.domains.start()
 
     async def run(self) -> None:
         """For ever."""
@@ -150,6 +199,7 @@ class Apis:
         await self.connections.stop(FAREWELL_SECONDS_MAX)
         await self.observing.close()
         await self.rest.close()
+        await self.domains.close()
         self._client.close()
 
     async def reset(self) -> None:
@@ -157,12 +207,18 @@ class Apis:
         await self.connections.reset()
         await self.rest.reset()
         await self.v2.reset()
+        await self.domains.reset()
         self.stages.clear()
         self.observing.clear()
 
+    def _refuse_mapped(self, api: Api, stage: str | None) -> None:
+        names = self.domains.desk.mapped_by(api.id, stage or "")
+        what, kind = (f"stage {stage}", "stage") if stage else (f"API {api.id}", "API")
+        refuse_mapped(what, kind, names)
+
     def _made_tools(self) -> Tools:
         ground = self._ground
-        self._client = HttpClient(clock=ground.clock)
+        self._client = HttpClient(clock=ground.clock, permits=Outside(ground.port) if ground.shared else None)
         return Tools(
             clock=ground.clock,
             ids=ground.ids,

@@ -1,7 +1,8 @@
 """How APIs reach the rest of the house: other AWS services, load balancers, discovered services, permissions."""
 
+import itertools
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from cumulo.base.arn import parse_arn
 from cumulo.base.caller import Caller
@@ -10,7 +11,7 @@ from cumulo.base.ports import InvokePermissions
 from cumulo.companions.calls import call_json
 from cumulo.companions.companions import Companions
 from cumulo.gateway.tools import Answer, CallFailed
-from cumulo.wire.http import Response
+from cumulo.wire.http import Response, lines_of
 from cumulo.wire.sendfile import FileBody
 
 ANSWER_BYTES_MAX: Final = 10 * 1024 * 1024
@@ -54,7 +55,11 @@ class ServiceCalls:
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
     ) -> Answer:
-        """One request in the name of `caller`.  CallFailed when the answer is too long."""
+        """One request in the name of `caller`.  CallFailed for headers that are none, and an answer that is too long."""
+        try:
+            lines_of((headers or {}).items())
+        except ValueError as fault:
+            raise CallFailed(str(fault)) from fault
         response = await self._ours.call(
             caller, service, method, path, query=query, headers=headers, body=body
         )
@@ -81,6 +86,7 @@ class Reachable:
         self._listener_url = listener_url
         self._link_target = link_target
         self._companions = companions
+        self._turns = itertools.count()
 
     async def url_of(self, account: str, region: str, target: str) -> str:
         """http(s)://address:port of a listener, a Network Load Balancer or a service of Cloud Map, by ARN; CallFailed.
@@ -92,6 +98,8 @@ class Reachable:
         arn = parse_arn(target)
         if arn is None:
             raise CallFailed("there is no such VPC link")
+        if arn.account != account:
+            raise CallFailed(f"{target} is another account's")
         if arn.service == "elasticloadbalancing":
             found = await self._listener_url(target)
         elif arn.service == "servicediscovery":
@@ -114,12 +122,17 @@ class Reachable:
             )
         except AwsError as error:
             raise CallFailed(error.message) from error
-        for one in answer.get("Instances", ()):
-            said = one.get("Attributes") or {}
-            address = said.get("AWS_INSTANCE_IPV4")
-            if address and said.get("AWS_INIT_HEALTH_STATUS", "HEALTHY") == "HEALTHY":
-                return f"http://{address}:{said.get('AWS_INSTANCE_PORT', 80)}"
+        found = [address for one in answer.get("Instances", ()) if (address := _address(one))]
+        return f"http://{found[next(self._turns) % len(found)]}" if found else ""
+
+
+def _address(instance: Mapping[str, Any]) -> str:
+    """Where an instance of Cloud Map answers, with the port; empty when it is not healthy."""
+    said = instance.get("Attributes") or {}
+    address = said.get("AWS_INSTANCE_IPV4")
+    if not address or said.get("AWS_INIT_HEALTH_STATUS", "HEALTHY") != "HEALTHY":
         return ""
+    return f"{address}:{said.get('AWS_INSTANCE_PORT', 80)}"
 
 
 class Everybody:

@@ -3,11 +3,12 @@
 A cloud that has used it once builds it at its start from then on: there are stages to publish.
 """
 
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cumulo.wire.http import Handler
+from cumulo.wire.http import Handler, Headers
 from cumulo.wire.service import Service
 
 if TYPE_CHECKING:
@@ -59,14 +60,18 @@ class ApisSlot:
         """As the door wants them."""
         return self.get().services()
 
-    def handler_for(self, host: str, path: str) -> Handler | None:
+    def handler_for(self, host: str, path: str, headers: Headers) -> Handler | None:
         """Who answers a request to an API; None when it is none."""
         built = self.built
         if built is not None:
-            return built.front.answer if built.front.wants(host, path) else None
+            return built.front.answer if built.front.wants(host, path, headers) else None
         if ".execute-api." in host or path.startswith("/_aws/execute-api/"):
             return self.get().front.answer  # which says that there is no such API
         return None
+
+    async def context_for(self, name: str) -> ssl.SSLContext | None:
+        """What TLS shows to a client that asks for a name; nothing while there are no APIs."""
+        return await self.built.domains.context_for(name) if self.built is not None else None
 
     def passages(self) -> "Iterator[Passage]":
         """The last requests to APIs, the latest first."""

@@ -154,6 +154,12 @@ class Cloud:
                 last.push_async_callback(self.apis.built.close)
                 last.push_async_callback(self.loops.end, "apis")
 
+    @property
+    def secure_endpoint(self) -> str:
+        """Where the cloud is reached by TLS; empty while it is not."""
+        port = self.apis.built.domains.port if self.apis.built is not None else 0
+        return f"https://{_spelled(self.settings.host)}:{port}" if port > 0 else ""
+
     def abandon(self) -> None:
         """Remove the temporary folder of a cloud that could not start."""
         if self._temporary:
@@ -168,6 +174,7 @@ class Cloud:
             if self.compute.built is not None:
                 await self.compute.built.reset()
             await self.lambda_.reset()
+            self._functions.runs.clear()
             await self.ecr.reset()
             await self.logs.reset()
             await self.journal.fold()
@@ -262,7 +269,7 @@ class Cloud:
             tracer=self._functions.tracer,
         )
         self.pages = self._pages()
-        if self.apis.was_used:
+        if self.apis.was_used or self.settings.tls_port is not None:
             self.apis.build()
 
     def _pages(self) -> Pages:
@@ -339,6 +346,7 @@ class Cloud:
                 images=LateImages(self._slot),
                 launcher=self._launcher,
                 cloud=self._server.adopt,
+                secure=lambda sock, peer: self._server.adopt_securely(sock, peer, self.apis),
                 why_not=self._why_no_functions,
             )
         )
@@ -415,6 +423,11 @@ class Cloud:
             ours=self.door,
             listener_url=self.compute.listener_url,
             port=self.port,
+            listen=partial(self._server.listen_securely, self.settings.host),
+            tls_port=self.settings.tls_port,
+            host=self.settings.host,
+            note=self.notes.append,
+            reach=self._launcher.reach,
             shared=self.settings.mode == "shared",
         )
 

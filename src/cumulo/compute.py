@@ -53,12 +53,15 @@ from cumulo.wire.service import Service
 
 SETTLE_SECONDS = 5.0  # AWS believes a task without health checks after 40 s
 UNMADE = (
+    "ApiGateway",
+    "ApiGatewayV2",
     "ApplicationAutoScaling",
     "Batch",
     "ECR",
     "ECS",
     "ElasticLoadBalancingV2",
     "Lambda",
+    "Serverless",  # SAM's, which stand for functions and APIs
 )  # whose resources stacks cannot make
 MINUTE = 60.0  # CloudWatch's period, in whole seconds even where time is quicker
 BATCH_IDLE_SECONDS = 300.0  # until an instance without jobs is ended

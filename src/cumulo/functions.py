@@ -22,7 +22,7 @@ from cumulo.services.lambda_.events import EventQueue
 from cumulo.services.lambda_.fleet import EnvironmentFleet, FleetLimits
 from cumulo.services.lambda_.images import FunctionImages
 from cumulo.services.lambda_.invoke import FunctionCaller, Invoke, Tracer
-from cumulo.services.lambda_.process import ServeCloud
+from cumulo.services.lambda_.process import ServeCloud, ServeSecurely
 from cumulo.services.lambda_.service import Lambda
 from cumulo.services.lambda_.world import World
 from cumulo.services.logs.service import Logs
@@ -37,6 +37,7 @@ class Floor(msgspec.Struct, frozen=True, kw_only=True):
     """What functions stand on.
 
     cloud     begins to answer AWS calls on a socket that an environment listens at
+    secure    the same by TLS
     why_not   why functions from images cannot run here; empty when they can
     """
 
@@ -54,6 +55,7 @@ class Floor(msgspec.Struct, frozen=True, kw_only=True):
     images: Images
     launcher: Launcher
     cloud: ServeCloud
+    secure: ServeSecurely
     why_not: Callable[[], str]
 
 
@@ -72,6 +74,7 @@ class Functions:
             clock=clock,
             endings=endings,
             cloud=floor.cloud,
+            secure=floor.secure,
         )
         self.fleet = EnvironmentFleet(
             world=world,

@@ -11,7 +11,7 @@ import msgspec
 from cumulo import __version__
 from cumulo.base.clock import Clock
 from cumulo.base.log import Log
-from cumulo.wire.http import Handler, Request, Response
+from cumulo.wire.http import Handler, Headers, Request, Response
 from cumulo.wire.keys import Keys
 
 TOKEN_HEADER = "x-cumulo-token"  # noqa: S105 - a name
@@ -73,7 +73,7 @@ class Pages:
         trace: Handler,
         batch: Handler,
         balancer_for: Callable[[str], Handler | None],
-        api_for: Callable[[str, str], Handler | None],
+        api_for: Callable[[str, str, Headers], Handler | None],
     ) -> None:
         self._door = door
         self._clock = clock
@@ -115,7 +115,7 @@ class Pages:
         balancer = self._balancer_for(host) if ".elb." in host else None
         if balancer is not None:
             return await balancer(request)
-        api = self._api_for(host, path)
+        api = self._api_for(host, path, request.headers)
         if api is not None:
             return await api(request)
         if path.startswith("/v2") and _is_registry(request):

@@ -12,6 +12,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     host: str = "127.0.0.1"  # the address to listen on
     port: int = 4566  # the port to listen on; 0 takes a free one
+    tls_port: int | None = (
+        None  # the port for TLS; 0 takes a free one; None: 4567, opened for the first domain name
+    )
     data: Path | None = None  # the folder that keeps everything; None: ~/.local/share/cumulo
     ephemeral: bool = False  # keep nothing: a temporary folder, removed at the end
     engine: str = "auto"  # what runs containers: auto, local, docker, or none

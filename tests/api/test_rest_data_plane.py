@@ -154,7 +154,7 @@ def test_a_function_that_fails_or_answers_oddly(api: Api, echo: str) -> None:
     api.deploy()
     for path in ("/boom", "/odd"):
         status, headers, body = api.ask("GET", path)
-        assert (status, body) == (502, b'{"message":"Internal server error"}')
+        assert (status, body) == (502, b'{"message": "Internal server error"}')
         assert headers["x-amzn-errortype"] == ["InternalServerErrorException"]
     assert api.ask("GET", "/gone")[0] == 500
     status, headers, body = api.ask("PUT", "/anything")

@@ -1,20 +1,24 @@
 """kill -9, a full disk, SIGTERM, a reset: what API Gateway has acknowledged is there, and answers without a deployment."""
 
+import socket
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
-from tests.apps_kit import Site, http_api, lambda_uri, rest_api
+from tests.apps_kit import Site, ask, http_api, lambda_uri, rest_api
 from tests.ecs_kit import reset
 from tests.faults.test_disk_full import disk  # noqa: F401 - a fixture
 from tests.faults.test_disk_full import pytestmark as needs_root
 from tests.leftovers import leftovers
 from tests.support import Process, deploy, until
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
 
 HANDLER = """
 import json, time
@@ -82,6 +86,51 @@ def test_apis_keys_and_counts_outlive_a_kill(server):
         assert site.get("/x").status == 403, "without a key"
         assert http.get("/x?n=2").json == {"n": "2", "v": {"b": "2"}}
         assert used(server, plan, key) == asked, "what was shown is kept"
+
+
+TALK = """
+def handler(event, context):
+    return {"statusCode": 200, "body": event.get("body") or ""}
+"""
+
+
+def test_domains_and_websockets_outlive_a_kill(server):
+    """Mappings lead on; connections are gone as when a line breaks, and new ones are let in without a deployment."""
+    lambdas, rest, v2 = (server.client(name) for name in ("lambda", "apigateway", "apigatewayv2"))
+    function = deploy(lambdas, "app", HANDLER)["FunctionArn"]
+    http, name = http_api(server, function), "shop.example.com"
+    certificate = server.client("acm").request_certificate(DomainName=name)["CertificateArn"]
+    rest.create_domain_name(domainName=name, regionalCertificateArn=certificate,
+                            endpointConfiguration={"types": ["REGIONAL"]})  # fmt: skip
+    v2.create_api_mapping(DomainName=name, ApiId=http.id, Stage="$default", ApiMappingKey="v1")
+    talk = v2.create_api(
+        Name="talk", ProtocolType="WEBSOCKET", RouteSelectionExpression="$request.body.action"
+    )["ApiId"]
+    said = deploy(lambdas, "talk", TALK)["FunctionArn"]
+    made = v2.create_integration(ApiId=talk, IntegrationType="AWS_PROXY", IntegrationUri=lambda_uri(said))
+    route = v2.create_route(
+        ApiId=talk, RouteKey="$default", Target=f"integrations/{made['IntegrationId']}",
+        RouteResponseSelectionExpression="$default",
+    )  # fmt: skip
+    v2.create_route_response(ApiId=talk, RouteId=route["RouteId"], RouteResponseKey="$default")
+    v2.create_stage(ApiId=talk, StageName="live", AutoDeploy=True)
+
+    def opened() -> ClientConnection:
+        where = urlsplit(server.endpoint)
+        way = socket.create_connection((where.hostname, where.port))
+        return connect(f"ws://{talk}.execute-api.localhost/live", sock=way, proxy=None)
+
+    for _ in range(2):
+        assert ask(server.endpoint, name, "GET", "/v1/x?n=1").json["n"] == "1"
+        assert ask(server.endpoint, name, "GET", "/v2/x").status == 403
+        with opened() as line:
+            line.send("hello")
+            assert line.recv(20) == "hello"
+            again(server)
+            with pytest.raises(ConnectionClosed):
+                line.recv(20)
+    [shown] = server.client("apigatewayv2").get_api_mappings(DomainName=name)["Items"]
+    assert (shown["ApiMappingKey"], shown["ApiId"]) == ("v1", http.id)
 
 
 def test_whatever_was_acknowledged_is_there(server):

@@ -58,9 +58,7 @@ class Submitter(threading.Thread):
 
 def names_of(known: dict[str, int]) -> list[str]:
     """The jobs that have a container of their own."""
-    return [
-        name if size == 1 else f"{name}:{index}" for name, size in known.items() for index in range(size)
-    ]
+    return [name if size == 1 else f"{name}:{index}" for name, size in known.items() for index in range(size)]
 
 
 def left(aws: Any, names: list[str]) -> list[dict[str, Any]]:
@@ -110,4 +108,8 @@ def test_no_job_is_lost_or_counted_twice(cloud: Process) -> None:
 
 def tasks_left(cloud: Process) -> list[str]:
     ecs = cloud.client("ecs")
-    return [arn for cluster in ecs.list_clusters()["clusterArns"] for arn in ecs.list_tasks(cluster=cluster)["taskArns"]]
+    return [
+        arn
+        for cluster in ecs.list_clusters()["clusterArns"]
+        for arn in ecs.list_tasks(cluster=cluster)["taskArns"]
+    ]

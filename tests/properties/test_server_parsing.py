@@ -33,6 +33,9 @@ class Pipe:
     def get_extra_info(self, name: str) -> object:
         return ("1.2.3.4", 5) if name == "peername" else None
 
+    def can_write_eof(self) -> bool:
+        return True
+
     def close(self) -> None:
         self.closed = True
 
@@ -185,3 +188,6 @@ def test_no_head_is_read_that_the_parser_reads_differently(lines):
         return
     assert witness.complete
     assert read.headers.raw == witness.headers
+    written = read.headers.written()
+    assert {name.encode("latin-1") for name in written} >= {name for name, _ in witness.headers}
+    assert all(name == shown.lower() for name, shown in written.items())

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -292,11 +293,12 @@ def test_a_websocket_application(cloud, tmp_path):
     project.run("deploy")
     api = project.deployed("websocket_api")["websocket_api_id"]
     where = urlsplit(cloud.endpoint)
-    url, to = (
-        f"ws://{api}.execute-api.localhost/api",
-        {"host": where.hostname, "port": where.port, "proxy": None},
-    )
-    with connect(url, **to) as first, connect(url, **to) as second:
+    url = f"ws://{api}.execute-api.localhost/api"
+    way = (where.hostname, where.port)
+    with (
+        connect(url, sock=socket.create_connection(way), proxy=None) as first,
+        connect(url, sock=socket.create_connection(way), proxy=None) as second,
+    ):
         first.send("one")
         second.send("two")
         assert (first.recv(20), second.recv(20)) == ("heard one", "heard two")

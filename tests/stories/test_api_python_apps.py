@@ -1,7 +1,7 @@
 """Python web applications behind APIs of both kinds, unchanged: FastAPI by Mangum, Flask by apig-wsgi, Powertools."""
 
 import pytest
-from tests.apps_kit import http_api, python_app, rest_api
+from tests.apps_kit import ask, http_api, python_app, rest_api
 
 MIB = 1024 * 1024
 FASTAPI = """
@@ -183,6 +183,31 @@ def test_an_http_apis_named_stage_is_a_part_of_the_path(cumulo):
     site = http_api(cumulo, function, stage="live")
     assert site.get("/items/3").json == {"number": 3, "tags": []}
     assert site.get("/").json == {"base": f"http://{site.host}/live/", "stage": "live"}
+
+
+def test_an_application_below_a_base_path_of_a_domain(cumulo, application):
+    """Format 1.0 shows the base path, 2.0 does not; Mangum is told of it and takes it away."""
+    function = python_app(
+        cumulo, "api-fastapi-v1", FASTAPI, "fastapi", "mangum", "python-multipart",
+        Environment={"Variables": {"BASE_PATH": "/v1", "ROOT_PATH": "/v1"}},
+    )  # fmt: skip
+    rest, v2, acm = cumulo.client("apigateway"), cumulo.client("apigatewayv2"), cumulo.client("acm")
+    name = "shop.example.com"
+    certificate = acm.request_certificate(DomainName=name)["CertificateArn"]
+    v2.create_domain_name(DomainName=name, DomainNameConfigurations=[{"CertificateArn": certificate}])
+    try:
+        for site, key in ((rest_api(cumulo, function), "v1"), (http_api(cumulo, application), "v2")):
+            stage = site.stage or "$default"
+            v2.create_api_mapping(DomainName=name, ApiId=site.id, Stage=stage, ApiMappingKey=key)
+            told = ask(cumulo.endpoint, name, "GET", f"/{key}/items/3?tag=a")
+            assert (told.status, told.json) == (200, {"number": 3, "tags": ["a"]})
+            assert ask(cumulo.endpoint, name, "GET", f"/{key}/nothing").status == 404
+        assert ask(cumulo.endpoint, name, "GET", "/v1/").json["base"] == f"http://{name}/v1/"
+        assert ask(cumulo.endpoint, name, "GET", "/v3/items/3").status == 403
+    finally:
+        for one in v2.get_api_mappings(DomainName=name)["Items"]:
+            v2.delete_api_mapping(DomainName=name, ApiMappingId=one["ApiMappingId"])
+        rest.delete_domain_name(domainName=name)
 
 
 FLASK = """

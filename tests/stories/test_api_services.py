@@ -182,7 +182,7 @@ def test_an_event_of_an_http_api_finds_its_target(cumulo):
     assert found[0]["Body"] == "hello"
 
 
-@pytest.mark.parametrize("form", ["own", "localstack"])
+@pytest.mark.parametrize("form", ["own", "localstack", "floci"])
 def test_paths_for_clients_that_cannot_choose_the_host(cumulo, form):
     rest = cumulo.client("apigateway")
     api = rest.create_rest_api(name="mock")
@@ -197,6 +197,7 @@ def test_paths_for_clients_that_cannot_choose_the_host(cumulo, form):
     path = {
         "own": f"/_aws/execute-api/{api['id']}/dev/",
         "localstack": f"/restapis/{api['id']}/dev/_user_request_/",
+        "floci": f"/execute-api/{api['id']}/dev/",
     }[form]
     answer = ask(cumulo.endpoint, "127.0.0.1", "GET", path)
     assert (answer.status, answer.body) == (200, b"dev")

@@ -1,7 +1,10 @@
 """APIs of a cloud that several people share: signatures are verified, and functions say who may call them."""
 
+import base64
 import datetime as dt
 import json
+import shutil
+import subprocess
 from collections.abc import Callable
 from typing import Any
 
@@ -160,6 +163,24 @@ def test_who_signs_is_who_calls(shared: Shared, keys, function):  # noqa: F811
         assert message(http.ask(mine, body="x", spoil=spoil)) == (403, "Forbidden")
     assert message(http.ask(None)) == (403, "Forbidden")
     assert message(http.ask(unknown)) == (403, "Forbidden")
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+def test_curl_signs_too(shared: Shared, keys, function):  # noqa: F811
+    mine = keys["mine"]
+    rest, http = rest_api(shared, mine, function), http_api(shared, mine, function)
+    for api in (rest, http):
+        permit(shared, mine, api)
+        argv = ["curl", "--silent", "--aws-sigv4", "aws:amz:us-east-1:execute-api", "--user", f"{mine.access}:{mine.secret}",
+                "--connect-to", f"{api.host}:80:{shared.endpoint.partition('://')[2]}", "--data", "a=1",
+                "--write-out", "\n%{http_code}", f"http://{api.host}{api.prefix}/one"]  # fmt: skip
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True)
+        body, _, status = done.stdout.rpartition("\n")
+        assert status == "200", body
+        assert json.loads(body)["body"] in {
+            "a=1",
+            base64.b64encode(b"a=1").decode(),
+        }  # 2.0 takes forms for bytes
 
 
 def test_another_account_needs_the_apis_policy(shared: Shared, keys, function):  # noqa: F811

@@ -46,20 +46,21 @@ def image(cloud: Process) -> str:
 
 
 def test_a_job_on_fargate_is_told_who_it_is_and_its_output_is_kept(cloud: Process, image: str) -> None:
-    fargate_job(
-        cloud, "who", image, "env", container={"environment": [{"name": "ONE", "value": "1"}]}
-    )
+    fargate_job(cloud, "who", image, "env", container={"environment": [{"name": "ONE", "value": "1"}]})
     own = {"environment": [{"name": "TWO", "value": "2"}]}
     found = succeeded(cloud, submit(cloud, "light", "who", containerOverrides=own))
     told = dict(line.partition("=")[::2] for line in until(lambda: printed(cloud, found), "it is told"))
-    assert told.items() >= {
-        "AWS_BATCH_CE_NAME": "fargate",
-        "AWS_BATCH_JOB_ATTEMPT": "1",
-        "AWS_BATCH_JOB_ID": found["jobId"],
-        "AWS_BATCH_JQ_NAME": "light",
-        "ONE": "1",
-        "TWO": "2",
-    }.items()
+    assert (
+        told.items()
+        >= {
+            "AWS_BATCH_CE_NAME": "fargate",
+            "AWS_BATCH_JOB_ATTEMPT": "1",
+            "AWS_BATCH_JOB_ID": found["jobId"],
+            "AWS_BATCH_JQ_NAME": "light",
+            "ONE": "1",
+            "TWO": "2",
+        }.items()
+    )
     assert found["container"]["logStreamName"].startswith("who/default/")
     assert found["createdAt"] <= found["startedAt"] <= found["stoppedAt"]
     assert found["statusReason"] == EXITED
@@ -178,10 +179,7 @@ def test_several_containers_end_with_the_essential_one(cloud: Process, image: st
         },
     )
     found = succeeded(cloud, submit(cloud, "heavy", "several"))
-    told = {
-        one["name"]: one
-        for one in found["ecsProperties"]["taskProperties"][0]["containers"]
-    }
+    told = {one["name"]: one for one in found["ecsProperties"]["taskProperties"][0]["containers"]}
     assert told["main"]["exitCode"] == 0
     assert told["before"]["exitCode"] == 0
     assert told["main"]["logStreamName"].startswith("several/main/")
@@ -191,14 +189,18 @@ def test_what_ecs_does_not_carry_fails_the_job_with_the_reason(cloud: Process, i
     ec2_job(cloud, "odd", image, "true", container={"logConfiguration": {"logDriver": "syslog"}})
     found = ended(cloud, submit(cloud, "heavy", "odd"))
     assert found["status"] == "FAILED"
-    assert "syslog" in str(found), found
+    assert found["statusReason"].startswith("ATTRIBUTE"), found
 
 
 def test_a_pipeline_of_arrays_counts_words(cloud: Process, image: str) -> None:
     """10 mappers write numbers, 10 squarers (N_TO_N) square them, one reducer adds up: 0 + 1 + ... + 81."""
     mounted = MOUNTED
     fargate_job(
-        cloud, "map", image, "echo $AWS_BATCH_JOB_ARRAY_INDEX > /files/in-$AWS_BATCH_JOB_ARRAY_INDEX", container=mounted
+        cloud,
+        "map",
+        image,
+        "echo $AWS_BATCH_JOB_ARRAY_INDEX > /files/in-$AWS_BATCH_JOB_ARRAY_INDEX",
+        container=mounted,
     )
     fargate_job(
         cloud,
@@ -243,7 +245,9 @@ def test_a_host_volume_and_propagated_tags(cloud: Process, image: str, tmp_path:
     found = succeeded(cloud, name)
     assert (tmp_path / "file").read_text() == "done\n"
     task = found["container"]["taskArn"]
-    (told,) = cloud.client("ecs").describe_tasks(cluster=task.split("/")[1], tasks=[task], include=["TAGS"])["tasks"]
+    (told,) = cloud.client("ecs").describe_tasks(cluster=task.split("/")[1], tasks=[task], include=["TAGS"])[
+        "tasks"
+    ]
     tags = {one["key"]: one["value"] for one in told["tags"]}
     assert tags["team"] == "blue"
     assert tags["aws:batch:job-queue"] == "heavy"
@@ -251,17 +255,12 @@ def test_a_host_volume_and_propagated_tags(cloud: Process, image: str, tmp_path:
 
 def test_nodes_of_a_job_talk_to_one_another(cloud: Process, image: str) -> None:
     """The main node waits until every other one has reported to it over the network."""
-    main = "nc -l -p 7000 > /tmp/one; nc -l -p 7001 > /tmp/two; cat /tmp/one /tmp/two; grep -q one /tmp/one && grep -q two /tmp/two"
+    main = "nc -l -p 7000 > /tmp/one; nc -l -p 7001 > /tmp/two; cat /tmp/one /tmp/two"
     other = (
-        'echo $0 from $AWS_BATCH_JOB_NODE_INDEX of $AWS_BATCH_JOB_NUM_NODES | '
-        "nc -w 5 $AWS_BATCH_JOB_MAIN_NODE_PRIVATE_IPV4_ADDRESS $1; sleep 600"
+        "until echo node $AWS_BATCH_JOB_NODE_INDEX of $AWS_BATCH_JOB_NUM_NODES "
+        "| nc -w 5 $AWS_BATCH_JOB_MAIN_NODE_PRIVATE_IPV4_ADDRESS $((6999 + AWS_BATCH_JOB_NODE_INDEX)); "
+        "do sleep 0.2; done; sleep 600"
     )
-
-    def told(target: str, *words: str) -> dict[str, object]:
-        own = container(image, "", memory=64) | {"command": ["sh", "-c", *words]}
-        return {"targetNodes": target, "container": own}
-
-    retry = lambda port: f'until {other.rpartition(";")[0].replace("$1", port)}; do sleep 0.2; done; sleep 600'  # noqa: E731
     cloud.client("batch").register_job_definition(
         jobDefinitionName="nodes",
         type="multinode",
@@ -269,19 +268,21 @@ def test_nodes_of_a_job_talk_to_one_another(cloud: Process, image: str) -> None:
             "numNodes": 3,
             "mainNode": 0,
             "nodeRangeProperties": [
-                told("0:0", main),
-                told("1:1", retry("7000"), "one"),
-                told("2:2", retry("7001"), "two"),
+                {"targetNodes": "0:0", "container": container(image, main, memory=64)},
+                {"targetNodes": "1:2", "container": container(image, other, memory=64)},
             ],
         },
     )
     name = submit(cloud, "heavy", "nodes")
-    found = succeeded(cloud, name, 120)
+    found = succeeded(cloud, name)
     assert found["nodeProperties"]["numNodes"] == 3
     first = job(cloud, f"{name}#0")
-    assert until(lambda: printed(cloud, first), "the main node has said") == ["one from 1 of 3", "two from 2 of 3"]
+    assert until(lambda: printed(cloud, first), "the main node has said") == [
+        "node 1 of 3",
+        "node 2 of 3",
+    ]
     nodes = jobs(cloud.client("batch"), [f"{name}#{number}" for number in range(3)])
-    assert [one["status"] for one in nodes][0] == "SUCCEEDED"
+    assert nodes[0]["status"] == "SUCCEEDED"
     assert all(one["status"] in ("SUCCEEDED", "FAILED") for one in nodes)
 
 
@@ -301,9 +302,11 @@ def test_a_spot_instance_that_is_taken_away_costs_an_attempt_and_no_job(cloud: P
     found = reached(cloud, name, "RUNNING")
     arn = found["container"]["containerInstanceArn"]
     ecs = cloud.client("ecs")
-    (there,) = ecs.describe_container_instances(cluster=arn.split("/")[1], containerInstances=[arn])["containerInstances"]
+    (there,) = ecs.describe_container_instances(cluster=arn.split("/")[1], containerInstances=[arn])[
+        "containerInstances"
+    ]
     cloud.client("ec2").terminate_instances(InstanceIds=[there["ec2InstanceId"]])
-    done = succeeded(cloud, name, 120)
+    done = succeeded(cloud, name)
     first, second = done["attempts"]
     assert first["statusReason"] == f"Host EC2 (instance {there['ec2InstanceId']}) terminated."
     assert second["container"]["exitCode"] == 0

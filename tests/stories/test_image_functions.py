@@ -19,7 +19,7 @@ from cumulo.engines.engine import ContainerState, EngineError
 from cumulo.engines.functions.launcher import ContainerLauncher, RoutingLauncher, missing
 from cumulo.engines.functions.sandbox import CONTAINER
 from cumulo.engines.opening import open_engine
-from cumulo.sandbox.contract import ImageRoot, RuntimeHost
+from cumulo.sandbox.contract import ImageRoot, Reach, RuntimeHost
 from cumulo.services.lambda_.environment_states import Phase
 from cumulo.services.lambda_.model import IMAGE
 
@@ -116,6 +116,22 @@ def on_engine(kind: str, folder: Path, story: Any) -> None:
 
 
 engines = pytest.mark.parametrize("kind", ENGINES)
+
+
+@engines
+def test_a_function_in_an_image_finds_the_names_of_apis_and_whom_to_trust(kind, tmp_path):
+    async def story(plane: ImagePlane) -> None:
+        bundle, ca = tmp_path / "bundle.pem", tmp_path / "ca.pem"
+        bundle.write_text("everybody")
+        ca.write_text("ourselves")
+        plane.containers.reach(Reach(names=("api.example.com",), bundle=bundle, ca=ca))
+        plane.run("names")
+        assert await plane.ask("names") == ["127.0.0.1", "everybody", "ourselves"]
+        (sandbox,) = plane.containers._living
+        assert sandbox.secure_socket is not None
+        assert sandbox.secure_socket.getsockname() == ("127.0.0.1", 443)
+
+    on_engine(kind, tmp_path, story)
 
 
 @engines

@@ -28,6 +28,9 @@ def template(kind: str, **properties: Any) -> str:
         "AWS::ECS::Cluster",
         "AWS::ElasticLoadBalancingV2::TargetGroup",
         "AWS::ApplicationAutoScaling::ScalableTarget",
+        "AWS::ApiGateway::RestApi",
+        "AWS::ApiGatewayV2::Api",
+        "AWS::Serverless::HttpApi",
     ],
 )
 def test_a_stack_of_what_the_companion_cannot_make_here_is_refused_and_leaves_nothing(

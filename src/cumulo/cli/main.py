@@ -28,6 +28,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "trace": "Show where the time of a request went.",
         "env": "Print the variables that point AWS tools here.",
         "image": "Import, build, list, remove and run container images.",
+        "ca": "Say how to trust the cloud's certificate authority.",
         "aws": "Run the AWS CLI against the cloud.",
         "keys": "Make and revoke access keys.",
         "version": "Print the version.",

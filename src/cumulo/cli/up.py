@@ -73,6 +73,10 @@ def _choice(*words: str) -> dict[str, Any]:
 OPTIONS: Mapping[str, dict[str, Any]] = {
     "host": {"default": "127.0.0.1", "help": "The address to listen on."},
     "port": {"default": 4566, "help": "The port to listen on; 0 takes a free one."},
+    "tls_port": {
+        "type": click.IntRange(0, 65535),
+        "help": "The port for TLS; 0 takes a free one.  Default: 4567, opened when a custom domain name is made.",
+    },
     "data": {"type": PATH, "help": "The folder that keeps everything.  Default: ~/.local/share/cumulo."},
     "ephemeral": {"is_flag": True, "help": "Keep nothing."},
     "engine": _choice("auto", "local", "docker", "none") | {"help": "What runs containers."},
@@ -167,6 +171,8 @@ def announce(cloud: "Cloud") -> Running:
     for note in cloud.notes:
         print(f"note: {note}")
     print(f"Cumulo is at {cloud.endpoint}")
+    if cloud.secure_endpoint:
+        print(f"TLS is at {cloud.secure_endpoint}")
     print("Ready.", flush=True)
     return running
 

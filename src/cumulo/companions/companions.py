@@ -15,13 +15,14 @@ from cumulo.companions.guards import BODY_BYTES_MAX, Call, Guard, call_of, refus
 from cumulo.companions.headers import (
     ACCOUNT_HEADER,
     INTERNAL,
+    OWN_HEADER,
     PASSING_HEADER,
     SERVICE_HEADER,
     UNKNOWN_HEADER,
 )
 from cumulo.companions.process import CannotStart, MotoProcess
 from cumulo.companions.upstream import HEAD_BYTES_MAX, Pairs, Upstream, UpstreamError
-from cumulo.wire.http import BytesBody, Headers, Request, Response
+from cumulo.wire.http import BytesBody, Headers, Request, Response, lines_of
 
 SMALL_BODY_BYTES_MAX: Final = 64 * 1024
 JOURNAL: Final = "companions.jsonl"
@@ -132,13 +133,14 @@ class Companions:
         wanted = {
             "host": "localhost",
             "authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0",
-            **(headers or {}),
+            **{name.lower(): value for name, value in (headers or {}).items()},
         }
         if body or method in {"POST", "PUT"}:
             wanted["content-length"] = str(len(body))
-        raw = Headers((name.encode(), value.encode("latin-1")) for name, value in wanted.items())
+        raw = Headers(lines_of(wanted.items()))
         request = Request(method, path, query, raw, BytesBody(body))
-        return await self._pass_on(service, request, passing=passing)
+        marks: Pairs = ((OWN_HEADER, "yes"),)
+        return await self._pass_on(service, request, (*marks, (PASSING_HEADER, "yes")) if passing else marks)
 
     async def reset(self) -> None:
         """Forget everything that moto keeps.  Real endpoints are left alone."""
@@ -153,14 +155,14 @@ class Companions:
         for upstream in (self._moto, *self._endpoints.values()):
             upstream.close()
 
-    async def _pass_on(self, service: str, request: Request, *, passing: bool = False) -> Response:
+    async def _pass_on(self, service: str, request: Request, marks: Pairs = ()) -> Response:
         guard = self._guards.get(service)
         if guard is None:
-            return await self._send(service, request, passing=passing)
+            return await self._send(service, request, marks)
         # Who the guard is for reads the whole body once; what is too long for a form is passed on unseen.
         length = request.headers.get("content-length", "0")
         if "transfer-encoding" in request.headers or int(length) > BODY_BYTES_MAX:
-            return await self._send(service, request, passing=passing)
+            return await self._send(service, request, marks)
         body = await request.body.read(BODY_BYTES_MAX)
         request.body = BytesBody(body)
         call = call_of(
@@ -170,11 +172,11 @@ class Companions:
             region=_region(request) or self._region_default,
         )
         if call is None:
-            return await self._send(service, request, passing=passing)
-        return await self._guarded(service, request, call, guard, passing=passing)
+            return await self._send(service, request, marks)
+        return await self._guarded(service, request, call, guard, marks)
 
     async def _guarded(
-        self, service: str, request: Request, call: Call, guard: Guard, *, passing: bool
+        self, service: str, request: Request, call: Call, guard: Guard, marks: Pairs
     ) -> Response:
         try:
             changed = await guard.before(call)
@@ -184,13 +186,13 @@ class Companions:
         try:
             if changed is not None:
                 request = with_form(request, changed)
-            answer = await self._send(service, request, passing=passing)
+            answer = await self._send(service, request, marks)
             status = answer.status
         finally:
             guard.after(call, done=status < 400)
         return answer
 
-    async def _send(self, service: str, request: Request, *, passing: bool = False) -> Response:
+    async def _send(self, service: str, request: Request, marks: Pairs) -> Response:
         length = request.headers.get("content-length", "0")
         if "transfer-encoding" not in request.headers and int(length) <= SMALL_BODY_BYTES_MAX:
             request.body = BytesBody(await request.body.read(SMALL_BODY_BYTES_MAX))
@@ -198,9 +200,7 @@ class Companions:
             endpoint = self._endpoints.get(service)
             if endpoint is not None:
                 return await endpoint.send(request, (), INTERNAL)
-            extra: Pairs = ((ACCOUNT_HEADER, self._account(request)), (SERVICE_HEADER, service))
-            if passing:
-                extra = (*extra, (PASSING_HEADER, "yes"))
+            extra: Pairs = ((ACCOUNT_HEADER, self._account(request)), (SERVICE_HEADER, service), *marks)
             answer = await self._ask_moto(request, extra)
         except (CannotStart, UpstreamError) as fault:
             why = f"The companion for {service} is not available: {fault}"

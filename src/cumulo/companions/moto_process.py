@@ -23,6 +23,7 @@ from cumulo.base.clock import SystemClock
 from cumulo.companions import moto_time
 from cumulo.companions.headers import ACCOUNT_HEADER, SERVICE_HEADER, UNKNOWN_HEADER
 from cumulo.companions.journal import Journal
+from cumulo.companions.moto_keys import answer_own
 from cumulo.companions.polls import answer_poll
 from cumulo.companions.wsgi import Application, Environ, Threads, WsgiBridge
 from cumulo.wire.http import Handler, Request
@@ -72,6 +73,7 @@ def _moto(account: str, journal_path: Path | None) -> Handler:
         if count:
             _say(f"replayed {count} failed {failed}")
         answer = partial(answer_poll, answer=journal.answer)
+    answer = partial(answer_own, answer=answer)
     return Threads(answer, ThreadPoolExecutor(THREADS_MAX, "moto"))
 
 

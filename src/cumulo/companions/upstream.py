@@ -187,7 +187,7 @@ async def _write_request(
     lines += [
         f"{name}: {value}"
         for name, value in request.headers.items()
-        if name not in _NOT_PASSED and name not in strip
+        if name not in _NOT_PASSED and name not in strip  # names come in small letters
     ]
     lines += [f"{name}: {value}" for name, value in extra]
     length = request.headers.get("content-length")
@@ -197,6 +197,8 @@ async def _write_request(
     elif length:
         lines.append(f"Content-Length: {length}")
     head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+    if head.count(b"\n") != len(lines) + 1 or head.count(b"\r") != len(lines) + 1 or lines[0].count(" ") != 2:
+        raise UpstreamError("a line of the head is none")
     if not (chunked or length):
         writer.write(head)
         return

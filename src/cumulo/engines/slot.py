@@ -17,7 +17,7 @@ from cumulo.engines.functions.refusals import FAILED
 from cumulo.engines.images import Image, Login, Platform, Source
 from cumulo.engines.none import NoEngine
 from cumulo.engines.opening import Opened
-from cumulo.sandbox.contract import Early, Isolation, Sandbox, SandboxSpec, StartError
+from cumulo.sandbox.contract import Early, Isolation, Reach, Sandbox, SandboxSpec, StartError
 
 SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 Open = Callable[[], Awaitable[Opened]]
@@ -162,6 +162,7 @@ class LateLauncher:
         self._made: ContainerLauncher | None = None
         self._begun: ContainerLauncher | None = None  # it may not have got far before it was interrupted
         self._lock = asyncio.Lock()
+        self._reach: Reach | None = None
 
     @property
     def left_something(self) -> bool:
@@ -176,6 +177,8 @@ class LateLauncher:
                 made = ContainerLauncher(engine, folder=self._folder, cloud_port=self._cloud_port)
                 self._begun = made
                 await made.open()
+                if self._reach is not None:
+                    made.reach(self._reach)
                 self._made = made
             return self._made
 
@@ -191,6 +194,12 @@ class LateLauncher:
 
     def expect(self, early: Early) -> None:
         """Nothing is started beforehand in containers."""
+
+    def reach(self, reach: Reach) -> None:
+        """Let functions find these names, also those of a launcher that is made later."""
+        self._reach = reach
+        if self._made is not None:
+            self._made.reach(reach)
 
     def drop_tmp(self, tmp_name: str) -> None:
         """Forget a volume."""

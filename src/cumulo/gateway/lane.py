@@ -37,7 +37,7 @@ class ApiLane:
     def wants(self, method: str, path: str, headers: Headers) -> bool:  # noqa: ARG002 - the port's
         """Whether this is for an API."""
         front = self._front_of()
-        return front is not None and front.wants(headers.get("host"), path)
+        return front is not None and front.wants(headers.get("host"), path, headers)
 
     def take(self, request: Request, body: bytes, reply: Callable[[Response], None]) -> bool:
         """Begin to answer; False hands the request to the ordinary path."""

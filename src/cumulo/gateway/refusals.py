@@ -8,6 +8,20 @@ import msgspec
 INTERNAL: Final = "Internal server error"
 
 
+SPACED: Final = frozenset(
+    {
+        "API_CONFIGURATION_ERROR",
+        "BAD_REQUEST_BODY",
+        "BAD_REQUEST_PARAMETERS",
+        "DEFAULT_5XX",
+        "INTEGRATION_FAILURE",
+        "INTEGRATION_TIMEOUT",
+        "UNSUPPORTED_MEDIA_TYPE",
+    }
+)
+"""The types whose default body has a blank behind its colon: those of AWS's back end, not of its front."""
+
+
 class Kind(msgspec.Struct, frozen=True):
     """A gateway response type: its status, the value of `x-amzn-ErrorType`, and its message (None: null)."""
 

@@ -7,8 +7,9 @@ sweep for all connections, and what waits too long for its next request is close
 """
 
 import asyncio
+import socket
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -22,6 +23,7 @@ from cumulo.net.pool import Backend
 ONE_WRITE_BYTES_MAX: Final = 64 * 1024
 
 Pairs = Sequence[tuple[str, str]]
+Permits = Callable[[str, int], bool]
 
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 
@@ -71,12 +73,19 @@ class Origin:
 
 
 class HttpClient:
-    """Asks.  `close` when it is of no more use."""
+    """Asks.  `close` when it is of no more use.  `permits`: which addresses and ports may be asked; None: all."""
 
-    def __init__(self, *, clock: Clock, limits: ClientLimits = ClientLimits()) -> None:  # noqa: B008 - frozen
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        limits: ClientLimits = ClientLimits(),  # noqa: B008 - frozen
+        permits: Permits | None = None,
+    ) -> None:
         self.limits = limits
         self.heads = HeadReader(headers_count_max=limits.headers_count_max)
         self._clock = clock
+        self._permits = permits
         self._origins: dict[tuple[str, str, bool, str], Origin] = {}
         self._where: dict[HttpConnection, Origin] = {}
         self._contexts: dict[bool, ssl.SSLContext] = {}
@@ -233,26 +242,42 @@ class HttpClient:
         self._where[connection] = origin
         origin.count += 1
         connection.since = self._clock.monotonic()
-        backend = Backend(origin.server_name or origin.address, origin.port, tls=origin.tls)
         try:
-            await self._connect(backend, connection, origin)
-        except OSError as fault:
+            address = (
+                origin.address if self._permits is None else await self._permitted(origin, self._permits)
+            )
+            await self._connect(connection, origin, address)
+        except (OSError, ValueError) as fault:  # names that cannot be looked up are ValueErrors
+            connection.abandon()
             raise HttpFailed(f"cannot connect: {fault}") from fault
+        except BaseException:
+            connection.abandon()
+            raise
         if self._sweeper is None:
             self._sweeper = asyncio.get_running_loop().call_later(self.limits.sweep_seconds, self._sweep)
         return connection
 
-    async def _connect(self, backend: Backend, connection: HttpConnection, origin: Origin) -> None:
-        if not origin.server_name or origin.tls is None:
-            await connect(Backend(origin.address, origin.port, tls=origin.tls), connection)
+    async def _connect(self, connection: HttpConnection, origin: Origin, address: str) -> None:
+        if origin.tls is None:
+            await connect(Backend(address, origin.port), connection)
             return
         loop = asyncio.get_running_loop()
-        options: dict[str, Any] = {"ssl": backend.tls, "server_hostname": origin.server_name}
+        name = origin.server_name or origin.address
+        options: dict[str, Any] = {"ssl": origin.tls, "server_hostname": name}
         try:
-            await loop.create_connection(lambda: connection, origin.address, origin.port, **options)
+            await loop.create_connection(lambda: connection, address, origin.port, **options)
         except BaseException:
             connection.abandon()
             raise
+
+    async def _permitted(self, origin: Origin, permits: Permits) -> str:
+        """The first of a name's addresses that may be asked.  Looked up once, so that no second answer counts."""
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(origin.address, origin.port, type=socket.SOCK_STREAM)
+        for _, _, _, _, where in found:
+            if permits(str(where[0]), origin.port):
+                return str(where[0])
+        raise HttpFailed("the backend is at an address that must not be asked from here")
 
     def _origin(self, url: str, *, verify: bool, server_name: str) -> tuple[Origin, str]:
         scheme, mark, rest = url.partition("://")

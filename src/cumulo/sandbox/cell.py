@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from cumulo.sandbox.main_process import Become
 
 RUNTIME_PORT = 9001
+SECURE_PORT = 443
+SOCKETS = 3  # that listen: the Runtime API's, the cloud's, and the cloud's by TLS
 EARLY_VARIABLE = "_CUMULO_EARLY_FD"
 _CONTROL_FD = 9
 _BACKLOG = 128
@@ -74,10 +76,10 @@ def run(plan: CellPlan, control: socket.socket, become: "Become") -> None:
     """Live the life of a cell; never returns."""
     try:
         control = _alone_with(control)
-        runtime, cloud = prepare(plan)
-        messages.send(control, READY, (runtime.fileno(), cloud.fileno()))
-        runtime.close()
-        cloud.close()
+        sockets = prepare(plan)
+        messages.send(control, READY, [sock.fileno() for sock in sockets])
+        for sock in sockets:
+            sock.close()
         job, fds = _next_job(control)
         if "early" in job:
             _early(plan, control, job, fds, become)
@@ -87,8 +89,8 @@ def run(plan: CellPlan, control: socket.socket, become: "Become") -> None:
     os._exit(1)
 
 
-def prepare(plan: CellPlan) -> tuple[socket.socket, socket.socket]:
-    """Everything that can be done before the job is known; returns the two listening sockets."""
+def prepare(plan: CellPlan) -> tuple[socket.socket, socket.socket, socket.socket]:
+    """Everything that can be done before the job is known; returns the listening sockets."""
     os.umask(0o022)
     if plan.groups is not None:
         plan.groups.join(plan.name)
@@ -102,7 +104,7 @@ def prepare(plan: CellPlan) -> tuple[socket.socket, socket.socket]:
     )
     kernel.sethostname("sandbox")
     _network(plan, outside)
-    sockets = _listener(RUNTIME_PORT), _listener(plan.cloud_port)
+    sockets = _listener(RUNTIME_PORT), _listener(plan.cloud_port), _listener(SECURE_PORT)
     rootfs.enter(plan.root)
     kernel.bound_capabilities()  # what is held stays until it is shed, but nothing can be gained again
     kernel.hide_memory()

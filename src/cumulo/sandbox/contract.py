@@ -1,11 +1,12 @@
 """What a sandbox is, for everybody who uses one.  Nothing here knows AWS.
 
-A launcher starts processes that are shut in, each with two listening sockets that exist only inside:
+A launcher starts processes that are shut in, each with listening sockets that exist only inside:
 
     runtime_socket   the Runtime API, at the address in the process's AWS_LAMBDA_RUNTIME_API
     cloud_socket     the cloud itself, at the address in the process's AWS_ENDPOINT_URL
+    secure_socket    the cloud by TLS, at port 443, under the names of Reach; None where that cannot be had
 
-The server accepts on both; the socket itself says which sandbox is calling, and no other sandbox can reach it.
+The server accepts on all; the socket itself says which sandbox is calling, and no other sandbox can reach it.
 """
 
 import socket
@@ -17,6 +18,8 @@ from typing import Protocol
 import msgspec
 
 FILES_MAX = 1024
+BUNDLE_INSIDE = "/etc/cumulo/trust.pem"  # where a Reach's files are
+CA_INSIDE = "/etc/cumulo/ca.pem"
 
 
 class Bind(msgspec.Struct, frozen=True):
@@ -38,6 +41,29 @@ class Early(msgspec.Struct, frozen=True, kw_only=True):
     argv: tuple[str, ...]
     env: Mapping[str, str]
     binds: tuple[Bind, ...] = ()
+
+
+class Reach(msgspec.Struct, frozen=True, kw_only=True):
+    """What the cloud answers to by name, and whom to trust there.
+
+    names   host names that lead a sandbox to its own 127.0.0.1
+    bundle  a file with the certificates of all authorities that are trusted, in PEM: the machine's, and the cloud's own
+    ca      a file with the cloud's own alone
+    """
+
+    names: tuple[str, ...]
+    bundle: Path
+    ca: Path
+
+
+def trusting(bundle: str, ca: str) -> dict[str, str]:
+    """The variables by which programs are told whom to trust: AWS's tools, OpenSSL's users, Python's requests, Node."""
+    return {
+        "AWS_CA_BUNDLE": bundle,
+        "SSL_CERT_FILE": bundle,
+        "REQUESTS_CA_BUNDLE": bundle,
+        "NODE_EXTRA_CA_CERTS": ca,
+    }
 
 
 class ImageRoot(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +149,7 @@ class Sandbox(Protocol):
     name: str
     runtime_socket: socket.socket  # listening, non-blocking, the server's end
     cloud_socket: socket.socket
+    secure_socket: socket.socket | None
     output: int  # non-blocking pipe: stdout and stderr of everything inside
     telemetry: int  # non-blocking pipe: framed log records (awslambdaric, our Node runtime)
 
@@ -162,6 +189,10 @@ class Launcher(Protocol):
 
     def expect(self, early: Early) -> None:
         """Sandboxes that may start early like this are about to be asked for.  Cheap; may be said often."""
+        ...
+
+    def reach(self, reach: Reach) -> None:
+        """From now on sandboxes shall find these names; where it can be, those that are there, too."""
         ...
 
     def drop_tmp(self, tmp_name: str) -> None:

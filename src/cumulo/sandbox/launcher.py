@@ -7,6 +7,7 @@ killing one signal to another; neither needs the warden.
 import asyncio
 import contextlib
 import hashlib
+import logging
 import os
 import re
 import signal
@@ -17,12 +18,25 @@ from typing import Any
 import msgspec
 
 from cumulo.sandbox import cell, cgroups, main_process, messages
-from cumulo.sandbox.contract import FILES_MAX, Early, Exit, Isolation, SandboxSpec, StartError
+from cumulo.sandbox.contract import (
+    BUNDLE_INSIDE,
+    CA_INSIDE,
+    FILES_MAX,
+    Early,
+    Exit,
+    Isolation,
+    Reach,
+    SandboxSpec,
+    StartError,
+    trusting,
+)
 from cumulo.sandbox.wardship import WardenGone, Wardship
 
 START_SECONDS_MAX = 30.0
 CLOSE_SECONDS_MAX = 10.0
+NAMES_BYTES_MAX = messages.MESSAGE_BYTES_MAX - 16 * 1024  # of all names that sandboxes are told
 EARLY_KINDS_MAX = 2  # different runtimes that are kept waiting for functions
+_log = logging.getLogger(__name__)
 _NAME = re.compile(r"[a-z0-9-]{1,40}")
 _TMP_NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -49,13 +63,14 @@ class CellSandbox:
         self._groups = cgroups.KINDS.get(ward.groups)
         self.runtime_socket = _adopt(fds[0])
         self.cloud_socket = _adopt(fds[1])
-        self.output, self.telemetry, self._pidfd = fds[2:5]
+        self.secure_socket: socket.socket | None = _adopt(fds[2])
+        self.output, self.telemetry, self._pidfd = fds[3:6]
         for fd in (self.output, self.telemetry):
             os.set_blocking(fd, False)
-        self._freezer = fds[5] if self._groups else -1
-        self._peak = fds[6] if self._groups else fds[5]
-        self._stat = fds[7] if self._groups else -1
-        self._fds = fds[2:]
+        self._freezer = fds[6] if self._groups else -1
+        self._peak = fds[7] if self._groups else fds[6]
+        self._stat = fds[8] if self._groups else -1
+        self._fds = fds[3:]
         self._exit: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
         self._peak_at_exit = 0
         self._closed = False
@@ -114,6 +129,8 @@ class CellSandbox:
         self._ward.forget(self.number)
         self.runtime_socket.close()
         self.cloud_socket.close()
+        if self.secure_socket is not None:
+            self.secure_socket.close()
         messages.close_all(self._fds)
 
     def ended(self, message: dict[str, Any]) -> None:
@@ -165,6 +182,7 @@ class CellLauncher:
         self._reap = reap
         self._ward: Wardship | None = None
         self._connecting = asyncio.Lock()
+        self._reach: Reach | None = None
         self._expected: list[tuple[Early, str]] = []  # each with its key, the most recent first
         self._warming: asyncio.Task[None] | None = None
         self._closed = False
@@ -214,6 +232,22 @@ class CellLauncher:
         if self._expected:
             ward.say({"t": "expect", "wanted": [_expected(early, key) for early, key in self._expected]})
 
+    def reach(self, reach: Reach) -> None:
+        """Let sandboxes find these names; those that run do so as well."""
+        self._reach = reach
+        if self._ward is not None and self._ward.alive:
+            self._tell_reach(self._ward)
+
+    def _tell_reach(self, ward: Wardship) -> None:
+        reach = self._reach
+        if reach is not None:
+            names = fitting(reach.names)
+            if len(names) < len(reach.names):
+                _log.warning(
+                    "sandboxes cannot be told all names", extra={"missing": len(reach.names) - len(names)}
+                )
+            ward.say({"t": "reach", "names": names, "bundle": str(reach.bundle), "ca": str(reach.ca)})
+
     def drop_tmp(self, tmp_name: str) -> None:
         """Forget a volume."""
         if self._ward is not None and self._ward.alive:
@@ -256,6 +290,7 @@ class CellLauncher:
                     self._ward = await self._connect()
                 except OSError as error:
                     raise StartError("Sandbox.Failed", f"no warden: {error}") from error
+                self._tell_reach(self._ward)
                 self._tell_expected(self._ward)
             return self._ward
 
@@ -265,7 +300,8 @@ class CellLauncher:
         return {
             "t": "start",
             "argv": spec.argv,
-            "env": dict(spec.env)
+            "env": (trusting(BUNDLE_INSIDE, CA_INSIDE) if self._reach is not None else {})
+            | dict(spec.env)
             | {
                 "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{cell.RUNTIME_PORT}",
                 "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self._cloud_port}",
@@ -283,6 +319,18 @@ class CellLauncher:
             "files_max": spec.files_max,
             "early": "",
         }
+
+
+def fitting(names: tuple[str, ...]) -> list[str]:
+    """As many of the names as one message holds."""
+    kept: list[str] = []
+    left = NAMES_BYTES_MAX
+    for name in names:
+        left -= len(name) + 3  # quotes and a comma
+        if left < 0:
+            break
+        kept.append(name)
+    return kept
 
 
 def _key(early: Early) -> str:

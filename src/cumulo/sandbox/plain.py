@@ -1,7 +1,8 @@
 """Plain processes: no isolation at all, for machines where nothing better is allowed (and for quick tests).
 
 Differences that matter: the code is seen at its host path, /tmp is a folder that is not bounded, memory and
-CPU are not limited, and the sockets are on loopback where other processes can reach them.
+CPU are not limited, the sockets are on loopback where other processes can reach them, and names lead where the
+machine's resolver says.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from cumulo.sandbox.contract import Early, Exit, Isolation, SandboxSpec, StartError
+from cumulo.sandbox.contract import Early, Exit, Isolation, Reach, SandboxSpec, StartError, trusting
 
 
 class PlainSandbox:
@@ -28,6 +29,7 @@ class PlainSandbox:
     ) -> None:
         self.name = name
         self.runtime_socket, self.cloud_socket = sockets
+        self.secure_socket: socket.socket | None = None  # port 443 is the machine's
         self.output, self.telemetry = pipes
         self._process = process
         self._closed = False
@@ -87,6 +89,7 @@ class PlainLauncher:
     def __init__(self, tmp_root: Path | None = None) -> None:
         self._tmp_root = tmp_root or Path(tempfile.mkdtemp(prefix="cumulo-plain-"))
         self._living: set[PlainSandbox] = set()
+        self._reach: Reach | None = None
 
     async def start(self, spec: SandboxSpec) -> PlainSandbox:
         """Start a process group in the code's folder."""
@@ -124,6 +127,10 @@ class PlainLauncher:
     def expect(self, early: Early) -> None:
         """Nothing is started beforehand here."""
 
+    def reach(self, reach: Reach) -> None:
+        """Trust these authorities; the names are the resolver's business."""
+        self._reach = reach
+
     def drop_tmp(self, tmp_name: str) -> None:
         """Remove a folder."""
         shutil.rmtree(self._tmp_root / tmp_name, ignore_errors=True)
@@ -139,11 +146,17 @@ class PlainLauncher:
     ) -> dict[str, str]:
         here: Callable[[str], str] = lambda value: _here(spec, (value,))[0]  # noqa: E731
         runtime, cloud = (sock.getsockname()[1] for sock in sockets)
-        return {name: here(value) for name, value in spec.env.items()} | {
-            "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{runtime}",
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{cloud}",
-            "_LAMBDA_TELEMETRY_LOG_FD": str(telemetry),
-        }
+        reach = self._reach
+        trust = trusting(str(reach.bundle), str(reach.ca)) if reach is not None else {}
+        return (
+            trust
+            | {name: here(value) for name, value in spec.env.items()}
+            | {
+                "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{runtime}",
+                "AWS_ENDPOINT_URL": f"http://127.0.0.1:{cloud}",
+                "_LAMBDA_TELEMETRY_LOG_FD": str(telemetry),
+            }
+        )
 
 
 def _here(spec: SandboxSpec, words: tuple[str, ...]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ class Cell:
         self.pid = pid
         self.pidfd = pidfd
         self.control = control
-        self.ready: list[int] = []  # its two listening sockets, once prepared and until handed over
+        self.ready: list[int] = []  # its listening sockets, once prepared and until handed over
         self.start: Start | None = None
         self.answer: list[int] = []  # what the server gets when the assignment has been carried out
         self.running = False

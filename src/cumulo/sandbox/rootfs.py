@@ -1,4 +1,4 @@
-# ruff: noqa: PTH101, PTH102, PTH103, PTH108, PTH110, PTH112, PTH114, PTH115, PTH116, PTH120, PTH123, PTH208, PTH211
+# ruff: noqa: PTH101, PTH102, PTH103, PTH105, PTH108, PTH110, PTH112, PTH114, PTH115, PTH116, PTH120, PTH123, PTH208, PTH211
 # (pathlib would cost the warden and every cell a megabyte)
 """What a sandbox sees as its file system.
 
@@ -31,6 +31,7 @@ OWN_FOLDERS = (
     "/dev",
     "/dev/shm",
     "/etc",
+    "/etc/cumulo",
     "/home",
     "/mnt",
     "/opt",
@@ -98,6 +99,8 @@ PROC_HIDDEN = (
 PROC_READ_ONLY = ("sys", "irq", "bus", "fs", "pressure", "dynamic_debug", "driver")
 _PASSWD = "root:x:0:0:root:/:/sbin/nologin\n" + USER + ":x:{uid}:{uid}::/tmp:/bin/sh\n"
 _GROUP = "root:x:0:\n" + USER + ":x:{uid}:\n"
+_HOSTS = "127.0.0.1 localhost sandbox\n"
+TRUST_BYTES_MAX = 1024 * 1024
 SHM_BYTES = 64 * 1024 * 1024
 
 _READ_ONLY = kernel.ATTR_RDONLY | kernel.ATTR_NOSUID | kernel.ATTR_NODEV
@@ -128,6 +131,14 @@ class Roots:
         if seen != self._resolver_seen:
             self._resolver_seen = seen
             _put(f"{self.scratch}/rw/etc/resolv.conf", resolver_text())
+
+    def reach(self, names: list[str], bundle: str, ca: str) -> None:
+        """Let these host names lead to 127.0.0.1 in all sandboxes, and let them trust what these files say."""
+        lines = "".join(f"127.0.0.1 {name}\n" for name in names)
+        _swap(f"{self.scratch}/rw/etc/hosts", (_HOSTS + lines).encode())
+        for source, target in ((bundle, "trust.pem"), (ca, "ca.pem")):
+            with open(source, "rb") as file:
+                _swap(f"{self.scratch}/rw/etc/cumulo/{target}", file.read(TRUST_BYTES_MAX))
 
     def open_for(self, message: "dict[str, Any]", tmp: str, uid: int, fds: list[int]) -> list[str]:
         """Open everything that a sandbox is to see, adding to `fds`; returns where each goes."""
@@ -262,7 +273,7 @@ class Roots:
         os.symlink("../tmp", f"{top}/var/tmp")
         for file in ETC_FILES:
             _copy(file, top)
-        _put(f"{top}/etc/hosts", "127.0.0.1 localhost sandbox\n")
+        _put(f"{top}/etc/hosts", _HOSTS)
         _put(f"{top}/etc/hostname", "sandbox\n")
         _put(f"{top}/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n")
         _put(f"{top}/etc/resolv.conf", "")
@@ -367,6 +378,14 @@ def _put(path: str, text: str) -> None:
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
     os.chmod(path, 0o644)
+
+
+def _swap(path: str, data: bytes) -> None:
+    """Write a file that is there whole at any moment, for those who read it meanwhile."""
+    with open(f"{path}.new", "wb") as file:
+        file.write(data)
+    os.chmod(f"{path}.new", 0o644)
+    os.replace(f"{path}.new", path)
 
 
 def _java_folders() -> list[str]:

@@ -59,6 +59,7 @@ class Warden:
             "hurry": self._hurry,
             "expect": self._expect,
             "drop": self._drop,
+            "reach": self._reach,
         }
         self._last_start = 0.0
         self._own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
@@ -117,6 +118,12 @@ class Warden:
         if volume is not None:
             self._roots.forget_users(volume.uid)
         self._refill_soon(REFILL_QUIET_SECONDS)
+
+    def _reach(self, message: "dict[str, Any]") -> None:
+        try:
+            self._roots.reach(message["names"], message["bundle"], message["ca"])
+        except OSError as error:  # a full disk, a file that is gone: sandboxes start nevertheless
+            self.problems["names"] = str(error)
 
     def _ask(self, message: "dict[str, Any]") -> None:
         if len(self._waiting) >= WAITING_MAX:
@@ -217,7 +224,7 @@ class Warden:
         except (ConnectionError, BlockingIOError, ValueError):
             raw, fds = b"", []
         kind = raw[:1]
-        if kind == cells.READY and len(fds) == 2 and not cell.ready and cell.start is None:
+        if kind == cells.READY and len(fds) == cells.SOCKETS and not cell.ready and cell.start is None:
             cell.ready = fds
             self._preparing -= 1
             self._prepared.append(cell)

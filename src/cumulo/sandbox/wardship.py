@@ -252,7 +252,7 @@ def _introduce(sock: socket.socket, config: dict[str, Any], seccomp: bytes) -> d
 
 
 def _not_wanted(fds: list[int]) -> Any:
-    """Let a sandbox die that nobody waits for: its pidfd is the fifth descriptor."""
+    """Let a sandbox die that nobody waits for: its pidfd is the sixth descriptor."""
     with contextlib.suppress(OSError):
-        signal.pidfd_send_signal(fds[4], signal.SIGKILL)
+        signal.pidfd_send_signal(fds[5], signal.SIGKILL)
     messages.close_all(fds)

@@ -17,8 +17,9 @@ from cumulo.wire.body import StreamBody
 from cumulo.wire.chunked import ChunkedReader
 from cumulo.wire.exchange import Exchange
 from cumulo.wire.head import CHUNKED, Head, HeadProbe, Refused
-from cumulo.wire.http import BodyCutShort, BytesBody, Lane, Request
+from cumulo.wire.http import BodyCutShort, BytesBody, Lane
 from cumulo.wire.link import BUSY, CLOSED, COLLECT, END, HEAD, LINGER, STREAM
+from cumulo.wire.secure import secured
 from cumulo.wire.turns import Turns
 
 if TYPE_CHECKING:
@@ -36,11 +37,14 @@ class Connection(Turns):
         "_expects",
         "_lane",
         "_left",
+        "_name",
         "_probe",
     )
 
-    def __init__(self, server: "Server", origin: "Adopted") -> None:
+    def __init__(self, server: "Server", origin: "Adopted", name: str | None = None) -> None:
+        """`name`: what a client that speaks TLS asked for; None: this one does not."""
         super().__init__(server, origin)
+        self._name = name
         self._probe: HeadProbe | None = None
         self._lane: Lane | None = None
         self._collected: list[bytes] = []
@@ -56,6 +60,8 @@ class Connection(Turns):
         if not self._peer:
             peer = transport.get_extra_info("peername")
             self._peer = peer[0] if isinstance(peer, tuple) else ""
+        if self._name is not None:
+            self._secured = secured(transport, self._name)
         admitted = self.server.admit(self, self._origin)
         self._since = self.server.tick
         if not admitted:
@@ -228,8 +234,7 @@ class Connection(Turns):
         """Hand the connection to whom the upgrade hook names."""
         if self.server.upgrade is None:
             return False
-        request = Request(head.method, head.path, head.query, head.headers, BytesBody(b""), peer=self._peer)
-        protocol = self.server.upgrade(request)
+        protocol = self.server.upgrade(self._request(head, b""))
         if protocol is None:
             return False
         self._become(protocol, rest)

@@ -16,8 +16,8 @@ from cumulo.base.errors import AwsError, not_implemented
 from cumulo.base.ids import Ids
 from cumulo.wire import bodies, validate
 from cumulo.wire.authenticate import Authenticator
-from cumulo.wire.errors import Errors, bare_errors
-from cumulo.wire.http import BytesBody, Handler, Headers, Request, Response
+from cumulo.wire.errors import Errors, bare_errors, words_for
+from cumulo.wire.http import BytesBody, Handler, Headers, Request, Response, lines_of
 from cumulo.wire.keys import Keys
 from cumulo.wire.models import Models, OperationModel, ServiceModel
 from cumulo.wire.patterns import Patterns
@@ -30,6 +30,8 @@ from cumulo.wire.sigv4 import Scope
 
 Lenient = Iterable[tuple[str, str, str]]
 
+# API definitions have 6 MB at the most; as a text within JSON they may be twice as long.
+_SERVICES_BODY_BYTES_MAX = dict.fromkeys(("apigateway", "apigatewayv2"), 12 * limits.MIB)
 _LAMBDA_CODE_BYTES_MAX = 70_167_211
 _BODY_BYTES_MAX: Mapping[tuple[str, str], int] = {
     ("lambda", "CreateFunction"): _LAMBDA_CODE_BYTES_MAX,
@@ -61,7 +63,8 @@ class Served:
         self.service = service
         self.model = model
         self.operations = operations
-        self._validators = validate.Validators(model, Patterns(), lenient)
+        words = words_for(model.name, model.metadata.protocol)
+        self._validators = validate.Validators(model, Patterns(), lenient, words.manner)
         self._codecs: dict[str, tuple[Codec, Errors]] = {}
         self._ready: dict[tuple[str, str], Ready] = {}
 
@@ -151,8 +154,7 @@ class Door:
     ) -> Response | None:
         """A request of the cloud's own in the name of `caller`, when `service` (a signature's scope) is ours; else None."""
         scope = Scope(access_key=caller.account, date="", region=caller.region, service=service)
-        lines = {"host": "localhost", **(headers or {})}
-        raw = Headers((name.lower().encode(), value.encode("latin-1")) for name, value in lines.items())
+        raw = Headers(lines_of(({"host": "localhost"} | dict(headers or {})).items()))
         request = Request(method, path, query, raw, BytesBody(body))
         name = self._router.service(request, scope)
         if name is None:
@@ -190,7 +192,7 @@ class Door:
             if caller is None:
                 caller = self.authenticate(request, body)
             request_id = caller.request_id
-            body = bodies.unwrap(request.headers, body, limits.BODY_BYTES_MAX) if body else b""
+            body = bodies.unwrap(request.headers, body, _body_bytes_max(served.service.name)) if body else b""
             if found is None:
                 found = served.operations.find_action(form(request.query, body))
                 protocol = found.protocol
@@ -213,7 +215,8 @@ class Door:
 
     async def _read(self, served: Served, request: Request, found: Found | None) -> bytes:
         operation = found.operation.name if found is not None and found.operation is not None else ""
-        bytes_max = _BODY_BYTES_MAX.get((served.service.name, operation), limits.BODY_BYTES_MAX)
+        name = served.service.name
+        bytes_max = _BODY_BYTES_MAX.get((name, operation)) or _body_bytes_max(name)
         try:
             return await request.body.read(bytes_max)
         except AwsError as error:
@@ -255,6 +258,10 @@ class Door:
         return await self._companions(_with_body(request, body))
 
 
+def _body_bytes_max(service: str) -> int:
+    return _SERVICES_BODY_BYTES_MAX.get(service, limits.BODY_BYTES_MAX)
+
+
 def _understand(served: Served, ready: Ready, found: Found, raw: Raw) -> Values:
     """Parse and validate."""
     errors = served.errors(found.protocol)
@@ -264,7 +271,7 @@ def _understand(served: Served, ready: Ready, found: Found, raw: Raw) -> Values:
     except RecursionError:
         raise errors.malformed(Malformed("The request is nested too deeply", "json")) from None
     if faults:
-        raise errors.validation(faults, found.operation)
+        raise errors.validation(faults)
     return values
 
 

@@ -9,14 +9,14 @@ import msgspec
 
 from cumulo.base.errors import AwsError
 from cumulo.state.store import StoreError
-from cumulo.wire import apigateway_words, ecr_words, ecs_words
+from cumulo.wire import ecr_words, ecs_words, java_words
 from cumulo.wire.http import BodyCutShort, Response
-from cumulo.wire.models import Metadata, OperationModel, ServiceModel, Shape
+from cumulo.wire.models import Metadata, ServiceModel, Shape
 from cumulo.wire.protocols import rest
 from cumulo.wire.protocols.base import Codec, ErrorBody, Malformed
 from cumulo.wire.protocols.registry import codec as make_codec
 from cumulo.wire.protocols.rest import Bound, HeaderWriters
-from cumulo.wire.validate import Fault, message
+from cumulo.wire.validate import Fault, Manner, message
 
 _log = logging.getLogger(__name__)
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
@@ -36,8 +36,9 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
         ""  # how it tells of the first fault alone, with {path} and {rule}; empty: all, as Java's services do
     )
     by_alphabet: bool = False  # whether it lists choices so
-    within_input: bool = False  # whether it names the operation's input before members of the body
     choice: str = ""  # how it tells of a value that is none of its {choices}, where that has its own words
+    manner: Manner = Manner()  # how its sentences tell of the input
+    by_class: bool = False  # whether a value of the wrong type is told of by its class in Java
 
 
 _CHOICES = re.compile(r"(Member must satisfy enum value set: \[)([^\]]*)\]")
@@ -53,8 +54,24 @@ _BY_PROTOCOL: Mapping[str, Words] = {
 }
 _BY_SERVICE: Mapping[str, Words] = {
     "application-autoscaling": Words(by_alphabet=True),
-    "apigateway": Words(within_input=True),
-    "apigatewayv2": Words(validation="BadRequestException", malformed="BadRequestException"),
+    "apigateway": Words(
+        by_class=True,
+        manner=Manner(
+            names_input=True,
+            in_buckets=True,
+            tells_null=False,
+            sparse=frozenset({"requestTemplates", "responseTemplates"}),
+        ),
+    ),
+    "apigatewayv2": Words(
+        validation="BadRequestException",
+        malformed="BadRequestException",
+        own={
+            ("protocolType", "Member must satisfy enum value set: [WEBSOCKET, HTTP]"): (
+                "Invalid protocol specified. Must be one of [HTTP, WEBSOCKET]"
+            )
+        },
+    ),
     "batch": Words(validation="ClientException", malformed="ClientException"),
     "ecr": Words(validation="InvalidParameterException", own=ecr_words.OWN, one=ecr_words.SENTENCE),
     "ecs": Words(validation="InvalidParameterException", own=ecs_words.OWN, choice=ecs_words.CHOICES),
@@ -131,10 +148,8 @@ class Errors:
             if shape.exception and shape.error is not None and shape.error.code
         }
 
-    def validation(self, faults: list[Fault], operation: OperationModel | None = None) -> AwsError:
+    def validation(self, faults: list[Fault]) -> AwsError:
         """The error for input that breaks the model's constraints."""
-        if self._words.within_input and operation is not None:
-            faults = apigateway_words.named(faults, self._model, operation)
         missing = next((fault.path for fault in faults if fault.missing), "")
         if missing and self._words.missing:
             name = missing[:1].upper() + missing[1:]
@@ -165,7 +180,8 @@ class Errors:
             return AwsError(
                 self._words.unparsable, f"Could not parse request body into json: {fault.message}"
             )
-        return AwsError(self._words.malformed, fault.message)
+        said = java_words.by_class(fault.message) if self._words.by_class else fault.message
+        return AwsError(self._words.malformed, said)
 
     def unknown_operation(self, name: str) -> AwsError:
         """The error for an operation that the model does not have, or a path that leads nowhere."""

@@ -164,20 +164,26 @@ class Exchange:
             return
         connection.transport.write(head)
         self.sent = True
-        if body.count and not self.head_only and response.status not in {204, 304}:
-            await connection.emptied()
-            whole = connection.exchange is self and await send_file(
-                connection.transport,
-                body,
-                threads=connection.server.threads,
-                wanted=lambda: connection.exchange is self,
-                stall_seconds_max=connection.server.limits.body_stall_seconds_max,
-            )
-            if not whole:
-                if connection.exchange is self:
-                    connection.abort()
-                return
+        sends = body.count and not self.head_only and response.status not in {204, 304}
+        if sends and not await self._send(body):
+            if connection.exchange is self:
+                connection.abort()
+            return
         connection.finish(self, response.status, keep_alive)
+
+    async def _send(self, body: FileBody) -> bool:
+        """Send the part of a file: past this process's memory, unless it has to be encrypted."""
+        connection = self.connection
+        if self.request.secured is not None:
+            return await self._pieces(aiter(body), body.count, chunked=False)
+        await connection.emptied()
+        return connection.exchange is self and await send_file(
+            connection.transport,
+            body,
+            threads=connection.server.threads,
+            wanted=lambda: connection.exchange is self,
+            stall_seconds_max=connection.server.limits.body_stall_seconds_max,
+        )
 
     async def _stream(self, response: Response, pieces: AsyncIterator[bytes]) -> None:
         connection = self.connection

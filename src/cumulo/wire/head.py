@@ -90,7 +90,7 @@ class HeadReader:
             raise Refused(431, f"The request has more than {self._headers_count_max} headers")
         if authority is not None:
             raw[:] = [(b"host", authority), *(pair for pair in raw if pair[0] != b"host")]
-        headers = Headers(raw)  # which keeps a list of its own
+        headers = Headers(raw, head)  # which keeps a list of its own
         first = headers._first  # noqa: SLF001 - the same room, and the hottest line of the house
         if len(first) != len(raw):
             _refuse_repeated(raw)

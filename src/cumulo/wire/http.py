@@ -1,22 +1,36 @@
 """The plain HTTP values that the server hands to handlers and takes back."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from typing import Protocol
+from typing import Final, NamedTuple, Protocol
 
 from cumulo.wire.sendfile import FileBody
 
 HeaderList = list[tuple[bytes, bytes]]
 
+_BREAKS: Final = re.compile(r"[\r\n\0]")
+
 
 class Headers:
-    """A request's headers: names lower-cased, order kept, duplicates kept."""
+    """A request's headers: names lower-cased, order kept, duplicates kept.
 
-    __slots__ = ("_first", "raw")
+    head   as it came, of a request from the wire
+    """
 
-    def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
+    __slots__ = ("_first", "_head", "raw")
+
+    def __init__(self, raw: Iterable[tuple[bytes, bytes]], head: bytes = b"") -> None:
         self.raw: HeaderList = list(raw)
+        self._head = head
         self._first: dict[bytes, bytes] = dict(reversed(self.raw))
+
+    @classmethod
+    def made(cls, pairs: Iterable[tuple[str, str]]) -> "Headers":
+        """Those of a request that nobody sent: names as they are given."""
+        given = [(_encoded(name), _encoded(value)) for name, value in pairs]
+        head = b"\r\n".join([b"", *(name + b":" for name, _ in given)])
+        return cls([(name.lower(), value) for name, value in given], head)
 
     def get(self, name: str, default: str = "") -> str:
         """The first value of a header (name in lower case), decoded as latin-1."""
@@ -28,6 +42,14 @@ class Headers:
         wanted = name.encode()
         return [value.decode("latin-1") for key, value in self.raw if key == wanted]
 
+    def written(self) -> dict[str, str]:
+        """How the client wrote each name, by the name in small letters; empty where that is not known."""
+        names: dict[str, str] = {}
+        for line in self._head.split(b"\r\n")[1:]:
+            name = line.partition(b":")[0].decode("latin-1")
+            names.setdefault(name.lower(), name)
+        return names
+
     def lacks(self, names: frozenset[bytes]) -> bool:
         """Whether none of these (in lower case) is there."""
         return names.isdisjoint(self._first)
@@ -38,6 +60,24 @@ class Headers:
     def items(self) -> Iterator[tuple[str, str]]:
         """Name and value of each header line."""
         return ((name.decode("latin-1"), value.decode("latin-1")) for name, value in self.raw)
+
+
+def lines_of(pairs: Iterable[tuple[str, str]]) -> HeaderList:
+    """Headers as they come from the wire, of texts: names in small letters, values that Latin-1 lacks in UTF-8.
+
+    ValueError for what is no one line.
+    """
+    lines = [(name.lower(), value) for name, value in pairs]
+    if any(_BREAKS.search(name) or _BREAKS.search(value) or not name for name, value in lines):
+        raise ValueError("a header has a line end in it")
+    return [(_encoded(name), _encoded(value)) for name, value in lines]
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace")
 
 
 class Body(Protocol):
@@ -81,15 +121,26 @@ class BytesBody:
         yield self._data
 
 
+class Secured(NamedTuple):
+    """What TLS says of a connection.
+
+    name         the server's name that the client asked for (SNI), lower case; empty: for none
+    certificate  the client's, in DER, when it was asked for one and showed one that is trusted; else empty
+    """
+
+    name: str
+    certificate: bytes = b""
+
+
 class Request:
     """One HTTP request.
 
     `path` is still percent-encoded and has no query; `query` is the raw query string.  `peer` is who connected:
     the client's address, or the name of the sandbox whose own listener was used.  `request_id` is what AWS's answers
-    carry; the authenticator makes it.
+    carry; the authenticator makes it.  `secured` is there when it came by TLS; `scheme` is then https.
     """
 
-    __slots__ = ("body", "headers", "method", "path", "peer", "query", "request_id", "scheme")
+    __slots__ = ("body", "headers", "method", "path", "peer", "query", "request_id", "scheme", "secured")
 
     def __init__(
         self,
@@ -101,6 +152,7 @@ class Request:
         *,
         scheme: str = "http",
         peer: str = "",
+        secured: Secured | None = None,
     ) -> None:
         self.method = method
         self.path = path
@@ -110,6 +162,7 @@ class Request:
         self.scheme = scheme
         self.peer = peer
         self.request_id = ""
+        self.secured = secured
 
 
 class Response:

@@ -142,14 +142,17 @@ class Link(asyncio.Protocol):
         return now - self._since > self.server.limits.body_stall_seconds_max
 
     def _close(self, *, linger: bool) -> None:
-        """Close; with input unread, first let the client read its answer, which a reset would destroy."""
+        """Close; with input unread, first let the client read its answer, which a reset would destroy.
+
+        TLS cannot close one side alone; its own farewell reads on until the client has said it too.
+        """
         if self._phase >= LINGER:
             return
         self._forget_head()
         self._ahead, self._at = b"", 0
         self._phase = LINGER
         self._since = self.server.tick
-        if linger and not self.ended and not self.transport.is_closing():
+        if linger and not self.ended and not self.transport.is_closing() and self.transport.can_write_eof():
             self.transport.write_eof()
             self._unpause()
         else:

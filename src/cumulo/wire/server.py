@@ -1,7 +1,7 @@
 """The front door: an HTTP/1.1 server on asyncio, made for uvloop.
 
     listen/adopt ──▶ Connection ──complete head──▶ Lane.take ──▶ reply        (callbacks only)
-                                └──────────────▶ Handler, in a task ──▶ Response
+     (or by TLS: secure.py)     └──────────────▶ Handler, in a task ──▶ Response
 
 A request that a lane wants is answered without a coroutine, a task or a future.  Time-outs cost a request
 nothing: one sweep a second looks at all connections.
@@ -12,7 +12,7 @@ import logging
 import socket
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -24,6 +24,7 @@ from cumulo.wire.body import Budget
 from cumulo.wire.connection import Connection
 from cumulo.wire.head import HeadReader
 from cumulo.wire.http import Handler, Lane, Request
+from cumulo.wire.secure import Contexts, SecureListener, sockets_for
 
 BACKLOG: Final = 2048
 FILE_THREADS: Final = 8  # that send files
@@ -56,6 +57,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     sweep_seconds: float = 1.0
 
 
+class Listener(Protocol):
+    """What accepts connections."""
+
+    def close(self) -> None:
+        """Accept no more."""
+        ...
+
+
 class Adopted:
     """A listening socket that is being served."""
 
@@ -64,7 +73,7 @@ class Adopted:
         self.adopted = adopted
         self.connections_max = connections_max
         self.connections: set[Connection] = set()
-        self.listener: asyncio.AbstractServer | None = None
+        self.listener: Listener | None = None
 
     def close(self) -> None:
         """Stop accepting and drop the connections; harmless when done before."""
@@ -125,6 +134,20 @@ class Server:
         origin.listener = listener
         self._adopted.add(origin)
         return int(listener.sockets[0].getsockname()[1])
+
+    async def listen_securely(self, host: str, port: int, contexts: Contexts) -> int:
+        """Serve an address by TLS; gives the port, which the system chooses when `port` is 0.  OSError."""
+        origin = Adopted("", self.limits.connections_max, adopted=False)
+        sockets = await sockets_for(host, port, BACKLOG)
+        self._secure(origin, sockets, contexts)
+        return int(sockets[0].getsockname()[1])
+
+    def adopt_securely(self, sock: socket.socket, peer: str, contexts: Contexts) -> Adopted:
+        """Serve a socket that listens already by TLS; requests from it carry `peer`."""
+        origin = Adopted(peer, self.limits.adopted_connections_max)
+        self._adopted = {other for other in self._adopted if other.listener is not None}
+        self._secure(origin, [sock], contexts)
+        return origin
 
     async def adopt(self, sock: socket.socket, peer: str) -> Adopted:
         """Serve a socket that listens already; requests from it carry `peer`."""
@@ -214,6 +237,10 @@ class Server:
             self._pool = ThreadPoolExecutor(FILE_THREADS, thread_name_prefix="files")
         future = asyncio.get_running_loop().run_in_executor(self._pool, work)
         return await surely(future)
+
+    def _secure(self, origin: Adopted, sockets: Sequence[socket.socket], contexts: Contexts) -> None:
+        origin.listener = SecureListener(sockets, contexts, lambda name: Connection(self, origin, name))
+        self._adopted.add(origin)
 
     def _set_time(self) -> None:
         self.tick = self.clock.monotonic()

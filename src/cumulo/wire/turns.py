@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cumulo.wire.answers import failure
 from cumulo.wire.exchange import Exchange
 from cumulo.wire.head import Head
-from cumulo.wire.http import BytesBody, Lane, Request
+from cumulo.wire.http import BytesBody, Lane, Request, Secured
 from cumulo.wire.link import BUSY, END, HEAD, LINGER, Link
 
 if TYPE_CHECKING:
@@ -20,13 +20,14 @@ _log = logging.getLogger(__name__)
 class Turns(Link):
     """A connection with the request that has its turn."""
 
-    __slots__ = ("_advancing", "_origin", "_peer", "exchange")
+    __slots__ = ("_advancing", "_origin", "_peer", "_secured", "exchange")
 
     def __init__(self, server: "Server", origin: "Adopted") -> None:
         super().__init__(server)
         self.exchange: Exchange | None = None
         self._origin = origin
         self._peer = origin.peer
+        self._secured: Secured | None = None
         self._advancing = False
 
     @abstractmethod
@@ -39,13 +40,19 @@ class Turns(Link):
 
     def _exchange(self, head: Head, body: bytes) -> Exchange:
         server = self.server
-        request = Request(head.method, head.path, head.query, head.headers, BytesBody(body), peer=self._peer)
+        request = self._request(head, body)
         started = server.clock.monotonic() if server.on_done is not None else 0.0
         self._phase = BUSY
         self.exchange = exchange = Exchange(
             self, request, keep_alive=head.keep_alive, http10=head.http10, started=started
         )
         return exchange
+
+    def _request(self, head: Head, body: bytes) -> Request:
+        request = Request(head.method, head.path, head.query, head.headers, BytesBody(body), peer=self._peer)
+        if self._secured is not None:
+            request.scheme, request.secured = "https", self._secured
+        return request
 
     def _down(self, lane: Lane, exchange: Exchange, body: bytes) -> None:
         try:

@@ -1,6 +1,6 @@
 """Checks parsed input against the model and says what is wrong in AWS's sentences, all of it at once."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -22,6 +22,15 @@ class Fault(msgspec.Struct, frozen=True, gc=False):
     missing: bool = False
 
 
+class Manner(msgspec.Struct, frozen=True, kw_only=True):
+    """How a service's sentences tell of its input; the defaults are what most services do."""
+
+    names_input: bool = False  # members of the body are told of below the name of the operation's input
+    in_buckets: bool = False  # choices stand as a Java hash table of 32 buckets gives them
+    tells_null: bool = True  # the constraint of a list's members says that they must not be null
+    sparse: frozenset[str] = frozenset()  # members of an input whose lists and maps may hold null
+
+
 Check = Callable[[Any, str, list[Fault]], None]
 Rule = tuple[str, Callable[[Any], bool]]  # a sentence, and whether a value breaks it
 
@@ -30,9 +39,14 @@ class Validators:
     """Compiles a check per shape of one service; `lenient` names (operation, member) pairs whose enum is not checked."""
 
     def __init__(
-        self, model: ServiceModel, patterns: Patterns, lenient: Iterable[tuple[str, str]] = ()
+        self,
+        model: ServiceModel,
+        patterns: Patterns,
+        lenient: Iterable[tuple[str, str]] = (),
+        manner: Manner | None = None,
     ) -> None:
         self._model = model
+        self._manner = manner or Manner()
         self._patterns = patterns
         self._lenient = frozenset(lenient)
         self._made: dict[object, Check | None] = {}
@@ -43,7 +57,9 @@ class Validators:
         if operation.input is None:
             return lambda _values: []
         skip = {member for name, member in self._lenient if name == operation.name}
-        check = self._structure(self._model.shape(operation.input), skip)
+        shape = self._model.shape(operation.input)
+        body = f"{_lower(operation.name)}Input." if self._manner.names_input else ""
+        check = self._structure(shape, skip, body)
         if check is None:
             return lambda _values: []
         sure = check
@@ -58,7 +74,7 @@ class Validators:
     def _check(self, shape: Shape) -> Check | None:
         if shape.type not in {"structure", "list", "map"}:
             return _scalar_check(self._rules(shape), sensitive=shape.sensitive)
-        key = (shape.name, shape.sensitive, shape.min, shape.max, shape.pattern)
+        key = (shape.name, shape.sensitive, shape.sparse, shape.min, shape.max, shape.pattern)
         if key in self._made:
             return self._made[key]
         if key in self._making:
@@ -89,35 +105,57 @@ class Validators:
             rules.append((sentence, lambda value: not matches(value)))
         if shape.enum and enums:
             allowed = frozenset(shape.enum)
-            listed = ", ".join(shape.enum)
+            listed = ", ".join(_in_buckets(shape.enum) if self._manner.in_buckets else shape.enum)
             rules.append((f"Member must satisfy enum value set: [{listed}]", lambda v: v not in allowed))
         return rules
 
-    def _structure(self, shape: Shape, lenient: set[str]) -> Check | None:
-        required = shape.required
-        checks: dict[str, tuple[str, Check]] = {}
-        for name, member in self._model.members(shape).items():
-            check = self._check(member)
-            if name == shape.payload and member.type in {"blob", "string"}:
-                continue  # a raw body is measured where it is read, or by the operation
-            if name in lenient:
-                check = _scalar_check(self._rules(member, enums=False), sensitive=member.sensitive)
-            if check is not None:
-                checks[name] = (_lower(name), check)
+    def _structure(self, shape: Shape, lenient: set[str], body: str = "") -> Check | None:
+        members = self._members(shape)
+        spelled = {
+            name: _lower(name) if member.location else f"{body}{_lower(name)}"
+            for name, member in members.items()
+        }
+        required = tuple((name, spelled[name]) for name in shape.required if name in spelled)
+        checks = self._member_checks(shape, members, lenient)
         if not required and not checks:
             return None
+        # Who names the input tells of what the body breaks before what the path does.
+        body_first = sorted(checks, key=lambda one: not spelled[one].startswith(body))
+        order = tuple(body_first) if self._manner.names_input else ()
 
         def run(value: Any, path: str, found: list[Fault]) -> None:
             if len(found) >= _FAULTS_MAX:
                 return
             prefix = f"{path}." if path else ""
-            found.extend(_null(prefix + _lower(name)) for name in required if value.get(name) is None)
-            for name, member in value.items():
+            found.extend(_null(prefix + shown) for name, shown in required if value.get(name) is None)
+            for name in order or value:
+                member = value.get(name)
                 if name in checks and member is not None:
-                    spelled, check = checks[name]
-                    check(member, prefix + spelled, found)
+                    checks[name](member, prefix + spelled[name], found)
 
         return run
+
+    def _members(self, shape: Shape) -> Mapping[str, Shape]:
+        members = self._model.members(shape)
+        sparse = self._manner.sparse
+        return {
+            name: msgspec.structs.replace(member, sparse=True) if name in sparse else member
+            for name, member in members.items()
+        }
+
+    def _member_checks(
+        self, shape: Shape, members: Mapping[str, Shape], lenient: set[str]
+    ) -> Mapping[str, Check]:
+        checks: dict[str, Check] = {}
+        for name, member in members.items():
+            if name == shape.payload and member.type in {"blob", "string"}:
+                continue  # a raw body is measured where it is read, or by the operation
+            check = self._check(member)
+            if name in lenient:
+                check = _scalar_check(self._rules(member, enums=False), sensitive=member.sensitive)
+            if check is not None:
+                checks[name] = check
+        return checks
 
     def _list(self, shape: Shape) -> Check | None:
         assert shape.member is not None
@@ -127,7 +165,8 @@ class Validators:
         item_rules = self._rules(member) if flat else []
         inner = None if flat else self._check(member)
         sparse, sensitive = shape.sparse, shape.sensitive or member.sensitive
-        summary = _summary("Member must satisfy constraint", item_rules, sparse=sparse)
+        silent = sparse or not self._manner.tells_null
+        summary = _summary("Member must satisfy constraint", item_rules, sparse=silent)
 
         def run(value: Any, path: str, found: list[Fault]) -> None:
             for sentence, broken in own:
@@ -196,6 +235,19 @@ def _any_broken(values: Iterable[Any], rules: list[Rule], *, sparse: bool) -> bo
 def _summary(head: str, rules: list[Rule], *, sparse: bool) -> str:
     sentences = [sentence for sentence, _ in rules] + ([] if sparse else ["Member must not be null"])
     return f"{head}: [{', '.join(sentences)}]"
+
+
+def _in_buckets(choices: Iterable[str]) -> list[str]:
+    """Choices as a Java hash table of 32 buckets gives them, of what was put in last first."""
+    last_first = tuple(choices)[::-1]
+    return sorted(last_first, key=lambda choice: _java_hash(choice) % 32)
+
+
+def _java_hash(text: str) -> int:
+    total = 0
+    for character in text:
+        total = (31 * total + ord(character)) & 0xFFFFFFFF
+    return total
 
 
 def _scalar_check(rules: list[Rule], *, sensitive: bool) -> Check | None:

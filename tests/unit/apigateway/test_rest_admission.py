@@ -216,6 +216,16 @@ def test_usage_of_one_key_alone(gate):
     assert gate.client.get_usage(**asked, keyId="other").get("items", {}) == {}
 
 
+def test_who_asks_for_usage_leaves_it_to_be_written_down(gate):
+    plan = gate.plan(quota={"limit": 3, "period": "DAY"})
+    gate.passed(2)
+    assert gate.usage(plan, "2023-11-15") == {gate.key: [[2, 1]]}
+    counting = gate.cloud.house._counting
+    assert counting.flush(), "what was only shown still waits"
+    assert not counting.flush()
+    assert gate.usage(plan, "2023-11-14", "2023-11-16") == {gate.key: [[0, 3], [2, 1], [0, 3]]}
+
+
 def test_wrong_keys_are_never_kept(gate):
     gate.plan()
     for at in range(1000):

@@ -27,7 +27,7 @@ def test_a_key_is_not_enabled_unless_asked_for(cloud):
     ("value", "sentence"),
     [
         ("x" * 19, "API Key value should be at least 20 characters"),
-        ("x" * 129, "API Key value should be at most 128 characters"),
+        ("x" * 129, "API Key value exceeds maximum size of 128 characters"),
     ],
 )
 def test_values_have_their_length(cloud, value, sentence):

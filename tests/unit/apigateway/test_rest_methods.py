@@ -112,7 +112,7 @@ def test_a_method_is_made_once(root):
             (
                 BAD,
                 "Invalid mapping expression specified: Validation Result: warnings : [], errors : "
-                "[Invalid mapping expression parameter specified: querystring.q]",
+                "[Invalid mapping expression specified: querystring.q]",
             ),
         ),
     ],

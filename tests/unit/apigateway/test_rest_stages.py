@@ -347,6 +347,7 @@ def test_what_is_cached_goes_with_its_cluster_and_its_stage(stage):
     stage.update(patch("replace", "/cacheClusterEnabled", "false"))
     assert compiled.flushed == ["cache", "cache"]
     stage.cloud.published.publish(place, lambda: compiled)
+    assert stage.cloud.published.find(stage.api_id, "dev").compiled is compiled, "it has answered"
     stage.client.delete_stage(**stage.at)
     assert compiled.flushed == ["cache", "cache", "cache", "authorizers"]
 

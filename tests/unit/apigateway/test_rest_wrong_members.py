@@ -3,7 +3,7 @@
 import pytest
 from tests.unit.apigateway.rest_kit import patch, refused
 
-OPS = "Member must satisfy enum value set: [add, remove, replace, move, copy, test]"
+OPS = "Member must satisfy enum value set: [add, remove, move, test, replace, copy]"
 
 
 def test_members_of_the_body_stand_within_the_input(cloud):

@@ -123,7 +123,7 @@ def test_a_protocol_that_there_is_not_is_refused_by_the_door(aws):
     with refused() as refusal:
         aws.create_api(Name="a", ProtocolType="?")
     assert refusal.code == BAD
-    assert "protocolType" in refusal.message
+    assert "Invalid protocol specified" in refusal.message
 
 
 def test_an_api_of_somebody_else_or_of_another_region_is_not_there(it, aws):

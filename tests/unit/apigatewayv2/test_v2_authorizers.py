@@ -174,7 +174,7 @@ def test_an_authorizer_that_a_route_names_stays(it, aws):
     aws.delete_authorizer(ApiId=api_id, AuthorizerId=authorizer)
     with refused() as refusal:
         aws.get_authorizer(ApiId=api_id, AuthorizerId=authorizer)
-    assert refusal == (NOT_FOUND, "Invalid Authorizer identifier specified")
+    assert refusal == (NOT_FOUND, f"Invalid Authorizer identifier specified {authorizer}")
 
 
 # -- models ----------------------------------------------------------------------------------------------------
@@ -210,7 +210,7 @@ def test_models(it, aws):
     aws.delete_model(**which)
     with refused() as refusal:
         aws.get_model_template(**which)
-    assert refusal == (NOT_FOUND, "Invalid Model identifier specified")
+    assert refusal == (NOT_FOUND, f"Invalid Model identifier specified {which['ModelId']}")
 
 
 @pytest.mark.parametrize(

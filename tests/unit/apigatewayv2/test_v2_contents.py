@@ -132,6 +132,7 @@ def test_the_operations_that_are_built(it):
     built |= {f"Get{noun}s" for noun in nouns} | {"GetTags", "TagResource", "UntagResource"}
     built |= {"DeleteAccessLogSettings", "DeleteCorsConfiguration", "DeleteRouteRequestParameter"}
     built |= {"DeleteRouteSettings", "GetModelTemplate", "ResetAuthorizersCache"}
+    built |= {"ExportApi", "ImportApi", "ReimportApi"}
     assert set(it.house.service().operations) == built
 
 

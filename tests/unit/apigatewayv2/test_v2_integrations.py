@@ -177,7 +177,7 @@ def test_a_private_integration_needs_a_link_that_is_there(it, aws):
     }
     with refused() as refusal:
         aws.create_integration(ApiId=api_id, **private, ConnectionId="missing")
-    assert refusal == (NOT_FOUND, "Invalid VpcLink identifier specified")
+    assert refusal == (NOT_FOUND, "Invalid VpcLink identifier specified missing")
     link = aws.create_vpc_link(Name="link", SubnetIds=["subnet-a"])["VpcLinkId"]
     made = aws.create_integration(ApiId=api_id, **private, ConnectionId=link)
     assert (made["ConnectionId"], made["TlsConfig"]) == (link, {"ServerNameToVerify": "www.example.com"})
@@ -235,7 +235,7 @@ def test_an_integration_that_a_route_names_stays(it, aws):
     aws.delete_integration(ApiId=api_id, IntegrationId=integration)
     with refused() as refusal:
         aws.delete_integration(ApiId=api_id, IntegrationId=integration)
-    assert refusal == (NOT_FOUND, "Invalid Integration identifier specified")
+    assert refusal == (NOT_FOUND, f"Invalid Integration identifier specified {integration}")
 
 
 # -- WebSocket APIs ------------------------------------------------------------------------------------------
@@ -346,7 +346,10 @@ def test_integration_responses(it, aws):
     aws.delete_integration_response(**which)
     with refused() as refusal:
         aws.get_integration_response(**which)
-    assert refusal == (NOT_FOUND, "Invalid IntegrationResponse identifier specified")
+    assert refusal == (
+        NOT_FOUND,
+        f"Invalid IntegrationResponse identifier specified {which['IntegrationResponseId']}",
+    )
 
 
 def test_an_http_api_has_no_integration_responses(it, aws):

@@ -38,7 +38,7 @@ def test_a_link_is_on_its_way_and_then_there(it, aws):
     for ask in (aws.get_vpc_link, aws.update_vpc_link, aws.delete_vpc_link):
         with refused() as refusal:
             ask(**where)
-        assert refusal == (NOT_FOUND, "Invalid VpcLink identifier specified")
+        assert refusal == (NOT_FOUND, f"Invalid VpcLink identifier specified {where['VpcLinkId']}")
 
 
 @pytest.mark.parametrize(

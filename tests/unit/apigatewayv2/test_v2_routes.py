@@ -99,7 +99,7 @@ def test_a_key_is_there_once(it, aws):
                 "Unexpected or malformed target in route. Correct format should be integrations/<integration_id>.",
             ),
         ),
-        ({"Target": "integrations/missing"}, (NOT_FOUND, "Invalid Integration identifier specified")),
+        ({"Target": "integrations/missing"}, (NOT_FOUND, "Invalid Integration identifier specified missing")),
         ({"ApiKeyRequired": True}, (BAD, "ApiKeyRequired is not currently supported for HTTP APIs.")),
         (
             {"RequestParameters": {"route.request.header.x": {"Required": True}}},
@@ -173,7 +173,7 @@ def test_a_route_that_is_not_there(it, aws):
     for ask in (aws.get_route, aws.delete_route, aws.update_route):
         with refused() as refusal:
             ask(ApiId=api_id, RouteId="missing")
-        assert refusal == (NOT_FOUND, "Invalid Route identifier specified")
+        assert refusal == (NOT_FOUND, "Invalid Route identifier specified missing")
 
 
 def test_an_api_has_at_most_300_routes(it, aws):
@@ -271,7 +271,7 @@ def test_route_responses(it, aws):
     aws.delete_route_response(**which)
     with refused() as refusal:
         aws.get_route_response(**which)
-    assert refusal == (NOT_FOUND, "Invalid RouteResponse identifier specified")
+    assert refusal == (NOT_FOUND, f"Invalid RouteResponse identifier specified {which['RouteResponseId']}")
 
 
 def test_an_http_api_has_no_route_responses(it, aws):

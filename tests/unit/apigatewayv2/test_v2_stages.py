@@ -325,3 +325,11 @@ def test_a_reset_forgets_everything(it, aws):
     assert it.stages.of(api_id) == []
     it.reopen()
     assert it.client.get_apis()["Items"] == []
+
+
+def test_the_data_plane_knows_of_http_apis_without_stages(it, aws):
+    api_id = it.http()
+    socket = aws.create_api(Name="ws", ProtocolType="WEBSOCKET", RouteSelectionExpression="$request.body.a")
+    assert it.stages.is_http(api_id) and not it.stages.is_http(socket["ApiId"])
+    aws.delete_api(ApiId=api_id)
+    assert not it.stages.is_http(api_id)

@@ -307,6 +307,8 @@ def test_container_instances_are_shown_with_their_room_and_chosen_or_given(tmp_p
                 (0, 2),
                 (3072, 2),
             ]
+            whole = [(it.whole_cpu_units, it.whole_memory_mib) for it in house.others.room(house.cluster)]
+            assert whole == [(2048, 1024), (2048, 4096)], "whatever runs there"
             full = await house.others.run(house.ec2_order("e", instance=small.arn))
             assert isinstance(full, NotPlaced)
             assert full.reason == "RESOURCE:MEMORY"
@@ -331,6 +333,13 @@ def test_clusters_and_definitions_are_made_and_deleted_as_by_a_client(tmp_path: 
             made = house.records.clusters.get(house.cluster)
             assert made is not None
             assert made.tags == {"made-by": "batch"}
+            spot = await house.others.make_cluster(
+                CALLER, "AWSBatch-spot", {}, providers=("FARGATE", "FARGATE_SPOT"), insights="enhanced"
+            )
+            other = house.records.clusters.get(spot)
+            assert other is not None
+            assert other.capacity_providers == ("FARGATE", "FARGATE_SPOT")
+            assert other.settings == ({"name": "containerInsights", "value": "enhanced"},)
             instance = house.add_instance()
             with pytest.raises(AwsError) as refused:
                 await house.others.delete_cluster(CALLER, house.cluster)

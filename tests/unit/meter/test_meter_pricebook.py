@@ -81,3 +81,10 @@ def test_a_users_book_of_another_region_is_checked_at_start_too(tmp_path: Path):
     write(tmp_path / "eu-west-1.json", "eu-west-1", tiers=[])
     with pytest.raises(BadPriceBook, match=r"eu-west-1\.json"):
         PriceBooks(tmp_path)
+
+
+def test_an_instances_hour_has_its_price_on_demand_and_as_a_spot_instance():
+    books = PriceBooks()
+    assert books.instance_hour("us-east-1", "m5.large", False) == pytest.approx(0.096)
+    assert books.instance_hour("us-east-1", "m5.large", True) == pytest.approx(0.0384)
+    assert books.instance_hour("us-east-1", "x9.odd", False) == 0.0

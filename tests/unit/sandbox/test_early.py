@@ -171,11 +171,11 @@ def test_what_is_not_usual_is_started_in_the_ordinary_way(tmp_path: Path):
                 assert (await said(sandbox))["born"] == "late"
                 await sandbox.close()
             opened.expect(EARLY)
-            await waiting(opened, 1)
+            await waiting(opened, 2)  # one of each kind that was asked for
             first = await opened.start(given(tmp_path, tmp_name="same"))
             assert first.early
             await first.close()
-            await waiting(opened, 1)
+            await waiting(opened, 2)
             again = await opened.start(given(tmp_path, tmp_name="same"))
             assert not again.early
             await again.close()

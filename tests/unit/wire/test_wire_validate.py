@@ -4,7 +4,7 @@ import pytest
 from wire_door import MODELS
 
 from cumulo.wire.patterns import Patterns
-from cumulo.wire.validate import Validators, message
+from cumulo.wire.validate import Manner, Validators, message
 
 
 def faults(service, operation, values, lenient=()):
@@ -79,3 +79,56 @@ def test_a_raw_payload_is_not_measured():
 def test_faults_are_bounded():
     values = {"logGroupName": "g", "logStreamName": "s", "logEvents": [{}] * 10_000}
     assert 1 < len(faults("logs", "PutLogEvents", values)) < 500
+
+
+# -- services that tell of their input in another manner --------------------------------------------------------------
+
+NAMED = Manner(names_input=True, in_buckets=True, tells_null=False, sparse=frozenset({"responseTemplates"}))
+
+
+def named(operation, values):
+    model = MODELS.service("apigateway")
+    found = Validators(model, Patterns(), manner=NAMED).faults(model.operations[operation])(values)
+    return [fault.sentence for fault in found]
+
+
+def test_members_of_the_body_stand_within_the_input_and_before_those_of_the_path():
+    values = {
+        "restApiId": "a",
+        "resourceId": "b",
+        "httpMethod": "GET",
+        "statusCode": "x",
+        "contentHandling": "y",
+    }
+    assert named("PutIntegrationResponse", values) == [
+        "Value 'y' at 'putIntegrationResponseInput.contentHandling' failed to satisfy constraint: "
+        "Member must satisfy enum value set: [CONVERT_TO_TEXT, CONVERT_TO_BINARY]",
+        "Value 'x' at 'statusCode' failed to satisfy constraint: "
+        "Member must satisfy regular expression pattern: [1-5]\\d\\d",
+    ]  # fmt: skip
+
+
+def test_what_is_missing_stands_within_the_input_too():
+    assert named("CreateRestApi", {}) == [
+        "Value null at 'createRestApiInput.name' failed to satisfy constraint: Member must not be null"
+    ]
+
+
+def test_choices_can_stand_as_a_java_hash_table_gives_them():
+    (sentence,) = named(
+        "PutIntegration", {"restApiId": "a", "resourceId": "b", "httpMethod": "GET", "type": "x"}
+    )
+    assert sentence.endswith("enum value set: [HTTP, MOCK, AWS_PROXY, HTTP_PROXY, AWS]")
+
+
+def test_members_of_a_list_are_told_of_without_null():
+    (sentence,) = named("CreateRestApi", {"name": "n", "endpointConfiguration": {"types": ["x"]}})
+    assert sentence.endswith(
+        "Member must satisfy constraint: [Member must satisfy enum value set: [PRIVATE, EDGE, REGIONAL]]"
+    )
+
+
+def test_some_maps_may_hold_null():
+    where = {"restApiId": "a", "resourceId": "b", "httpMethod": "GET", "statusCode": "200"}
+    assert named("PutIntegrationResponse", where | {"responseTemplates": {"application/json": None}}) == []
+    assert len(named("PutIntegrationResponse", where | {"responseParameters": {"a": None}})) == 1

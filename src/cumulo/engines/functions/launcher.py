@@ -31,9 +31,21 @@ from cumulo.engines.functions.process_group import ProcessGroup
 from cumulo.engines.functions.refusals import FAILED, check, explain, refuse_made_up_folder
 from cumulo.engines.functions.sandbox import CONTAINER, ContainerSandbox
 from cumulo.engines.functions.scratch import Scratch
-from cumulo.sandbox.contract import Early, Isolation, Launcher, Sandbox, SandboxSpec, StartError
+from cumulo.sandbox.contract import (
+    BUNDLE_INSIDE,
+    CA_INSIDE,
+    Early,
+    Isolation,
+    Launcher,
+    Reach,
+    Sandbox,
+    SandboxSpec,
+    StartError,
+    trusting,
+)
 
 RUNTIME_PORT = 9001
+SECURE_PORT = 443
 BOOST_VCPUS = 1.0  # what an initialization has at least: AWS gives it a whole one
 USER = "993:990"  # AWS's sbx_user1051, whatever the image says
 PRINTED_BYTES_MAX = 4096  # of what a container that did not start has printed
@@ -76,6 +88,7 @@ class ContainerLauncher:
         self._tasks: set[asyncio.Task[None]] = set()
         self._starts: set[asyncio.Task[ContainerSandbox]] = set()
         self._closed = False
+        self._reach: Reach | None = None
 
     async def open(self) -> None:
         """Remove what an earlier control plane left: environments do not outlive it.  EngineError."""
@@ -112,6 +125,10 @@ class ContainerLauncher:
     def expect(self, early: Early) -> None:
         """Nothing is started beforehand here."""
 
+    def reach(self, reach: Reach) -> None:
+        """Let the containers that are started from now on find these names."""
+        self._reach = reach
+
     def drop_tmp(self, tmp_name: str) -> None:
         """Forget a volume, soon."""
         if self._scratch.has(tmp_name):
@@ -131,7 +148,8 @@ class ContainerLauncher:
         open_sockets: list[socket.socket] = []
         try:
             before = time.clock_gettime_ns(_CLOCK_REALTIME_COARSE)
-            pod = self._pod(spec, self._scratch.place(spec.tmp_name))
+            reach = self._reach
+            pod = self._pod(spec, self._scratch.place(spec.tmp_name), reach)
             for (
                 made
             ) in await asyncio.gather(  # each takes milliseconds; when one fails, the other has ended too
@@ -141,11 +159,12 @@ class ContainerLauncher:
             ):
                 if isinstance(made, BaseException):
                     raise made
-            for port in (RUNTIME_PORT, self._cloud_port):
+            ports = (RUNTIME_PORT, self._cloud_port)
+            for port in ports if reach is None else (*ports, SECURE_PORT):
                 inside = await self._engine.listen_inside(spec.name, port)
                 inside.setblocking(False)
                 open_sockets.append(inside)
-            return await self._run(spec, (open_sockets[0], open_sockets[1]), before)
+            return await self._run(spec, tuple(open_sockets), before)
         except BaseException as error:
             for inside in open_sockets:
                 inside.close()
@@ -157,7 +176,7 @@ class ContainerLauncher:
             raise
 
     async def _run(
-        self, spec: SandboxSpec, sockets: tuple[socket.socket, socket.socket], before: int
+        self, spec: SandboxSpec, sockets: tuple[socket.socket, ...], before: int
     ) -> ContainerSandbox:
         """Start the container, its output in a pipe; nobody writes to the other one."""
         output, output_write = os.pipe2(os.O_CLOEXEC)
@@ -189,19 +208,24 @@ class ContainerLauncher:
         self._living.add(sandbox)
         return sandbox
 
-    def _pod(self, spec: SandboxSpec, tmp: Path) -> PodSpec:
+    def _pod(self, spec: SandboxSpec, tmp: Path, reach: Reach | None) -> PodSpec:
         assert _NAME.fullmatch(spec.name), f"not a sandbox's name: {spec.name}"
         assert spec.image is not None, "checked"
         mounts = [Mount(target="/tmp", kind=MountKind.BIND, source=str(tmp))]
         if spec.image.code:
             mounts.append(_read_only("/var/task", spec.code))
         mounts += [_read_only(bind.target, bind.source) for bind in spec.binds]
+        trust: dict[str, str] = {}
+        if reach is not None:
+            trust = trusting(BUNDLE_INSIDE, CA_INSIDE)
+            mounts += [_read_only(BUNDLE_INSIDE, reach.bundle), _read_only(CA_INSIDE, reach.ca)]
         container = ContainerSpec(
             name=CONTAINER,
             image=spec.image.id,
             entrypoint=spec.argv[:1],
             command=spec.argv[1:],
-            env=dict(spec.env)
+            env=trust
+            | dict(spec.env)
             | {
                 "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{RUNTIME_PORT}",
                 "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self._cloud_port}",
@@ -223,6 +247,7 @@ class ContainerLauncher:
             owner=self._owner,
             containers=(container,),
             network=NetworkMode.BRIDGE if on_bridge else NetworkMode.NONE,
+            hosts=dict.fromkeys(reach.names, "127.0.0.1") if reach is not None else {},
         )
 
     async def _remove(self, pod: str) -> None:
@@ -256,6 +281,11 @@ class RoutingLauncher:
         if spec.image is None:
             return await self._cells.start(spec)
         return await self._containers.start(spec)
+
+    def reach(self, reach: Reach) -> None:
+        """Let both find these names."""
+        self._cells.reach(reach)
+        self._containers.reach(reach)
 
     def drop_tmp(self, tmp_name: str) -> None:
         """Forget a volume of either."""

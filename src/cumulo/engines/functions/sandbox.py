@@ -29,7 +29,7 @@ _log = Log("engines")
 class ContainerSandbox:
     """A started container, which is alone in its pod.
 
-    sockets  the Runtime API's and the cloud's, listening inside
+    sockets  the Runtime API's, the cloud's, and (where names are known) the cloud's by TLS, listening inside
     pipes    the read ends of its output and of its telemetry
     vcpus    what it has from `settle` on
     group    where the kernel counts it; None when that cannot be had
@@ -41,14 +41,15 @@ class ContainerSandbox:
         engine: Engine,
         pod: str,
         *,
-        sockets: tuple[socket.socket, socket.socket],
+        sockets: tuple[socket.socket, ...],
         pipes: tuple[int, int],
         vcpus: float,
         group: ProcessGroup | None,
         gone: Callable[["ContainerSandbox"], None],
     ) -> None:
         self.name = pod
-        self.runtime_socket, self.cloud_socket = sockets
+        self.runtime_socket, self.cloud_socket = sockets[:2]
+        self.secure_socket = sockets[2] if len(sockets) > 2 else None
         self.output, self.telemetry = pipes
         self._engine = engine
         self._vcpus = vcpus
@@ -175,6 +176,8 @@ class ContainerSandbox:
                 self._exit.set_result(Exit(signal=KILLED))
             self.runtime_socket.close()
             self.cloud_socket.close()
+            if self.secure_socket is not None:
+                self.secure_socket.close()
             os.close(self.output)
             os.close(self.telemetry)
             self.memory_peak_bytes()

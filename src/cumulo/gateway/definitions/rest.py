@@ -12,6 +12,7 @@ class IntegrationResponse(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
     response_parameters  method.response.header.X to integration.response.header.Y, integration.response.body..., 'literal'
     response_templates   content types to templates
     content_handling     CONVERT_TO_TEXT, CONVERT_TO_BINARY, or empty
+    shown_empty          AWS's names of members that were given empty: they are shown so, not left out
     """
 
     status_code: str
@@ -19,6 +20,7 @@ class IntegrationResponse(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
     response_parameters: Mapping[str, str] = {}
     response_templates: Mapping[str, str | None] = {}
     content_handling: str = ""
+    shown_empty: tuple[str, ...] = ()
 
 
 class Integration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -51,11 +53,15 @@ class Integration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class MethodResponse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a method may answer: method.response.header.X to whether it must be there, content types to models."""
+    """What a method may answer: method.response.header.X to whether it must be there, content types to models.
+
+    shown_empty  AWS's names of members that were given empty: they are shown so, not left out
+    """
 
     status_code: str
     response_parameters: Mapping[str, bool] = {}
     response_models: Mapping[str, str] = {}
+    shown_empty: tuple[str, ...] = ()
 
 
 class Method(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -56,6 +56,11 @@ class Asked(msgspec.Struct, kw_only=True):
     overwritten: str | None = None
 
 
+def headers_1(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The last value of each header, by the name that format 1.0 shows."""
+    return {_SHOWN.get(name, name): value for name, value in headers}
+
+
 def headers_of(visit: Visit) -> list[tuple[str, str]]:
     """A request's headers: without those of the connection, with X-Forwarded-* and the trace."""
     request = visit.request

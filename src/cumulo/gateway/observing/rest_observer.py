@@ -1,7 +1,7 @@
 """Observes a stage of a REST API."""
 
 from cumulo.gateway.definitions.rest import RestStage
-from cumulo.gateway.observing.figures import Figures
+from cumulo.gateway.observing.figures import ROUTES_MAX, Figures
 from cumulo.gateway.observing.prices import REST_STEP_BYTES, is_free, steps
 from cumulo.gateway.observing.stage_observer import Means, errors
 from cumulo.gateway.rest.settings import setting_of
@@ -46,7 +46,9 @@ class RestObserver:
         return figures.rest if dimensions is None else figures.route(dimensions)
 
     def _dimensions(self, method: str, path: str) -> Dimensions | None:
-        """Those of a method with metrics of its own; None: it has none.  Bounded by the API's resources."""
+        """Those of a method with metrics of its own; None: it has none."""
+        if len(self._routes) >= ROUTES_MAX:  # clients may name any method where a resource takes ANY
+            self._routes.clear()
         setting = setting_of(self._stage, path, method)
         if setting is setting_of(self._stage, path, ""):  # that of all methods
             setting = setting_of(self._stage, path, "ANY")

@@ -16,6 +16,7 @@ from cumulo.gateway.visit import Visit
 CONNECT: Final = "CONNECT"
 MESSAGE: Final = "MESSAGE"
 DISCONNECT: Final = "DISCONNECT"
+_UNDELIVERED: Final = 429  # without an error: the client reads too slowly for what its backend has answered
 
 
 class WebSocketObserver:
@@ -76,7 +77,7 @@ def _messages(visit: Visit, event: str, status: int, response_bytes: int, *, out
     if is_free(visit.context):
         return []
     sizes = [received_bytes(visit)]
-    if response_bytes:
+    if response_bytes and status != _UNDELIVERED:
         sizes.append(response_bytes)
     return sizes
 
@@ -99,7 +100,7 @@ def _errors(context: Mapping[str, Any], status: int) -> tuple[int, int, int]:
     """Whether the gateway refused a client, an integration could not be called, or it answered with an error."""
     error, told = context.get("error"), context.get("integration")
     if error is None:
-        return 0, 0, int(told is not None and status >= 400)
+        return 0, 0, int(told is not None and status >= 400 and status != _UNDELIVERED)
     if told is None and status < 500:
         return 1, 0, 0
     answered = told.get("status") if told is not None else None

@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
+
 from cumulo.gateway.openapi.texts import DEPTH_MAX, Tree
 
 BASE: Final = "https://apigateway.amazonaws.com/restapis/"
@@ -21,8 +23,8 @@ _MODEL: Final = re.compile(
 
 
 def text_of(schema: Tree) -> str:
-    """A schema as the text of a model, as AWS writes it."""
-    return json.dumps(schema, indent=2, separators=(",", " : "), ensure_ascii=False)
+    """A schema as the text of a model, for people to read."""
+    return msgspec.json.format(msgspec.json.encode(schema), indent=2).decode()
 
 
 def to_model(schema: Tree, own: str, schemas_at: str, api_id: str) -> Tree:

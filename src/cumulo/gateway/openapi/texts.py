@@ -11,17 +11,19 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
+import msgspec
+
 from cumulo.base.errors import AwsError
 
 Tree = Any
 
 DOCUMENT_BYTES_MAX: Final = 6 * 1024 * 1024
 DEPTH_MAX: Final = 100
-NODES_MAX: Final = 1_000_000
+NODES_MAX: Final = 500_000
 ALIASES_MAX: Final = 50
 
-_INTEGER: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,18})")
-_FLOAT: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,18})(?:\.[0-9]{1,40})?(?:[eE][-+]?[0-9]{1,3})?")
+_INTEGER: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,3999})")
+_FLOAT: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,3999})(?:\.[0-9]{1,40})?(?:[eE][-+]?[0-9]{1,3})?")
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _TRUES: Final = frozenset({"true", "True", "TRUE"})
 _FALSES: Final = frozenset({"false", "False", "FALSE"})
@@ -54,7 +56,7 @@ def read(body: bytes) -> dict[str, Tree]:
 def write(tree: Tree, *, yaml: bool) -> bytes:
     """A document as text, with its members in the order in which they are."""
     if not yaml:
-        return json.dumps(tree, indent=2, separators=(",", " : "), ensure_ascii=False).encode()
+        return msgspec.json.format(msgspec.json.encode(tree), indent=2)
     import yaml as pyyaml  # type: ignore[import-untyped]
 
     plain = _without_shared(tree)  # else the same mapping in two places becomes an anchor and an alias

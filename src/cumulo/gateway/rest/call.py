@@ -1,16 +1,18 @@
 """One request at a method: what a client asked, read once, for mappings, templates and events."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
 from cumulo.gateway.definitions.rest import Method, Resource
 from cumulo.gateway.rest.headers import DROPPED_ON_ARRIVAL, shown
+from cumulo.gateway.spelling import spelling
 from cumulo.gateway.visit import Grant, Visit
 from cumulo.gateway.vtl.scope import Overrides
 from cumulo.wire.http import Headers
 
 QUERY_FIELDS_MAX = 1000
+SIGNED = "AWS4-HMAC-SHA256"
 NOBODY = Grant()
 
 
@@ -27,6 +29,7 @@ class Call:
     """
 
     __slots__ = (
+        "_shown",
         "body",
         "context",
         "grant",
@@ -60,6 +63,7 @@ class Call:
         self.query = query_of(visit.request.query)
         self.body = b""
         self.overrides: Overrides | None = None
+        self._shown: Callable[[str], str] | None = None
 
     def header(self, name: str) -> str | None:
         """The last value of a header, its name in lower case."""
@@ -73,7 +77,20 @@ class Call:
 
     def shown_headers(self) -> dict[str, str]:
         """The last value of each header, by the name that events and logs show."""
-        return {shown(name): values[-1] for name, values in self.headers.items()}
+        return {self.shown(name): values[-1] for name, values in self.headers.items()}
+
+    def passed_headers(self) -> Mapping[str, list[str]]:
+        """What proxies hand on: a signature of the caller's stays here."""
+        signed = self.method.authorization_type == "AWS_IAM"
+        if not signed and not (self.header("authorization") or "").startswith(SIGNED):
+            return self.headers
+        return {name: values for name, values in self.headers.items() if name != "authorization"}
+
+    def shown(self, name: str) -> str:
+        """How events and logs write the name of a header, given in lower case."""
+        if self._shown is None:
+            self._shown = spelling(self.visit.request.headers, shown)
+        return self._shown(name)
 
     def single_query(self) -> dict[str, str]:
         """The last value of each field of the query string."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from cumulo.gateway.definitions.rest import GatewayResponse
-from cumulo.gateway.refusals import KINDS
+from cumulo.gateway.refusals import KINDS, SPACED
 from cumulo.gateway.rest.call import headers_of, query_of
 from cumulo.gateway.rest.headers import Pairs, clean
 from cumulo.gateway.rest.integration_response import STATUS_MIN
@@ -51,7 +51,8 @@ class GatewayResponses:
             _put(headers, name, clean(value))
         if own is None:
             word = "Message" if refused.kind in _CAPITAL else "message"
-            return status, headers, f'{{"{word}":{error["messageString"]}}}'.encode()
+            blank = " " if refused.kind in SPACED else ""
+            return status, headers, f'{{"{word}":{blank}{error["messageString"]}}}'.encode()
         scope = _Scope(visit, variables, path)
         if own.status_code and int(own.status_code) >= STATUS_MIN:
             status = int(own.status_code)

@@ -6,7 +6,7 @@ from typing import Final
 
 Pairs = list[tuple[str, str]]
 
-# The server keeps names in lower case.  Those that everybody writes in one way are shown so; others as they came to us.
+# Of names that no client wrote: those that everybody writes in one way are shown so.
 _WELL_KNOWN: Final = """
     Accept Accept-Charset Accept-Encoding Accept-Language Access-Control-Request-Headers
     Access-Control-Request-Method Age Authorization Cache-Control Content-Disposition Content-Encoding

@@ -14,7 +14,7 @@ from cumulo.gateway.integrations.functions import with_variables
 from cumulo.gateway.rest import mappings
 from cumulo.gateway.rest.call import Call
 from cumulo.gateway.rest.failures import misconfigured
-from cumulo.gateway.rest.headers import NOT_SENT_HTTP, Pairs, illegal, returned, shown, value_of
+from cumulo.gateway.rest.headers import NOT_SENT_HTTP, Pairs, illegal, returned, value_of
 from cumulo.gateway.rest.integration_request import Outgoing, Prepare, texts
 from cumulo.gateway.rest.integration_response import Finish, MethodAnswer
 from cumulo.gateway.rest.log import Log
@@ -198,13 +198,13 @@ def _passed(call: Call, added: dict[str, str]) -> Pairs:
     told = forwarded(call.visit)
     replaced.update(name for name, _ in told)
     passed = [
-        (shown(name), value)
-        for name, values in call.headers.items()
+        (call.shown(name), value)
+        for name, values in call.passed_headers().items()
         if name not in replaced
         for value in values
     ]
     kept = {name.lower() for name in added}
-    passed += [(shown(name), value) for name, value in told if name not in kept]
+    passed += [(call.shown(name), value) for name, value in told if name not in kept]
     return passed + [pair for pair in added.items() if pair[0].lower() not in NOT_SENT_HTTP]
 
 

@@ -7,7 +7,6 @@ from typing import Any, Final
 import msgspec
 
 from cumulo.gateway.rest.call import Call
-from cumulo.gateway.rest.headers import shown
 from cumulo.gateway.visit import ClientCertificate, Visit
 
 _IDENTITY: Final = (
@@ -48,9 +47,9 @@ _IN_EVENTS: Final = (
 def event_of(call: Call, body: bytes, *, binary: bool) -> bytes:
     """The event as JSON; `binary` bodies are in base64."""
     context = call.context
-    headers = {shown(name): values for name, values in call.headers.items()}
+    headers = {call.shown(name): values for name, values in call.passed_headers().items()}
     for name, value in forwarded(call.visit):
-        headers[shown(name)] = [value]
+        headers[call.shown(name)] = [value]
     query = call.query
     text = None
     if body:

@@ -59,7 +59,7 @@ def read_policy_answer(payload: bytes, *, nested: bool) -> Said:
     if not isinstance(document, dict):
         raise AnswerFault("Authorizer response has no policyDocument")
     try:
-        policy = compile_policy(document, principals=Element.OPTIONAL, resources=Element.REQUIRED)
+        policy = _compiled(document)
     except PolicyError as error:
         raise AnswerFault(f"Invalid policy document: {error}") from None
     usage_key = answer.get("usageIdentifierKey")
@@ -72,6 +72,18 @@ def read_policy_answer(payload: bytes, *, nested: bool) -> Said:
         context=_context(answer.get("context"), nested=nested),
         usage_key=usage_key or "",
         document=msgspec.json.encode(document).decode(),
+    )
+
+
+def _compiled(document: Mapping[str, Any]) -> Policy:
+    """The policy.  A statement with an empty list of resources concerns none: so authorizers allow nothing."""
+    given = document.get("Statement")
+    statements = given if isinstance(given, list) else [given]
+    speaking = [one for one in statements if not (isinstance(one, dict) and one.get("Resource") == [])]
+    if statements and not speaking:
+        return Policy((), ())
+    return compile_policy(
+        {**document, "Statement": speaking}, principals=Element.OPTIONAL, resources=Element.REQUIRED
     )
 
 

@@ -5,13 +5,15 @@ REQUEST                          REST and WebSocket APIs
 REQUEST 1.0, REQUEST 2.0         HTTP APIs, by the authorizer's payload format version
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote, unquote_plus
 
 from cumulo.gateway.definitions.rest import Method, Resource
 from cumulo.gateway.definitions.v2 import Route
+from cumulo.gateway.http.events import headers_1
 from cumulo.gateway.security.arns import path_parameters
+from cumulo.gateway.spelling import spelling
 from cumulo.gateway.visit import Visit
 
 # What a visit's context has for others than functions.
@@ -64,7 +66,7 @@ def http_event(
 ) -> dict[str, Any]:
     """Of an authorizer of an HTTP API with payload format version 1.0."""
     template = _template(route)
-    headers, query = _headers(visit), _query(visit)
+    headers, query = headers_1(visit.request.headers.items()), _query(visit)
     joined = ",".join(identity) or None
     context = _request_context(visit)
     context |= {"resourceId": route.route_key, "resourcePath": template}
@@ -77,7 +79,7 @@ def http_event(
         "resource": template,
         "path": _decoded(visit.address.raw_path),
         "httpMethod": visit.request.method,
-        "headers": {name: values[-1] for name, values in headers.items()},
+        "headers": headers,
         "queryStringParameters": {name: values[-1] for name, values in query.items()},
         "pathParameters": path_parameters(template, _decoded(visit.address.path), encoded=False),
         "stageVariables": dict(variables),
@@ -169,7 +171,7 @@ def _client_certificate(visit: Visit) -> dict[str, Any] | None:
 
 
 def _headers_and_query(visit: Visit) -> dict[str, Any]:
-    headers, query = _headers(visit), _query(visit)
+    headers, query = _headers(visit, spelling(visit.request.headers, spelled)), _query(visit)
     return {
         "headers": {name: values[-1] for name, values in headers.items()},
         "multiValueHeaders": headers,
@@ -178,11 +180,11 @@ def _headers_and_query(visit: Visit) -> dict[str, Any]:
     }
 
 
-def _headers(visit: Visit) -> dict[str, list[str]]:
-    """Values by names as they are mostly written; the server keeps no client's own spelling."""
+def _headers(visit: Visit, shown: Callable[[str], str]) -> dict[str, list[str]]:
+    """Values by names as they are to be shown."""
     found: dict[str, list[str]] = {}
     for name, value in visit.request.headers.items():
-        found.setdefault(spelled(name), []).append(value)
+        found.setdefault(shown(name), []).append(value)
     return found
 
 

@@ -125,8 +125,7 @@ def _visit(
 ) -> Visit:
     path, _, query = path_with_query.partition("?")
     path = path if path.startswith("/") else f"/{path}"
-    raw = [(name.lower().encode(), value.encode("utf-8")) for name, value in headers]
-    request = Request("GET", path, query, Headers(raw), BytesBody(body))
+    request = Request("GET", path, query, Headers.made(headers), BytesBody(body))
     address = Address(
         api_id=definition.api_id, stage=STAGE, path=path, raw_path=path, domain="testPrefix.testDomainName"
     )

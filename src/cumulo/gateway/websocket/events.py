@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from cumulo.gateway.spelling import spelling
 from cumulo.gateway.websocket.turn import Turn
 
 _NAMES: Final = (
@@ -25,7 +26,8 @@ _OWN: Final = {
 
 def connect_event(turn: Turn) -> bytes:
     """Of `$connect`: with the headers and the query string of the request for the WebSocket."""
-    headers = {_OWN.get(name, name): values for name, values in turn.headers.items()}
+    shown = spelling(turn.visit.request.headers, lambda name: _OWN.get(name, name))
+    headers = {shown(name): values for name, values in turn.headers.items()}
     event: dict[str, Any] = _multi("headers", "multiValueHeaders", headers)
     if turn.query:
         event |= _multi("queryStringParameters", "multiValueQueryStringParameters", turn.query)

@@ -21,6 +21,8 @@ from cumulo.wire.service import Operation, Values
 
 VALUE_MIN: Final = 20
 VALUE_MAX: Final = 128
+NAME_CHARACTERS_MAX: Final = 1024
+DESCRIPTION_CHARACTERS_MAX: Final = 125_000
 _NEW_VALUE: Final = 40
 
 
@@ -45,6 +47,10 @@ class ApiKeys:
 
     async def create(self, caller: Caller, values: Values) -> Values | None:
         """CreateApiKey."""
+        if len(values.get("name", "")) > NAME_CHARACTERS_MAX:
+            raise refusals.bad_request(
+                f"Invalid API Key name, can be at most {NAME_CHARACTERS_MAX} characters."
+            )
         given = values.get("value", "")
         key = self._new(caller, given, values.get("name", ""))
         # Ids that are values are of the time before usage plans; who asks for it still gets it.
@@ -52,7 +58,7 @@ class ApiKeys:
         key = replace(
             key,
             id=key.id if distinct else key.value,
-            description=values.get("description"),
+            description=_checked_description(values.get("description", "")),
             customer_id=values.get("customerId", ""),
             enabled=values.get("enabled", False),
             stage_keys=self._stage_keys(caller, values.get("stageKeys", ())),
@@ -196,8 +202,14 @@ def _checked_value(text: str) -> str:
     if len(text) < VALUE_MIN:
         raise refusals.bad_request(f"API Key value should be at least {VALUE_MIN} characters")
     if len(text) > VALUE_MAX:
-        raise refusals.bad_request(f"API Key value should be at most {VALUE_MAX} characters")
+        raise refusals.bad_request(f"API Key value exceeds maximum size of {VALUE_MAX} characters")
     return text
+
+
+def _checked_description(text: str) -> str | None:
+    if len(text) > DESCRIPTION_CHARACTERS_MAX:
+        raise refusals.bad_request("Invalid API Key description specified.")
+    return text or None
 
 
 def _link(key: ApiKey, plan_id: str) -> PlanKey:
@@ -206,7 +218,7 @@ def _link(key: ApiKey, plan_id: str) -> PlanKey:
 
 _PATCHES: Table[ApiKey] = Table(
     value("/name", "name"),
-    value("/description", "description", lambda text: text or None),
+    value("/description", "description", _checked_description),
     value("/enabled", "enabled", flag),
     value("/customerId", "customer_id"),
     members("/stages", "stage_keys", ADD_REMOVE),

@@ -1,5 +1,6 @@
 """REST APIs as OpenAPI documents: what a stage answers with."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -54,7 +55,7 @@ class Exports:
         return {
             "contentType": "application/octet-stream",
             "contentDisposition": f'attachment; filename="{kind}_{_plain(export.version)}.{ending}"',
-            "body": write(document, yaml=yaml),
+            "body": await asyncio.to_thread(write, document, yaml=yaml),  # seconds for the largest in YAML
         }
 
     def _export(self, caller: Caller, api: Api, stage: Stage, values: Values) -> "RestExport":

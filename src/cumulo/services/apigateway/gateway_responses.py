@@ -141,6 +141,8 @@ def completed(response: GatewayResponse) -> GatewayResponse:
 
 def check_response(response: GatewayResponse) -> None:
     """BadRequestException for what a gateway response cannot be."""
+    if None in response.response_templates.values():
+        raise refusals.bad_request("Invalid null or empty value in responseTemplates")
     check_templates(response.response_templates)
     for target, source in response.response_parameters.items():
         for text, form in ((target, _TARGET), (source, _SOURCE)):

@@ -145,6 +145,14 @@ class RestHouse:
             except StoreError:  # the store keeps it and writes it first when there is space again
                 return
 
+    def kind(self, account: str, region: str, api_id: str) -> str:
+        """REST when there is such an API; else empty."""
+        return "REST" if self.records.apis.get(join_key(account, region, api_id)) is not None else ""
+
+    def has_stage(self, account: str, region: str, api_id: str, stage: str) -> bool:
+        """Whether there is such a stage, for who maps to it."""
+        return self.records.stages.get(join_key(account, region, api_id, stage)) is not None
+
     def count(self) -> int:
         """How many REST APIs there are, of all accounts."""
         return len(self.records.apis)

@@ -36,8 +36,7 @@ def checked_import(api: Api, knows_link: KnowsLink, notes: Notes) -> Api:
     knows_link: whether there is a VPC link with an id.
     """
     _check_room(api)
-    for resource in api.definition.resources:
-        _check_resource(api, resource, notes)
+    _check_tree(api, notes)
     for model in api.definition.models.values():
         where = f"Unable to create model for '{model.name}'"
         _tried(notes, where, check_name, model.name)
@@ -67,11 +66,16 @@ def _check_room(api: Api) -> None:
             raise refusals.too_many(what)
 
 
-def _check_resource(api: Api, resource: Resource, notes: Notes) -> None:
-    parent = next((one for one in api.definition.resources if one.id == resource.parent_id), None)
-    if parent is not None:
-        where = f"Unable to create resource at path '{resource.path}'"
-        _tried(notes, where, check_place, api, resource.id, parent, resource.path_part)
+def _check_tree(api: Api, notes: Notes) -> None:
+    """Every resource as if it came to those before it: only the later of two is refused."""
+    before: dict[str, Resource] = {}
+    for resource in api.definition.resources:
+        parent = before.get(resource.parent_id)
+        if parent is not None:
+            so_far = redefined(api, resources=tuple(before.values()))
+            where = f"Unable to create resource at path '{resource.path}'"
+            _tried(notes, where, check_place, so_far, "", parent, resource.path_part)
+        before[resource.id] = resource
 
 
 def _methods(api: Api, resource: Resource, knows_link: KnowsLink, notes: Notes) -> Resource:

@@ -17,7 +17,7 @@ from cumulo.services.apigateway.methods import CONTENT_TYPE_MISSING, PARAMETER_M
 from cumulo.services.apigateway.model import Api
 from cumulo.services.apigateway.patches import Table, entry, value
 from cumulo.services.apigateway.records import Records
-from cumulo.services.apigateway.views import integration_response_view
+from cumulo.services.apigateway.views import given_empty, integration_response_view
 from cumulo.wire.service import Operation, Values
 
 _Found = tuple[Api, Resource, Method, Integration, IntegrationResponse]
@@ -47,6 +47,7 @@ class IntegrationResponses:
             response_parameters=values.get("responseParameters", {}),
             response_templates=templates_of(values.get("responseTemplates", {})),
             content_handling=values.get("contentHandling", ""),
+            shown_empty=given_empty(values, "responseParameters", "responseTemplates"),
         )
         return await self._keep(api, resource, method, integration, response)
 

@@ -33,7 +33,7 @@ def check_method_request(parameters: Iterable[str]) -> None:
     for parameter in parameters:
         found = _METHOD_REQUEST.fullmatch(parameter)
         if found is None:
-            raise _invalid_parameter(parameter)
+            raise _invalid_expression(parameter)
         place, name = found.groups()
         if seen.setdefault(name, place) != place:
             raise refusals.bad_request("Parameter names must be unique across querystring, header and path")
@@ -43,7 +43,7 @@ def check_method_response(parameters: Iterable[str]) -> None:
     """BadRequestException for names that no method's response can have."""
     for parameter in parameters:
         if not _METHOD_RESPONSE.fullmatch(parameter):
-            raise _invalid_parameter(parameter)
+            raise _invalid_expression(parameter)
 
 
 def check_integration_request(parameters: Mapping[str, str], declared: Iterable[str]) -> None:

@@ -11,7 +11,7 @@ from cumulo.services.apigateway.methods import CONTENT_TYPE_MISSING, PARAMETER_M
 from cumulo.services.apigateway.model import Api
 from cumulo.services.apigateway.patches import Table, entry, flag
 from cumulo.services.apigateway.records import Records
-from cumulo.services.apigateway.views import method_response_view
+from cumulo.services.apigateway.views import given_empty, method_response_view
 from cumulo.wire.service import Operation, Values
 
 
@@ -37,6 +37,7 @@ class MethodResponses:
             status_code=values["statusCode"],
             response_parameters=values.get("responseParameters", {}),
             response_models=values.get("responseModels", {}),
+            shown_empty=given_empty(values, "responseParameters", "responseModels"),
         )
         if response.status_code in method.method_responses:
             raise refusals.conflict("Response already exists for this resource")

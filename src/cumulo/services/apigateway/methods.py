@@ -36,7 +36,7 @@ class Methods:
             api,
             Method(
                 http_method=values["httpMethod"],
-                authorization_type=values["authorizationType"],
+                authorization_type=values["authorizationType"].upper(),
                 authorizer_id=values.get("authorizerId", ""),
                 authorization_scopes=tuple(dict.fromkeys(values.get("authorizationScopes", ()))),
                 api_key_required=values.get("apiKeyRequired", False),

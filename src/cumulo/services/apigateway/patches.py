@@ -17,6 +17,7 @@ from cumulo.wire.service import Values
 T = TypeVar("T")
 Convert = Callable[[str], Any]
 
+OPERATIONS_MAX: Final = 1_000  # a bound of ours: each may copy what it changes
 ADD: Final = ("add",)
 REPLACE: Final = ("replace",)
 ADD_REMOVE: Final = ("add", "remove")
@@ -67,7 +68,7 @@ class Table(Generic[T]):
 
     def apply(self, record: T, operations: Sequence[Values] | None) -> T:
         """The record after all operations.  AwsError for the first that cannot be."""
-        for operation in operations or ():
+        for operation in bounded(operations):
             field, patch = self._find(operation)
             record = field.change(record, patch)
         return record
@@ -101,6 +102,13 @@ class Table(Generic[T]):
         known = [field.path for _, field in self._fields if op in field.ops]
         rest = f"Must be one of: [{', '.join(known)}]" if known else "Please choose supported operations"
         return refusals.bad_request(f"Invalid patch path  '{path}' specified for op '{op}'. {rest}")
+
+
+def bounded(operations: Sequence[Values] | None) -> Sequence[Values]:
+    """A request's operations, none for None.  BadRequestException when they are too many."""
+    if operations is not None and len(operations) > OPERATIONS_MAX:
+        raise refusals.bad_request(f"A request can have at most {OPERATIONS_MAX} patch operations")
+    return operations or ()
 
 
 def split(path: str) -> tuple[str, ...]:

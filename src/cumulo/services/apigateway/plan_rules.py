@@ -9,7 +9,17 @@ from typing import Any, Final
 from cumulo.services.apigateway import refusals
 from cumulo.services.apigateway.changing import put_in, replace, without
 from cumulo.services.apigateway.key_model import PlanStage, Quota, Throttle, UsagePlan
-from cumulo.services.apigateway.patches import ALL, Field, Patch, Table, number, unescape, value, whole
+from cumulo.services.apigateway.patches import (
+    ALL,
+    Field,
+    Patch,
+    Table,
+    bounded,
+    number,
+    unescape,
+    value,
+    whole,
+)
 from cumulo.services.apigateway.views import filled
 from cumulo.wire.service import Values
 
@@ -97,7 +107,7 @@ def method_key(path: str) -> str:
 
 def patched(plan: UsagePlan, operations: Sequence[Values] | None) -> UsagePlan:
     """The plan after all operations."""
-    for operation in operations or ():
+    for operation in bounded(operations):
         path = operation.get("path") or ""
         if path.startswith("/apiStages/"):
             plan = _change_method(plan, path, operation)
@@ -130,6 +140,8 @@ def _stage_view(stage: PlanStage) -> Values:
 
 def _change_stages(plan: UsagePlan, patch: Patch) -> UsagePlan:
     api_id, colon, stage = patch.text.partition(":")
+    if not colon and patch.op == "remove":
+        raise refusals.bad_request("Invalid API Stage specified")
     if not colon:
         raise refusals.bad_request(f"Invalid API stage specified: {patch.text}")
     kept = tuple(one for one in plan.stages if (one.api_id, one.stage) != (api_id, stage))
@@ -138,7 +150,9 @@ def _change_stages(plan: UsagePlan, patch: Patch) -> UsagePlan:
             raise refusals.conflict(f"API Stage already exists in this Usage Plan: {patch.text}")
         return replace(plan, stages=(*plan.stages, PlanStage(api_id=api_id, stage=stage)))
     if len(kept) == len(plan.stages):
-        raise refusals.not_found(f"API Stage not found: {patch.text}")
+        raise refusals.not_found(
+            f"Invalid API Stage {{api: {api_id}, stage: {stage}}} specified for usageplan {plan.id}"
+        )
     return replace(plan, stages=kept)
 
 

@@ -1,6 +1,6 @@
 """What the gateway shall answer from: stages are published after every change, compiled there when first asked for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -14,8 +14,8 @@ from cumulo.state.store import join_key
 
 Make = Callable[[RestDefinition, RestStage, RestDefinition | None], Compiled]
 """Compiles a stage of a deployment; the last is the canary's deployment."""
-Mapped = Callable[[str, str], bool]
-"""Whether a custom domain leads to an API (id), or to a stage of it (name; empty: to any)."""
+Mapped = Callable[[str, str], Sequence[str]]
+"""The custom domain names that lead to an API (id), or to a stage of it (name; empty: to any)."""
 
 
 @runtime_checkable
@@ -31,10 +31,10 @@ class Flushable(Protocol):
         ...
 
 
-def nobody_maps(api_id: str, stage: str) -> bool:
+def nobody_maps(api_id: str, stage: str) -> Sequence[str]:
     """No custom domain leads anywhere."""
     del api_id, stage
-    return False
+    return ()
 
 
 class Publishing:
@@ -93,10 +93,12 @@ class Publishing:
 
     def refuse_if_mapped(self, api_id: str, stage: str = "") -> None:
         """BadRequestException while a custom domain leads to what is to be deleted."""
-        if self._mapped(api_id, stage):
+        names = self._mapped(api_id, stage)
+        if names:
+            what, kind = (f"stage {stage}", "stage") if stage else (f"RestApi {api_id}", "RestApi")
             raise refusals.bad_request(
-                "Please remove all base path mappings related to your domains before deleting this "
-                + ("stage." if stage else "API.")
+                f"Deleting {what} failed. Please remove all base path mappings related to the {kind} in your domains: "
+                + ", ".join(names)
             )
 
     def _deployment(self, stage: Stage, deployment_id: str) -> Deployment | None:
@@ -104,7 +106,7 @@ class Publishing:
 
 
 def _let_go(published: Published) -> None:
-    compiled = published.compiled
+    compiled = published.made
     if isinstance(compiled, Flushable):
         compiled.flush_cache()
         compiled.flush_authorizers()

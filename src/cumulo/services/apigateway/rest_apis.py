@@ -106,11 +106,11 @@ class RestApis:
         """A new API as CreateRestApi is asked for it; nobody knows of it yet."""
         if self._records.apis.count("owner", owner_of(caller)) >= APIS_MAX:
             raise refusals.too_many("APIs", "this account")
-        endpoints = values.get("endpointConfiguration") or {}
-        kind = api_rules.one_type(tuple(endpoints.get("types", ("EDGE",))))
         description = values.get("description")
         if description == "":
             raise refusals.bad_request("Description cannot be an empty string")
+        endpoints = values.get("endpointConfiguration") or {}
+        kind = api_rules.one_type(tuple(endpoints.get("types", ("EDGE",))))
         addresses = endpoints.get("ipAddressType") or ("dualstack" if kind == "PRIVATE" else "ipv4")
         vpc_endpoints = tuple(endpoints.get("vpcEndpointIds", ()))
         api_rules.check_addresses(kind, addresses, vpc_endpoints)

@@ -7,11 +7,12 @@ A canary is promoted by three operations: its deployment is copied to `/deployme
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from cumulo.base.errors import AwsError
 from cumulo.gateway.definitions.rest import Canary
 from cumulo.services.apigateway import method_settings, refusals
 from cumulo.services.apigateway.changing import put_in, replace, without
 from cumulo.services.apigateway.model import Stage
-from cumulo.services.apigateway.patches import flag, number, split
+from cumulo.services.apigateway.patches import bounded, flag, number, split
 from cumulo.services.apigateway.stage_rules import cache_size_of, check_percent
 from cumulo.wire.service import Values
 
@@ -57,7 +58,7 @@ _CANARY: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
 
 def apply(stage: Stage, operations: Sequence[Values] | None) -> Stage:
     """The stage after all operations.  BadRequestException for the first that cannot be."""
-    for operation in operations or ():
+    for operation in bounded(operations):
         path = operation.get("path")
         if path is None:
             raise refusals.bad_request("Invalid patch path null")
@@ -96,7 +97,9 @@ def _put(stage: Stage, path: str, segments: tuple[str, ...], text: str) -> Stage
     if found is None:
         raise _wrong(path)
     key, name = found
-    setting = method_settings.changed(stage.method_settings.get(key), name, text)
+    # A method's first setting of its own begins with what all methods have.
+    before = stage.method_settings.get(key) or stage.method_settings.get("*/*")
+    setting = method_settings.changed(before, name, text)
     return replace(stage, method_settings=put_in(stage.method_settings, key, setting))
 
 
@@ -126,10 +129,12 @@ def _remove(stage: Stage, path: str, operation: Values) -> Stage:
 
 def _copy(stage: Stage, path: str, operation: Values) -> Stage:
     source = operation.get("from") or ""
+    target, origin = split(path), split(source)
+    if target[:1] not in (("deploymentId",), ("variables",)) or origin[:1] != ("canarySettings",):
+        raise _wrong_copy(path, source)
     canary = stage.canary
     if canary is None:
-        raise refusals.bad_request(f"Invalid copy operation with path: {path} and from: {source}")
-    target, origin = split(path), split(source)
+        raise refusals.bad_request("Promotion not available. Canary does not exist.")
     if target == ("deploymentId",) and origin == ("canarySettings", "deploymentId"):
         return replace(stage, deployment_id=canary.deployment_id)
     overrides = canary.stage_variable_overrides
@@ -138,7 +143,14 @@ def _copy(stage: Stage, path: str, operation: Values) -> Stage:
             return replace(stage, variables={**stage.variables, **overrides})
         if len(origin) == 3 and len(target) == 2 and origin[2] in overrides:
             return replace(stage, variables=put_in(stage.variables, target[1], overrides[origin[2]]))
-    raise refusals.bad_request(f"Invalid copy operation with path: {path} and from: {source}")
+    raise _wrong_copy(path, source)
+
+
+def _wrong_copy(path: str, source: str) -> AwsError:
+    return refusals.bad_request(
+        f"Invalid copy operation with path: {path} and from {source}. Valid copy:path are [/deploymentId, /variables] "
+        "and valid copy:from are [/canarySettings/deploymentId, /canarySettings/stageVariableOverrides]"
+    )
 
 
 def _change_canary(stage: Stage, path: str, segments: tuple[str, ...], text: str) -> Stage:

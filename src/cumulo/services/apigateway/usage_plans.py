@@ -120,9 +120,10 @@ class UsagePlans:
         return _key_view(key)
 
     async def list_keys(self, caller: Caller, values: Values) -> Values | None:
-        """GetUsagePlanKeys whose names begin with `nameQuery`."""
-        plan = plan_of(self._records, caller, values)
-        found = [key for key in self._keys_of(plan) if key.name.startswith(values.get("nameQuery", ""))]
+        """GetUsagePlanKeys whose names begin with `nameQuery`; a plan that is not there has none."""
+        plan = self._records.usage_plans.get(join_key(caller.account, caller.region, values["usagePlanId"]))
+        keys = self._keys_of(plan) if plan is not None else []
+        found = [key for key in keys if key.name.startswith(values.get("nameQuery", ""))]
         return listed(found, lambda one: one.id, values, _key_view)
 
     async def delete_key(self, caller: Caller, values: Values) -> Values | None:

@@ -20,6 +20,11 @@ def filled(**members: Any) -> Values:
     return {name: one for name, one in members.items() if one is not None and one not in ("", {}, [], ())}
 
 
+def given_empty(values: Values, *names: str) -> tuple[str, ...]:
+    """Which of these members were given empty: AWS shows such ones as they were given."""
+    return tuple(name for name in names if values.get(name) == {})
+
+
 def api_view(api: Api, *, tags: bool) -> Values:
     """A REST API; `tags` even when there are none (of a single API that is shown or changed)."""
     definition = api.definition
@@ -82,11 +87,12 @@ def method_view(method: Method) -> Values:
 
 def method_response_view(response: MethodResponse) -> Values:
     """What a method may answer."""
-    return filled(
+    view = filled(
         statusCode=response.status_code,
         responseParameters=dict(response.response_parameters),
         responseModels=dict(response.response_models),
     )
+    return {name: {} for name in response.shown_empty} | view
 
 
 def integration_view(integration: Integration) -> Values:
@@ -94,7 +100,7 @@ def integration_view(integration: Integration) -> Values:
     view = filled(
         type=integration.type,
         httpMethod=integration.http_method,
-        uri=integration.uri,
+        uri="" if integration.type == "MOCK" else integration.uri,
         connectionId=integration.connection_id,
         integrationTarget=integration.integration_target,
         credentials=integration.credentials,
@@ -107,7 +113,7 @@ def integration_view(integration: Integration) -> Values:
     )
     view["timeoutInMillis"] = integration.timeout_in_millis
     view["cacheKeyParameters"] = list(integration.cache_key_parameters)
-    if integration.connection_type == "VPC_LINK":
+    if integration.connection_type == "VPC_LINK" or integration.type in ("HTTP", "HTTP_PROXY"):
         view["connectionType"] = integration.connection_type
     if integration.insecure_skip_verification:
         view["tlsConfig"] = {"insecureSkipVerification": True}
@@ -125,7 +131,7 @@ def integration_response_view(response: IntegrationResponse) -> Values:
         contentHandling=response.content_handling,
     )
     view["selectionPattern"] = response.selection_pattern
-    return view
+    return {name: {} for name in response.shown_empty} | view
 
 
 def _by_status(responses: Mapping[str, Any], view: Any) -> Values:

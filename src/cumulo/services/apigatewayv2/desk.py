@@ -64,6 +64,7 @@ class Desk:
     async def put(self, api: Api) -> Api:
         """The same, for what is not in the definition too."""
         self.records.apis.put(api)
+        self.publisher.know(api)
         await self.settle(self.deployer.deploy_automatically(api))
         return api
 

@@ -16,7 +16,7 @@ def route_of(definition: V2Definition, route_id: str) -> Route:
     for route in definition.routes:
         if route.id == route_id:
             return route
-    raise missing("Route")
+    raise missing("Route", route_id)
 
 
 def integration_of(definition: V2Definition, integration_id: str) -> Integration:
@@ -76,5 +76,5 @@ def merged(have: Mapping[str, T], sent: Mapping[str, T]) -> dict[str, T]:
 def _of(things: Mapping[str, T], thing_id: str, kind: str) -> T:
     found = things.get(thing_id)
     if found is None:
-        raise missing(kind)
+        raise missing(kind, thing_id)
     return found

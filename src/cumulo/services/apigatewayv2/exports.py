@@ -1,5 +1,6 @@
 """HTTP APIs as OpenAPI documents: what a stage answers with, or what is being worked on."""
 
+import asyncio
 from datetime import UTC, datetime
 
 from cumulo.base.caller import Caller
@@ -44,7 +45,8 @@ class Exports:
             extensions=values.get("IncludeExtensions") is not False,
         )
         document = write_http(self._definition(api, stage), export)
-        return {"body": write(document, yaml=values["OutputType"] == "YAML")}
+        yaml = values["OutputType"] == "YAML"
+        return {"body": await asyncio.to_thread(write, document, yaml=yaml)}
 
     def _definition(self, api: Api, stage: str) -> V2Definition:
         """What a stage answers with; of no stage, the working copy.  NotFoundException."""

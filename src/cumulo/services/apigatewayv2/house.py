@@ -31,7 +31,7 @@ from cumulo.services.apigatewayv2.service import service_of
 from cumulo.services.apigatewayv2.stages import MayLog, Stages
 from cumulo.services.apigatewayv2.tagging import Keeper, Tagging
 from cumulo.services.apigatewayv2.vpc_links import VpcLinks
-from cumulo.state.store import Store
+from cumulo.state.store import Store, join_key
 from cumulo.wire.service import Operation, Service
 
 LINK_SECONDS: Final = 1.0
@@ -93,6 +93,11 @@ class ApiGatewayV2House:
         """The working copy of an API of any account, or None."""
         found = self._records.apis.by("id", api_id)
         return found[0].definition if found else None
+
+    def kind(self, account: str, region: str, api_id: str) -> str:
+        """HTTP or WEBSOCKET; empty when there is no such API."""
+        found = self._records.apis.get(join_key(account, region, api_id))
+        return found.definition.protocol_type if found is not None else ""
 
     def has_stage(self, account: str, region: str, api_id: str, stage: str) -> bool:
         """Whether there is such a stage, for who maps to it."""

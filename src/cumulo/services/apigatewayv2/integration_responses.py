@@ -103,7 +103,7 @@ def _check(integration: Integration, made: IntegrationResponse) -> None:
 def _of(integration: Integration, values: Values) -> IntegrationResponse:
     found = integration.integration_responses.get(values["IntegrationResponseId"])
     if found is None:
-        raise missing("IntegrationResponse")
+        raise missing("IntegrationResponse", values["IntegrationResponseId"])
     return found
 
 

@@ -113,7 +113,7 @@ class Integrations:
                 join_key(api.definition.account, api.definition.region, made.connection_id)
             )
             if link is None or link.deleted:
-                raise missing("VpcLink")
+                raise missing("VpcLink", made.connection_id)
         return made
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from cumulo.gateway.definitions.v2 import V2Definition, V2Stage
 from cumulo.gateway.stages import Compiled, Place, Stages
-from cumulo.services.apigatewayv2.records import Deployment, Records, Stage
+from cumulo.services.apigatewayv2.records import Api, Deployment, Records, Stage
 from cumulo.state.store import SEPARATOR, join_key
 
 Compile = Callable[[V2Definition, V2Stage], Compiled]
@@ -20,6 +20,11 @@ class Publisher:
         self._records = records
         self._stages = stages
         self._compilers = compilers
+
+    def know(self, api: Api) -> None:
+        """Tell the data plane of an API, which may have no stage yet."""
+        if api.is_http:
+            self._stages.know_http(api.id)
 
     def publish(self, api_key: str, name: str) -> None:
         """Let a stage answer as it is kept now; one that has no deployment, or is gone, does not."""
@@ -46,6 +51,8 @@ class Publisher:
 
     def publish_all(self) -> None:
         """Let every stage answer; compiling waits until the first request."""
+        for api in self._records.apis.all():
+            self.know(api)
         for stage in self._records.stages.all():
             self.publish(stage.api_key, stage.name)
 

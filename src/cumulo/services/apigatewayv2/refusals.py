@@ -8,9 +8,9 @@ def bad(message: str) -> AwsError:
     return AwsError("BadRequestException", message)
 
 
-def missing(what: str) -> AwsError:
-    """There is no such thing: `Route`, `stage`, ... in AWS's spelling."""
-    return AwsError("NotFoundException", f"Invalid {what} identifier specified", status=404)
+def missing(what: str, id_: str = "") -> AwsError:
+    """There is no such thing: `Route`, `stage`, ... in AWS's spelling; what is named by an id is told of with it."""
+    return AwsError("NotFoundException", f"Invalid {what} identifier specified {id_}".rstrip(), status=404)
 
 
 def missing_api(account: str, api_id: str) -> AwsError:

@@ -90,7 +90,7 @@ def view(one: RouteResponse) -> Values:
 def _of(route: Route, values: Values) -> RouteResponse:
     found = route.route_responses.get(values["RouteResponseId"])
     if found is None:
-        raise missing("RouteResponse")
+        raise missing("RouteResponse", values["RouteResponseId"])
     return found
 
 

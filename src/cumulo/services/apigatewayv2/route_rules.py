@@ -113,7 +113,7 @@ def _check_target(definition: V2Definition, target: str) -> None:
             "Unexpected or malformed target in route. Correct format should be integrations/<integration_id>."
         )
     if integration_id not in definition.integrations:
-        raise missing("Integration")
+        raise missing("Integration", integration_id)
 
 
 def _check_authorization(definition: V2Definition, made: Route) -> None:

@@ -144,7 +144,7 @@ class VpcLinks:
     def _link(self, caller: Caller, values: Values) -> VpcLink:
         found = self._desk.records.links.get(join_key(caller.account, caller.region, values["VpcLinkId"]))
         if found is None or not self._state(found):
-            raise missing("VpcLink")
+            raise missing("VpcLink", values["VpcLinkId"])
         return found
 
     def _links(self, caller: Caller) -> list[VpcLink]:

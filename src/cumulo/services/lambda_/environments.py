@@ -314,7 +314,7 @@ class Environment:
         arn = host.version_arn.replace("{region}", self.ready.version.region)
         self._book.init_start(host.version, arn, host.warning)
         self._process = process = Process(await world.launcher.start(spec), self._clock)
-        await process.listen(self, world.cloud)
+        await process.listen(self, world.cloud, world.secure)
         if self.state is Phase.STARTING:
             self._alarm.at(process.started + world.init_seconds_max, process.started)
         return process

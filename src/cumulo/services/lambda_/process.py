@@ -27,6 +27,9 @@ class Closer(Protocol):
 ServeCloud = Callable[[socket.socket, str], Awaitable[Closer]]
 """Begins to answer AWS calls on a sandbox's `cloud_socket`; the text is the sandbox's name."""
 
+ServeSecurely = Callable[[socket.socket, str], Closer]
+"""The same for its `secure_socket`."""
+
 
 class Process:
     """A running (or ended) sandbox and what listens for it."""
@@ -42,13 +45,17 @@ class Process:
         self._peak_mib = 0
         self._peak_at = -1.0
 
-    async def listen(self, runtime: Runtime, cloud: ServeCloud | None) -> None:
-        """Answer on both of its sockets."""
+    async def listen(
+        self, runtime: Runtime, cloud: ServeCloud | None, secure: ServeSecurely | None = None
+    ) -> None:
+        """Answer on its sockets."""
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: Connection(runtime), sock=self.sandbox.runtime_socket)
         self._closers.append(server)
         if cloud is not None:
             self._closers.append(await cloud(self.sandbox.cloud_socket, self.sandbox.name))
+        if secure is not None and self.sandbox.secure_socket is not None:
+            self._closers.append(secure(self.sandbox.secure_socket, self.sandbox.name))
 
     def admit(self, connection: Connection) -> bool:
         """Note a connection; False when there are too many."""

@@ -11,7 +11,7 @@ from cumulo.sandbox.contract import Launcher, RuntimeHost, RuntimeMissing, Sandb
 from cumulo.services.lambda_.calls import Call
 from cumulo.services.lambda_.endings import Endings
 from cumulo.services.lambda_.model import Ready, Version
-from cumulo.services.lambda_.process import ServeCloud
+from cumulo.services.lambda_.process import ServeCloud, ServeSecurely
 from cumulo.services.lambda_.sandbox_env import Naming, sandbox_spec
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class World:
         clock: Clock,
         endings: Endings,
         cloud: ServeCloud | None = None,
+        secure: ServeSecurely | None = None,
         init_seconds_max: float = INIT_SECONDS_MAX,
     ) -> None:
         self.launcher = launcher
@@ -43,6 +44,7 @@ class World:
         self.clock = clock
         self.endings = endings
         self.cloud = cloud
+        self.secure = secure
         self.init_seconds_max = init_seconds_max
 
     async def prepare(self, ready: Ready, names: Naming) -> tuple[RuntimeHost, SandboxSpec, float]:

@@ -203,3 +203,13 @@ def test_reset_forgets(watch):
     stage.done()
     assert charged(watch, "rest_requests") == 1
     assert watch.metrics.of("Count", ApiName="pets").value == 1
+
+
+def test_methods_that_clients_make_up_take_no_memory(watch):
+    stage = watch.rest(method_settings={"*/*": MethodSetting(metrics_enabled=True)})
+    for number in range(2100):
+        stage.done(context={"resourcePath": "/pets", "httpMethod": f"M{number}"})
+    assert len(stage.observer._routes) <= 1000
+    metrics = watch.publish()
+    assert metrics.of("Count", ApiName="pets", Stage="prod").value == 2100
+    assert len([one for one in metrics.data if one.name == "Count"]) == 1002

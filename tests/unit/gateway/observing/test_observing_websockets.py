@@ -30,9 +30,11 @@ def test_messages_are_charged_in_both_directions_by_32_kilobytes(watch):
     stage.done(200, 0, b"hello", context=event(direction="OUT"))
     stage.done(410, 0, b"hello", context=event(direction="OUT"))
     stage.done(429, 30, b"x", error="THROTTLED", context=event())
+    stage.done(429, 30, b"x", context=event() | {"integration": {"status": 200}})
     watch.publish()
-    assert watch.usages.total("websocket_messages") == (2 + 1) + 1
-    assert watch.metrics.of("MessageCount", **WHOLE).value == 3
+    assert watch.usages.total("websocket_messages") == (2 + 1) + 1 + 1
+    assert watch.metrics.of("MessageCount", **WHOLE).value == 4
+    assert watch.metrics.of("IntegrationError", **WHOLE).value == 0
     assert watch.metrics.of("ConnectCount", **WHOLE).value == 1
 
 

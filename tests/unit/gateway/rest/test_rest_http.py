@@ -73,7 +73,7 @@ def test_http_sends_what_is_mapped_alone() -> None:
 def test_some_headers_must_not_be_mapped(make: Any, name: str) -> None:
     # recorded on AWS by LocalStack: test_apigateway_header_remapping_http
     answer, world = send(make(request_parameters={f"integration.request.header.{name}": "'1'"}), "GET", "/1")
-    assert (answer.status, answer.body) == (500, b'{"message":"Internal server error"}')
+    assert (answer.status, answer.body) == (500, b'{"message": "Internal server error"}')
     assert world.http.requests == []
 
 
@@ -116,7 +116,7 @@ def test_http_selects_by_the_whole_status() -> None:
 def test_an_answer_that_nothing_is_for_is_a_mistake_of_the_api() -> None:
     responses = {"400": IntegrationResponse(status_code="400", selection_pattern="4..")}
     answer, world = send(http(integration_responses=responses), "GET", "/1")
-    assert (answer.status, answer.body) == (500, b'{"message":"Internal server error"}')
+    assert (answer.status, answer.body) == (500, b'{"message": "Internal server error"}')
     assert world.observer.seen[0]["visit"].context["error"]["responseType"] == "API_CONFIGURATION_ERROR"
 
 
@@ -130,7 +130,7 @@ def test_a_proxy_passes_the_request_on() -> None:
     sent = world.http.request
     assert (sent["method"], sent["url"], sent["body"]) == ("PUT", f"{URL}?a=1&a=2&b=x%20y", b"text")
     assert sorted(sent["headers"]) == sorted([
-        ("Accept", "text/html"), ("x-two", "1"), ("x-two", "2"), ("Authorization", "z"), ("Content-Type", "text/plain"),
+        ("Accept", "text/html"), ("X-Two", "1"), ("X-Two", "2"), ("Authorization", "z"), ("Content-Type", "text/plain"),
         ("X-Amzn-Trace-Id", "Root=1-65536f80-0123456789abcdef01234567"), ("X-Forwarded-For", "198.51.100.1, 203.0.113.7"),
         ("X-Forwarded-Port", "80"), ("X-Forwarded-Proto", "http"), ("User-Agent", f"AmazonAPIGateway_{API}"),
         ("X-Amzn-Apigateway-Api-Id", API),
@@ -215,10 +215,10 @@ def test_a_backend_that_cannot_be_reached() -> None:
         return answer
 
     answer, world = send(passing(), "GET", "/1", answer=failing(False))
-    assert (answer.status, answer.body) == (504, b'{"message":"Network error communicating with endpoint"}')
+    assert (answer.status, answer.body) == (504, b'{"message": "Network error communicating with endpoint"}')
     assert world.observer.seen[0]["visit"].context["integration"]["error"] == "no"
     answer, _ = send(passing(), "GET", "/1", answer=failing(True))
-    assert (answer.status, answer.body) == (504, b'{"message":"Endpoint request timed out"}')
+    assert (answer.status, answer.body) == (504, b'{"message": "Endpoint request timed out"}')
 
 
 def test_a_vpc_link_leads_to_what_it_names() -> None:

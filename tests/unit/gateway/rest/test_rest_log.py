@@ -83,7 +83,7 @@ def test_a_mock_is_run_with_what_is_given() -> None:
     told = lines(result)
     assert "Method request path: {id=7}" in told
     assert "Method request query string: {q=1}" in told
-    assert "Method request headers: {h=2, multi=b}" in told
+    assert "Method request headers: {H=2, Multi=b}" in told
     assert told[-2:] == ["Successfully completed execution", "Method completed with status: 200"]
 
 
@@ -100,7 +100,7 @@ def test_why_it_failed_is_told() -> None:
         payload=payload, function_error="Unhandled", request_id="r1"
     )
     result = run(world, {"/foo": proxy()})
-    assert (result.status, result.body) == (502, '{"message":"Internal server error"}')
+    assert (result.status, result.body) == (502, '{"message": "Internal server error"}')
     assert result.headers["x-amzn-ErrorType"] == "InternalServerErrorException"
     told = lines(result)
     assert (
@@ -132,7 +132,7 @@ def test_the_operations_values_go_in_and_out() -> None:
     assert (said["status"], said["body"], said["headers"]["X"]) == (200, "text", "/foo")
     assert said["multiValueHeaders"]["X"] == ["/foo"] and said["latency"] == 0
     event = world.invoker.event
-    assert (event["headers"]["a"], event["multiValueHeaders"]["b"]) == ("1", ["2", "3"])
+    assert (event["headers"]["A"], event["multiValueHeaders"]["B"]) == ("1", ["2", "3"])
     assert event["stageVariables"] == {"v": "4"}
 
 

@@ -33,7 +33,7 @@ def test_a_mock_without_a_status_is_a_mistake_of_the_api() -> None:
     api = compiled(World(), {"/": mock({}, request_templates={"application/json": "{}"})})
     answer = ask(api)
     assert answer.status == 500
-    assert answer.body == b'{"message":"Internal server error"}'
+    assert answer.body == b'{"message": "Internal server error"}'
     assert answer.header("x-amzn-errortype") == "InternalServerErrorException"
 
 
@@ -94,7 +94,7 @@ def test_a_body_that_no_template_is_for_is_of_an_unsupported_type(passthrough: s
     api = compiled(World(), {"/": method(mock({}, passthrough_behavior=passthrough), "POST")})
     answer = ask(api, "POST", "/", {"Content-Type": "text/xml"}, b"<a/>")
     assert answer.status == 415
-    assert answer.body == b'{"message":"Unsupported Media Type"}'
+    assert answer.body == b'{"message": "Unsupported Media Type"}'
 
 
 def test_without_a_match_the_body_passes_through() -> None:

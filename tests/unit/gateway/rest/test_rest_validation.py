@@ -58,7 +58,7 @@ def test_missing_parameters_are_named() -> None:
     }
     answer = send(None, target="/x", request_parameters=required)
     assert answer.status == 400
-    assert answer.body == b'{"message":"Missing required request parameters: [x-header-param, other, qs1]"}'
+    assert answer.body == b'{"message": "Missing required request parameters: [x-header-param, other, qs1]"}'
     assert answer.header("x-amzn-errortype") == "BadRequestException"
     del required["method.request.path.other"]
     assert send(None, headers={"X-Header-Param": "1"}, request_parameters=required).status == 200
@@ -95,7 +95,7 @@ def test_bodies_are_checked_by_their_model(model: str, body: bytes, good: bool) 
     answer = send(model, body, headers={"Content-Type": "application/json"})
     assert answer.status == (200 if good else 400)
     if not good:
-        assert answer.body == b'{"message":"Invalid request body"}'
+        assert answer.body == b'{"message": "Invalid request body"}'
 
 
 def test_a_body_of_a_type_without_a_model_is_not_looked_at() -> None:

@@ -363,6 +363,18 @@ def test_wildcards_of_policies_are_iams(resource, allowed):
         assert api.refuse() == ("ACCESS_DENIED", DENIED)
 
 
+def test_no_resource_at_all_is_a_policy_that_allows_nothing():
+    nothing = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": []}
+    everything = nothing | {"Resource": "*"}
+    for statements, allowed in (([nothing], False), (nothing, False), ([nothing, everything], True)):
+        said = answer()
+        said["policyDocument"] = {"Version": "2012-10-17", "Statement": statements}
+        if allowed:
+            assert Rest(said).ask().kind == "LAMBDA"
+        else:
+            assert Rest(said).refuse() == ("ACCESS_DENIED", DENIED)
+
+
 def test_a_denial_wins():
     both = answer()
     both["policyDocument"]["Statement"] += answer("Deny", f"{ARN}/dev/GET/pets/*")["policyDocument"][

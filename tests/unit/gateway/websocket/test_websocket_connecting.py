@@ -59,9 +59,9 @@ def test_the_function_of_connect_is_told_who_comes(runner):
     assert event["headers"]["Sec-WebSocket-Version"] == "13"
     assert event["headers"]["User-Agent"] == "me/1"
     assert event["headers"]["X-Forwarded-For"] == "127.0.0.1"
-    assert event["headers"]["x-thing"] == "one"
+    assert event["headers"]["X-Thing"] == "one"
     assert "Upgrade" not in event["headers"] and "Connection" not in event["headers"]
-    assert event["multiValueHeaders"]["x-thing"] == ["one"]
+    assert event["multiValueHeaders"]["X-Thing"] == ["one"]
     assert event["queryStringParameters"] == {"token": "b"}
     assert event["multiValueQueryStringParameters"] == {"token": ["a", "b"]}
     assert event["stageVariables"] == {"v": "1"}

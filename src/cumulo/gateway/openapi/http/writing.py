@@ -45,7 +45,6 @@ class _Writing:
         uses = [one.target.removeprefix("integrations/") for one in definition.routes]
         apart = [one for one in definition.integrations if uses.count(one) != 1]
         self._shared: Final = {one: f"integration{number}" for number, one in enumerate(apart, 1)}
-        self._names: Final = _names(definition)
 
     def document(self) -> dict[str, Tree]:
         export = self._export
@@ -100,7 +99,7 @@ class _Writing:
         node["responses"] = {"default": {"description": f"Default response for {route.route_key}"}}
         authorizer = self._definition.authorizers.get(route.authorizer_id)
         if authorizer is not None:
-            node["security"] = [{self._names[authorizer.id]: list(route.authorization_scopes)}]
+            node["security"] = [{authorizer.name: list(route.authorization_scopes)}]
         if not self._extensions:
             return node
         if route.route_key == DEFAULT:
@@ -116,10 +115,10 @@ class _Writing:
 
     def _components(self) -> dict[str, Tree]:
         components: dict[str, Tree] = {}
-        if self._names:
+        authorizers = sorted(self._definition.authorizers.values(), key=lambda one: one.name)
+        if authorizers:
             components["securitySchemes"] = {
-                name: write_authorizer(self._definition.authorizers[key], extension=self._extensions)
-                for key, name in self._names.items()
+                one.name: write_authorizer(one, extension=self._extensions) for one in authorizers
             }
         if self._shared and self._extensions:
             components[SHARED] = {
@@ -127,20 +126,6 @@ class _Writing:
                 for key, name in self._shared.items()
             }
         return components
-
-
-def _names(definition: V2Definition) -> dict[str, str]:
-    """What the authorizers' schemes are called, by id: as they are, with a number where two are called the same."""
-    names: dict[str, str] = {}
-    taken: set[str] = set()
-    for one in sorted(definition.authorizers.values(), key=lambda one: (one.name, one.id)):
-        name, number = one.name, 1
-        while name in taken:
-            number += 1
-            name = f"{one.name}{number}"
-        taken.add(name)
-        names[one.id] = name
-    return names
 
 
 def _variable(name: str) -> dict[str, Tree]:

@@ -30,6 +30,7 @@ from cumulo.state.store import StoreBroken, StoreError
 
 TRIES_MAX: Final = 8
 _LIVE = (JobStatus.STARTING, JobStatus.RUNNING)
+_HOPELESS: Final = frozenset({"ATTRIBUTE", "RESOURCE:GPU"})
 _log = Log("batch")
 
 
@@ -134,12 +135,21 @@ class Carrier:
         told = await self._runner.run(await self._order_for(job))
         now = self._desk.records.get(job.id)
         if isinstance(told, NotPlaced):
-            if job.is_node and not self._is_main(job) and token not in self._unwanted:
-                raise Again(told.reason)  # its place is promised: it waits for it
-            self._desk.note(Refused(job.id, token))
+            self._not_placed(job, token, told)
         elif now is not None and now.run is not None and now.run.token == token:
             self._desk.note(*events_of(told, now, self._essential(now)))
         self._tries.pop(token, None)
+
+    def _not_placed(self, job: Job, token: str, told: NotPlaced) -> None:
+        """There was no room: it waits again, unless no waiting could help."""
+        _log.info("there was no room", job=job.id, why=told.reason, detail=told.detail)
+        if told.reason in _HOPELESS:
+            why = f"{told.reason} - The container instance {told.detail or 'lacks what the job needs.'}"
+            self._desk.note(Ended(job=job.id, token=token, attempt=_unborn(why, millis(self._clock))))
+        elif job.is_node and not self._is_main(job) and token not in self._unwanted:
+            raise Again(told.reason)  # its place is promised: it waits for it
+        else:
+            self._desk.note(Refused(job.id, token))
 
     async def _order_for(self, job: Job) -> TaskOrder:
         assert job.run is not None

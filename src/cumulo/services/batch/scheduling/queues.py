@@ -114,7 +114,8 @@ class QueueState:
         lane.use.change(vcpus, now, self.decay)
         if not lane.running:
             lane.idle_since = now
-        self.changed(lane, now)
+        if self.facts.fair is not None:
+            self.changed(lane, now)
 
     def may_start(self, need: Need, max_vcpus: int) -> bool:
         """Whether what is kept for shares that are not there yet allows it; a job too large for that runs alone."""

@@ -9,7 +9,6 @@ What is withdrawn from the middle stays as an empty entry until it is at the hea
 import heapq
 from collections import deque
 from collections.abc import Iterator
-from itertools import islice
 from typing import Final
 
 import msgspec
@@ -139,12 +138,23 @@ class Lane:
             del self._columns[priority]
         return None
 
-    def behind(self, looked_at_max: int) -> list[Entry]:
-        """The entries after the head, of its priority, as far as so many entries reach."""
+    def behind(self, count_max: int) -> list[Entry]:
+        """At most so many entries after the head, of its priority; empty ones that lie between are removed."""
         if self.head() is None:
             return []
         column = self._columns[-self._priorities[0]]
-        return [entry for entry in islice(column, 1, 1 + looked_at_max) if entry.count]
+        head = column.popleft()
+        found: list[Entry] = []
+        while column and len(found) < count_max:
+            entry = column.popleft()
+            if entry.count:
+                found.append(entry)
+            else:
+                self._entries -= 1
+                self._empty -= 1
+        column.extendleft(reversed(found))
+        column.appendleft(head)
+        return found
 
     def take(self, entry: Entry) -> str:
         """The next job of an entry, which waits no more."""

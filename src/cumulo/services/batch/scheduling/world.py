@@ -254,6 +254,9 @@ class World:
         environment = self.environments.get(running.environment)
         if environment is not None:
             environment.refusals = 0
+            if environment.is_fargate and environment.shy_until > self.now:
+                environment.shy_until = self.now  # there is room for one more
+                self.gained(environment)
             for instance in running.instances:
                 if instance in environment.by_instance:
                     environment.by_instance[instance].refusals = 0
@@ -353,7 +356,7 @@ class World:
                 room.refusals += 1
                 environment.avoid(room, shy=True)
                 self.wakes.add(until, Wake("shy", until, environment.facts.arn, room))
-        if environment.is_fargate:
+        if environment.is_fargate and environment.shy_until <= now:  # what was started together is refused together
             environment.shy_until = now + min(_SHY_SECONDS_MAX, 2.0 ** min(environment.refusals, 10))
             environment.refusals += 1
             self.wakes.add(environment.shy_until, Wake("shy", environment.shy_until, environment.facts.arn))
