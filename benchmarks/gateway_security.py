@@ -8,13 +8,16 @@ A token that was just seen costs a look-up; a new one an RSA verification, which
 import asyncio
 import base64
 import itertools
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 from tests import gateway_security_kit as kit
 from tests.gateway_kit import FUNCTION, World, place, visit
+from tests.unit.apigateway.rest_kit import Cloud
 
 from cumulo.gateway.security.compile import rest_authorization, v2_authorization
 from cumulo.gateway.security.throttle import Buckets
@@ -46,6 +49,22 @@ def driven(ask: Callable[[Visit], Awaitable[object]], visits: Callable[[], Visit
         raise AssertionError("it waited")
 
     return once
+
+
+def keys(cloud: Cloud) -> Callable[[], object]:
+    """Asks for a key of a plan that limits it, never too much."""
+    api, *_ = cloud.deployed()
+    aws, value = cloud.client, "a-value-of-twenty-or-more-characters"
+    key = aws.create_api_key(name="k", value=value, enabled=True)["id"]
+    plan = aws.create_usage_plan(
+        name="p",
+        apiStages=[{"apiId": api, "stage": "dev"}],
+        throttle={"rateLimit": 1e9, "burstLimit": 2_000_000_000},
+        quota={"limit": 2_000_000_000, "period": "DAY"},
+    )["id"]
+    aws.create_usage_plan_key(usagePlanId=plan, keyId=key, keyType="API_KEY")
+    where = cloud.published.find(api, "dev").place
+    return lambda: cloud.house.plans.admit(where, value, path="/pets", method="GET")
 
 
 def main() -> None:
@@ -85,6 +104,10 @@ def main() -> None:
     per_second(
         "throttles: account and route", lambda: buckets.admit(place(), "GET /", rate=1e9, burst=1 << 60)
     )
+    with tempfile.TemporaryDirectory() as folder:
+        cloud = Cloud(Path(folder))
+        per_second("API key with a plan, throttle and quota", keys(cloud))
+        cloud.close()
     print(f"\na new token costs {floor / fresh:.1f} x its RSA verification")
 
 

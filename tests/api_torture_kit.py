@@ -5,6 +5,7 @@ import json
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from urllib.parse import urlsplit
 from tests.support import Process, deploy
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+WAIT_SECONDS_MAX = (
+    5.0  # of anybody else (a template takes 0.8 s at worst on an idle machine), and ten times the usual
+)
 HOST = "{api}.execute-api.us-east-1.amazonaws.com"
 FUNCTION = """
 import base64, json
@@ -75,7 +79,11 @@ class RawBackend:
     def _serve(self, connection: socket.socket) -> None:
         self.open += 1
         try:
-            with contextlib.suppress(OSError), connection, connection.makefile("rb") as stream:
+            with (
+                contextlib.suppress(OSError, ValueError, EOFError),
+                connection,
+                connection.makefile("rb") as stream,
+            ):
                 while head := self._head(stream):
                     body = self._body(head, stream)
                     if body is None:
@@ -113,7 +121,10 @@ class RawBackend:
         ):
             return None
         if not chunked:
-            return bytes(stream.read(int(lengths[0])) if lengths else b"")
+            body = bytes(stream.read(int(lengths[0])) if lengths else b"")
+            if lengths and len(body) < int(lengths[0]):
+                raise EOFError("cut short")
+            return body
         body = b""
         while size := int(stream.readline().partition(b";")[0], 16):
             body += stream.read(size)
@@ -258,6 +269,40 @@ class Attacked:
         )
         self.deploy()
         return self.rest_api
+
+
+class Others:
+    """Somebody who asks all the time, and how long the longest answer took."""
+
+    def __init__(self, attacked: Attacked) -> None:
+        self._attacked = attacked
+        self._ended = threading.Event()
+        self.usual = max(self._one() for _ in range(5))
+        self.longest = 0.0
+        self.answered = 0
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> "Others":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join(60)
+        assert self.answered
+        assert self.longest < WAIT_SECONDS_MAX + 10 * self.usual, (self.longest, self.usual)
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            self.longest = max(self.longest, self._one())
+            self.answered += 1
+            self._ended.wait(0.01)
+
+    def _one(self) -> float:
+        began = time.monotonic()
+        got = self._attacked.ask(self._attacked.rest_host, "/dev/mock", seconds=60)
+        assert statuses(got) == [200]
+        return time.monotonic() - began
 
 
 def drained(client: socket.socket) -> bytes:

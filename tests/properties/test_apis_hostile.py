@@ -145,7 +145,15 @@ def test_nobody_sees_or_changes_what_belongs_to_others_or_lies_elsewhere(site, s
         method, target, body = wired(service, operation, needed | ids)
         for where in ({"account": THEIRS}, {"region": "eu-west-1"}):
             answer = site.send(method, target, body, **where)
-            assert answer.status in (400, 403, 404, 501), (operation, where, answer.status, answer.body[:300])
+            nothing = answer.status == 200 and json.loads(answer.body) == {
+                "item": []
+            }  # as AWS says of some lists
+            assert nothing or answer.status in (400, 403, 404, 501), (
+                operation,
+                where,
+                answer.status,
+                answer.body[:300],
+            )
             assert site.state() == before, operation
             assert site.mine["restapi"][0].encode() not in answer.body or answer.status == 404, (
                 operation,

@@ -17,6 +17,7 @@ from cumulo.gateway.stages import Published, Stages
 from cumulo.gateway.visit import Address, ClientCertificate
 from cumulo.wire.http import Headers, Request, Response, Secured
 
+TOKEN_HEADER: Final = "x-cumulo-token"  # noqa: S105 - a name, of the cloud's own pages
 DEFAULT: Final = "$default"
 OWN_PATH: Final = "/_aws/execute-api/"
 _API_HOST: Final = re.compile(r"([a-z0-9]+)\.execute-api\.[a-z0-9.-]+")
@@ -96,7 +97,8 @@ class Front:
     def wants(self, host: str, path: str, headers: Headers) -> bool:
         """Whether a request is for an API: by its Host header, or its path.
 
-        Who calls another service of AWS reaches it, whoever has made a domain name of the cloud's own host name.
+        Who calls another service of AWS, or shows the cloud its token, reaches them, whoever has made a domain name of
+        the cloud's own host name.
         """
         host = host.lower()
         if ".execute-api." in host or path.startswith(OWN_PATH):
@@ -105,7 +107,7 @@ class Front:
             return True
         if path.startswith(OTHERS_PATH) and self._stages.knows(path.split("/", 3)[2]):
             return True  # of any other it is a bucket's name
-        return self.domains.knows(_name(host)) and not _for_a_service(headers.get("authorization"))
+        return self.domains.knows(_name(host)) and not _for_the_cloud(headers)
 
     async def answer(self, request: Request) -> Response:
         """Answer a request that this wants."""
@@ -212,8 +214,11 @@ def _name(host: str) -> str:
     return name.removesuffix(".")
 
 
-def _for_a_service(authorization: str) -> bool:
-    """Whether a request is signed for a service of AWS other than APIs."""
+def _for_the_cloud(headers: Headers) -> bool:
+    """Whether a request is signed for a service of AWS other than APIs, or has the token of the cloud's own pages."""
+    if TOKEN_HEADER in headers:
+        return True
+    authorization = headers.get("authorization")
     return authorization.startswith("AWS4-") and "/execute-api/aws4_request" not in authorization
 
 

@@ -12,6 +12,7 @@ import logging
 import socket
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from heapq import nsmallest
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -53,6 +54,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     idle_seconds_max: float = house.IDLE_CONNECTION_SECONDS_MAX
     linger_seconds_max: float = 5.0
     linger_bytes_max: int = 2 * house.BODY_BYTES_MAX
+    idle_seconds_when_full: float = 1.0  # idle for longer: closed when there is no room for who comes
     half_closed_seconds_max: float = 1.0  # a client that closed its side has gone, or waits this long
     sweep_seconds: float = 1.0
 
@@ -113,6 +115,7 @@ class Server:
         self.budget = Budget(limits.bodies_bytes_max)
         self.tick = clock.monotonic()
         self.stopping = False
+        self._full_at = -1.0  # when nobody could be asked to make room
         self.connections: set[Connection] = set()
         self._refused = 0
         self._inside = 0  # connections of adopted sockets
@@ -202,6 +205,7 @@ class Server:
             or len(origin.connections) >= origin.connections_max
             or (origin.adopted and self._inside >= self.limits.adopted_connections_total_max)
         )
+        full = full and not self._make_room(origin)
         if (
             full
             and len(self.connections) >= self.limits.connections_max + self.limits.refused_connections_max
@@ -214,6 +218,21 @@ class Server:
         origin.connections.add(connection)
         self._inside += origin.adopted
         return not full
+
+    def _make_room(self, origin: Adopted) -> bool:
+        """Close the sixteenth of a socket's connections that has been idle for longest; False when none has been for long.
+
+        Looking at all of them is paid by those that come after: once for many, and once a sweep when it was in vain.
+        """
+        if self._full_at == self.tick:
+            return False
+        limit = self.tick - self.limits.idle_seconds_when_full
+        idle = [one for one in origin.connections if one.idle_since < limit]
+        for one in nsmallest(len(origin.connections) // 16 + 1, idle, key=lambda one: one.idle_since):
+            one.close_idle()
+        if not idle:
+            self._full_at = self.tick
+        return bool(idle)
 
     def forget(self, connection: Connection, origin: Adopted) -> None:
         """Let a connection go."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from abc import abstractmethod
 from typing import TYPE_CHECKING
 
@@ -86,6 +87,11 @@ class Turns(Link):
             self._next()
         if self.ended and self.exchange is None and not self._ahead and not self._advancing:
             self._close(linger=False)
+
+    @property
+    def idle_since(self) -> float:
+        """When it became idle, of the server's ticks; never, while a request has begun."""
+        return self._since if self._phase == HEAD and not self._held else math.inf
 
     def close_idle(self) -> None:
         """Close if no request is being answered."""

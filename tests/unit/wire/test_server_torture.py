@@ -292,6 +292,29 @@ def test_more_connections_than_allowed_are_told_so(run):
     run(main())
 
 
+def test_who_has_been_idle_for_longest_makes_room_for_who_comes(run):
+    async def main():
+        clock = VirtualClock()
+        limits = Limits(connections_max=20, refused_connections_max=5, sweep_seconds=0.01)
+        async with door(clock=clock, limits=limits) as front:
+            old = [await front.client() for _ in range(10)]
+            for client in old:
+                assert (await client.ask(GET))[0] == 200
+            clock.advance(5)
+            await asyncio.sleep(0.05)
+            busy = [await front.client() for _ in range(10)]
+            for client in busy:
+                await client.send(b"GET / HTTP/1.1\r\n")  # half a head: it has begun
+            assert (await front.ask(GET))[0] == 200
+            assert (await front.ask(GET))[0] == 200
+            for client in busy:
+                await client.send(b"Host: x\r\n\r\n")
+                assert (await client.answer())[0] == 200
+            assert any(client.reader.at_eof() for client in old)
+
+    run(main())
+
+
 def test_a_body_that_is_cut_short_is_told_to_the_handler(run):
     async def main():
         told = []

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # documents are read late: nothing of OpenAPI is imported bef
     from cumulo.gateway.openapi.notes import Notes
     from cumulo.gateway.openapi.rest.reading import RestImport
 
+PATH_CHARACTERS_MAX: Final = 10_240  # no request has a longer one
 _INLINE_BYTES: Final = 64 * 1024
 _MERGE: Final = "merge"
 
@@ -107,8 +108,7 @@ class Imports:
         from cumulo.gateway.openapi.rest.reading import read_rest
 
         document = document_of(root, notes)
-        if len(document.paths) > RESOURCES_MAX:
-            raise refusals.too_many("resources")
+        _check_paths(document.paths)
         if len(document.schemas) > MODELS_MAX:
             raise refusals.too_many("models")
         return read_rest(
@@ -189,3 +189,18 @@ def _endpoints(parameters: Mapping[str, str]) -> dict[str, Any]:
     if addresses:
         found["ipAddressType"] = api_rules.choice("IpAddressType", "ipv4", "dualstack")(addresses)
     return found
+
+
+def _check_paths(paths: Iterable[str]) -> None:
+    """AwsError when they need more resources than an API has, before those are made."""
+    places: set[str] = set()
+    for path in paths:
+        if len(path) > PATH_CHARACTERS_MAX:
+            raise refusals.bad_request(f"Unable to create resource at path '{path[:200]}...': it is too long")
+        at = ""
+        for part in path.split("/"):
+            if part:
+                at += "/" + part
+                places.add(at)
+            if len(places) >= RESOURCES_MAX:  # the root is one, too
+                raise refusals.too_many("resources")
