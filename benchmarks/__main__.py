@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from benchmarks import (
     apis,
+    batch,
     batch_scheduling,
     containers,
     ecs_placement,
@@ -158,7 +159,7 @@ def main() -> int:
         layers(table, ours)
     for row in itertools.chain(unpacking.rows(), batch_scheduling.rows()):
         table.row(*row)
-    for *row, at_least in itertools.chain(containers.rows(), functions.rows()):
+    for *row, at_least in itertools.chain(containers.rows(), functions.rows(), batch.rows()):
         table.row(*row, at_least=at_least)
     ecs(table)
     for *row, at_least in apis.rows():

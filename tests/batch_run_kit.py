@@ -64,6 +64,7 @@ class FakeRunner:
         self.stopped: list[tuple[str, str]] = []
         self.documents: list[Mapping[str, Any]] = []
         self.full = False
+        self.lacks = ""
         self.refuses: AwsError | None = None
         self._heard: HeardTask | None = None
 
@@ -74,6 +75,8 @@ class FakeRunner:
     async def run(self, order: TaskOrder) -> RanTask | NotPlaced:
         if self.refuses is not None:
             raise self.refuses
+        if self.lacks:
+            return NotPlaced(self.lacks)
         if self.full:
             return NotPlaced("Capacity is unavailable at this time.")
         self.orders.append(order)

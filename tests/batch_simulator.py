@@ -221,7 +221,7 @@ class Simulation:
         if environment.kind == "EC2" and environment.strategy == "BEST_FIT":
             assert total <= environment.max_vcpus
         else:
-            assert total - kind.vcpus < environment.max_vcpus
+            assert total - max(one.vcpus for one in environment.kinds) < environment.max_vcpus
         if self.chance.random() < self.odds.launch:
             self.at(self.now + 1, self._launch_failed, action)
         else:

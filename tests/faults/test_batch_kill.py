@@ -15,7 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.batch_kit import MOUNTED, environment, fargate_job, files, job, jobs, queue, submit
+from tests.batch_kit import (
+    MOUNTED,
+    container,
+    ec2_job,
+    environment,
+    fargate_job,
+    files,
+    job,
+    jobs,
+    queue,
+    submit,
+    succeeded,
+)
 from tests.containers_kit import GONE, needs_local
 from tests.ecs_kit import a_region, push_tools
 from tests.faults.test_kill_the_server import start_and_kill_early
@@ -104,6 +116,38 @@ def test_no_job_is_lost_or_counted_twice(cloud: Process) -> None:
     assert len(succeeded) == len(set(succeeded))
     assert set(known) <= set(succeeded)
     until(lambda: not tasks_left(cloud), "no task is left", 60)
+
+
+def test_jobs_on_instances_and_nodes_go_on_after_a_kill(cloud: Process) -> None:
+    """Each writes a line when it begins and one when it ends; the kill comes in between."""
+    image = push_tools(cloud)
+    environment(cloud, "there", "EC2")
+    queue(cloud, "heavy", "there")
+    script = (
+        "echo begun >> /files/$AWS_BATCH_JOB_ID; until [ -e /files/go ]; do sleep 0.1; done; "
+        "echo done >> /files/$AWS_BATCH_JOB_ID"
+    )
+    ec2_job(cloud, "long", image, script, container=MOUNTED)
+    ranges = [{"targetNodes": "0:", "container": container(image, script, memory=64, **MOUNTED)}]
+    cloud.client("batch").register_job_definition(
+        jobDefinitionName="nodes",
+        type="multinode",
+        nodeProperties={"numNodes": 2, "mainNode": 0, "nodeRangeProperties": ranges},
+    )
+    single, nodes = submit(cloud, "heavy", "long"), submit(cloud, "heavy", "nodes")
+    names = [single, f"{nodes}#0", f"{nodes}#1"]
+    until(lambda: all((files(cloud) / name).is_file() for name in names), "all have begun", 60)
+    cloud.kill()
+    cloud.start()
+    assert job(cloud, single)["status"] == "RUNNING"
+    (files(cloud) / "go").touch()
+    for name in (single, nodes):
+        assert len(succeeded(cloud, name)["attempts"]) == 1
+    assert (files(cloud) / single).read_text() == "begun\ndone\n"
+    assert (files(cloud) / f"{nodes}#0").read_text() == "begun\ndone\n"
+    again = succeeded(cloud, submit(cloud, "heavy", "long"))
+    before = job(cloud, single)["container"]["containerInstanceArn"]
+    assert again["container"]["containerInstanceArn"].split("/")[1] == before.split("/")[1]
 
 
 def tasks_left(cloud: Process) -> list[str]:

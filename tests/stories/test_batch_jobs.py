@@ -1,5 +1,6 @@
 """Jobs of AWS Batch in real containers: what they are told, how they end, and what is shown of them."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from tests.batch_kit import (
     succeeded,
 )
 from tests.containers_kit import needs_local
+from tests.ecs_faults_kit import post
 from tests.ecs_kit import a_region, push_tools
 from tests.support import Process, until
 
@@ -309,4 +311,18 @@ def test_a_spot_instance_that_is_taken_away_costs_an_attempt_and_no_job(cloud: P
     done = succeeded(cloud, name)
     first, second = done["attempts"]
     assert first["statusReason"] == f"Host EC2 (instance {there['ec2InstanceId']}) terminated."
+    assert second["container"]["exitCode"] == 0
+
+
+def test_a_task_on_fargate_spot_that_is_taken_away_costs_an_attempt_and_no_job(
+    cloud: Process, image: str
+) -> None:
+    environment(cloud, "fargate-spot", "FARGATE_SPOT")
+    queue(cloud, "cheaper", "fargate-spot")
+    fargate_job(cloud, "taken", image, "if [ $AWS_BATCH_JOB_ATTEMPT = 1 ]; then exec sleep 600; fi")
+    name = submit(cloud, "cheaper", "taken", retryStrategy={"attempts": 2})
+    task = reached(cloud, name, "RUNNING")["container"]["taskArn"]
+    post(cloud, "interrupt", json.dumps({"target": task}).encode())
+    first, second = succeeded(cloud, name, 60)["attempts"]
+    assert first["statusReason"] == "Your Spot Task was interrupted."
     assert second["container"]["exitCode"] == 0

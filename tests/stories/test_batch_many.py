@@ -67,7 +67,7 @@ def test_every_step_of_a_job_is_an_event(cloud: Process, image: str) -> None:
 
     def all_heard() -> bool:
         for message in sqs.receive_message(QueueUrl=heard, MaxNumberOfMessages=10).get("Messages", ()):
-            found.append(json.loads(message["Body"]))
+            found.append(json.loads(message["Body"]))  # noqa: PERF401 - as they come
         return "SUCCEEDED" in [one["detail"]["status"] for one in found]
 
     until(all_heard, f"its end is told: {found}", 30)
@@ -145,9 +145,11 @@ def test_a_cluster_is_there_for_all_to_see_and_goes_with_its_environment(cloud: 
     aws.delete_job_queue(jobQueue="brief")
     until(lambda: not aws.describe_job_queues(jobQueues=["brief"])["jobQueues"], "the queue is gone")
     aws.update_compute_environment(computeEnvironment="passing", state="DISABLED")
-    described = lambda: aws.describe_compute_environments(computeEnvironments=["passing"])[
-        "computeEnvironments"
-    ]  # noqa: E731
+
+    def described() -> list[dict[str, Any]]:
+        found = aws.describe_compute_environments(computeEnvironments=["passing"])
+        return list(found["computeEnvironments"])
+
     until(lambda: described()[0]["status"] == "VALID", "updated")
     aws.delete_compute_environment(computeEnvironment="passing")
     until(lambda: not described(), "the environment is gone", 60)

@@ -24,7 +24,8 @@ from cumulo.cli.batch_jobs import (
 from cumulo.cli.cloud import client, endpoint_option, find_endpoint, talking
 
 POLL_SECONDS: Final = 0.5
-FAILURES_SHOWN: Final = 10  # children of an array
+FAILURES_MAX: Final = 100  # children of an array that are asked for their reasons
+INDEXES_SHOWN: Final = 10  # of those that failed for the same one
 BARS_MAX: Final = 20  # with more jobs there is one bar for all
 TIMED_OUT: Final = 124  # as timeout(1) has it
 INTERRUPTED: Final = 130
@@ -101,8 +102,7 @@ def report(job: Job, failures: Sequence[Job]) -> Iterator[str]:
     if job["status"] == "FAILED":
         yield f"  {reason_of(job)}"
         yield from _log(job)
-    for child in failures:
-        yield f"  {child['arrayProperties']['index']}: {reason_of(child)}"
+    yield from _children(failures)
     more = counts_of(job).get("FAILED", 0) - len(failures)
     if failures and more > 0:
         yield f"  and {more} more"
@@ -122,6 +122,16 @@ def summary(job: Job, failures: Sequence[Job]) -> dict[str, Any]:
     return told
 
 
+def _children(failures: Sequence[Job]) -> Iterator[str]:
+    """Children that failed, those for the same reason in one line."""
+    by_reason: dict[str, list[str]] = {}
+    for child in failures:
+        by_reason.setdefault(reason_of(child), []).append(str(child["arrayProperties"]["index"]))
+    for reason, indexes in by_reason.items():
+        rest = f" and {len(indexes) - INDEXES_SHOWN} more" if len(indexes) > INDEXES_SHOWN else ""
+        yield f"  {', '.join(indexes[:INDEXES_SHOWN])}{rest}: {reason}"
+
+
 def _log(job: Job) -> Iterator[str]:
     """Where to read what it printed, if it goes to where Batch puts it."""
     stream = (job.get("container") or {}).get("logStreamName")
@@ -133,7 +143,7 @@ def _failures(aws: Any, job: Job) -> list[Job]:
     """The first children of an array that failed."""
     if not is_array(job) or not counts_of(job).get("FAILED"):
         return []
-    return list(listed(aws, FAILURES_SHOWN, arrayJobId=job["jobId"], jobStatus="FAILED"))
+    return list(listed(aws, FAILURES_MAX, arrayJobId=job["jobId"], jobStatus="FAILED"))
 
 
 def _bars(*, as_json: bool) -> AbstractContextManager[Show]:

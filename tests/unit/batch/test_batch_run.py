@@ -5,12 +5,14 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from msgspec.structs import replace
-from tests.batch_run_kit import ENVIRONMENT, FakeRunner, House
+from tests.batch_run_kit import ENVIRONMENT, QUEUE, FakeRunner, House
 
 from cumulo.base.clock import VirtualClock
 from cumulo.base.errors import AwsError
 from cumulo.services.batch.model import Run
 from cumulo.services.batch.plan_events import Cancelled, Started, Terminated
+from cumulo.services.batch.queues import QUEUE_DELETED, JobsOfQueues
+from cumulo.services.batch.running.carrier import TRIES_MAX
 from cumulo.services.batch.running.outcomes import LOST
 
 TOKEN = "job/1"
@@ -112,6 +114,42 @@ def test_what_ecs_cannot_do_for_now_is_tried_again(house, runner, clock) -> None
         clock.advance(2)
         await it.settle()
         assert len(runner.orders) == 1
+
+    lives(house, day)
+
+
+def test_what_ecs_cannot_do_for_long_fails(house, runner, clock) -> None:
+    runner.refuses = AwsError("ServerException", "Not now.", status=503)
+
+    async def day(it: House) -> None:
+        await it.submit()
+        for _ in range(TRIES_MAX):
+            clock.advance(2)
+            await it.settle()
+        assert (it.job().status, it.job().status_reason) == ("FAILED", "Not now.")
+
+    lives(house, day)
+
+
+def test_a_place_that_can_never_be_is_no_place_to_wait_for(house, runner) -> None:
+    runner.lacks = "ATTRIBUTE"
+
+    async def day(it: House) -> None:
+        await it.submit()
+        assert it.job().status == "FAILED"
+        assert it.job().status_reason.startswith("ATTRIBUTE")
+
+    lives(house, day)
+
+
+def test_the_jobs_of_a_queue_that_is_deleted_end(house, runner) -> None:
+    async def day(it: House) -> None:
+        it.room = (0.0, 0)
+        await it.submit("waits")
+        ending = JobsOfQueues(it.desk)
+        assert not await ending.end_queue(QUEUE)
+        assert it.job("waits").status_reason == QUEUE_DELETED
+        assert await ending.end_queue(QUEUE)
 
     lives(house, day)
 

@@ -153,6 +153,17 @@ def test_the_end_of_a_job_is_told_with_its_reasons():
     ]
 
 
+def test_children_that_failed_for_the_same_reason_are_one_line():
+    whole = array("b", 30, FAILED=30) | {"status": "FAILED"}
+    children = [{"jobId": f"b:{n}", "arrayProperties": {"index": n}, **ENDED_WITH} for n in range(13)]
+    children[1] = children[1] | {"container": {}}
+    assert list(report(whole, children))[2:] == [
+        "  0, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more: Essential container in task exited, oops, exit code 7",
+        "  1: Essential container in task exited",
+        "  and 17 more",
+    ]
+
+
 def test_bars_are_one_for_each_job_and_one_for_all_of_many():
     few = by_id(array("a", 10, SUCCEEDED=4, RUNNING=6), job("b", "FAILED"))
     assert rows(few) == [("A a", 10, 4, "4 SUCCEEDED, 6 RUNNING"), ("B b", 1, 1, "1 FAILED")]

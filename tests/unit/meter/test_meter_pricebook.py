@@ -20,7 +20,7 @@ def test_the_shipped_book_counts_every_line_in_a_unit_we_know():
     book = PriceBooks().of("us-east-1")
     assert {line.unit for line in book.lines()} <= set(UNITS)
     assert {line.service for line in book.lines()} == {
-        "lambda", "logs", "apigateway", "ecs", "ec2", "ecr", "lightsail"
+        "lambda", "logs", "apigateway", "batch", "ecs", "ec2", "ecr", "lightsail"
     }  # fmt: skip
     assert all(book.line(free.service, kind) for free in book.free for kind in free.kinds)
 

@@ -28,7 +28,7 @@ from cumulo.services.batch.running.tokens import job_of
 from cumulo.services.batch.running.variables import variables
 from cumulo.state.store import StoreBroken, StoreError
 
-TRIES_MAX: Final = 8
+TRIES_MAX: Final = 30  # a second apart
 _LIVE = (JobStatus.STARTING, JobStatus.RUNNING)
 _HOPELESS: Final = frozenset({"ATTRIBUTE", "RESOURCE:GPU"})
 _log = Log("batch")
@@ -143,11 +143,14 @@ class Carrier:
     def _not_placed(self, job: Job, token: str, told: NotPlaced) -> None:
         """There was no room: it waits again, unless no waiting could help."""
         _log.info("there was no room", job=job.id, why=told.reason, detail=told.detail)
-        if told.reason in _HOPELESS:
+        waits = job.is_node and not self._is_main(
+            job
+        )  # its place is promised, so it waits for it; but not for ever
+        if waits and token not in self._unwanted and told.reason not in _HOPELESS and self._may_try(token):
+            raise Again(told.reason)
+        if waits or told.reason in _HOPELESS:
             why = f"{told.reason} - The container instance {told.detail or 'lacks what the job needs.'}"
             self._desk.note(Ended(job=job.id, token=token, attempt=_unborn(why, millis(self._clock))))
-        elif job.is_node and not self._is_main(job) and token not in self._unwanted:
-            raise Again(told.reason)  # its place is promised: it waits for it
         else:
             self._desk.note(Refused(job.id, token))
 
@@ -181,12 +184,16 @@ class Carrier:
 
     def _failed(self, job: Job, token: str, error: AwsError) -> None:
         """ECS refuses it: for good, or for now."""
-        tries = self._tries[token] = self._tries.get(token, 0) + 1
         is_passing = error.status >= 500 and error.code != "NotImplemented" and token not in self._unwanted
-        if is_passing and tries < TRIES_MAX:
+        if is_passing and self._may_try(token):
             raise Again(error.message) from error
         self._tries.pop(token, None)
         self._desk.note(Ended(job=job.id, token=token, attempt=_unborn(error.message, millis(self._clock))))
+
+    def _may_try(self, token: str) -> bool:
+        """Whether an order may be given once more."""
+        tries = self._tries[token] = self._tries.get(token, 0) + 1
+        return tries < TRIES_MAX
 
     async def _stop_now(self, job_id: str, token: str, reason: str) -> None:
         """Nobody has wanted it any more since it was ordered."""

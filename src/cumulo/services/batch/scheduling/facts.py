@@ -134,7 +134,10 @@ class Launch(msgspec.Struct, frozen=True):
 
 
 class Terminate(msgspec.Struct, frozen=True):
-    """Terminate an instance (container instance ARN) that nothing runs on."""
+    """Terminate an instance (container instance ARN) that nothing runs on.
+
+    It is given no tasks from now on and counts until `remove_room` is told; it is not said twice.
+    """
 
     environment: str
     instance: str

@@ -356,7 +356,8 @@ class World:
                 room.refusals += 1
                 environment.avoid(room, shy=True)
                 self.wakes.add(until, Wake("shy", until, environment.facts.arn, room))
-        if environment.is_fargate and environment.shy_until <= now:  # what was started together is refused together
+        # What was started together is refused together, and counts once.
+        if environment.is_fargate and environment.shy_until <= now:
             environment.shy_until = now + min(_SHY_SECONDS_MAX, 2.0 ** min(environment.refusals, 10))
             environment.refusals += 1
             self.wakes.add(environment.shy_until, Wake("shy", environment.shy_until, environment.facts.arn))
