@@ -65,6 +65,7 @@ class FakeRunner:
         self.documents: list[Mapping[str, Any]] = []
         self.full = False
         self.lacks = ""
+        self.dies = False
         self.refuses: AwsError | None = None
         self._heard: HeardTask | None = None
 
@@ -89,6 +90,8 @@ class FakeRunner:
                 status="PROVISIONING",
                 containers=(RanContainer(name="default", status="PENDING", log_stream=f"s/{order.token}"),),
             )
+        if self.dies:
+            raise asyncio.CancelledError  # the process ends before it hears the answer
         return self.tasks[order.token]
 
     def task(self, arn: str) -> RanTask | None:

@@ -26,7 +26,7 @@ from tests.batch_kit import (
     succeeded,
 )
 from tests.containers_kit import needs_local
-from tests.ecs_kit import a_region, push_tools
+from tests.ecs_kit import a_region, push_tools, reset
 from tests.support import Process, until
 
 CHILDREN = int(os.environ.get("CUMULO_CHILDREN", "300"))
@@ -171,3 +171,29 @@ def test_the_aws_cli_runs_a_job(cloud: Process, image: str) -> None:
     words = ["batch", "submit-job", "--job-name", "cli", "--job-queue", "light", "--job-definition", "byhand"]
     done = subprocess.run([cli, *words], env=env, capture_output=True, text=True, check=True)
     succeeded(cloud, json.loads(done.stdout)["jobId"])
+
+
+def test_after_a_reset_everything_begins_anew(tmp_path: Path) -> None:
+    with a_region(tmp_path / "data", "--overcommit", "16", log=tmp_path / "log") as cloud:
+        for turn in range(2):
+            image = push_tools(cloud)
+            environment(cloud, "again", most=1)
+            environment(cloud, "instances", "EC2")
+            queue(cloud, "again", "again")
+            queue(cloud, "heavy", "instances")
+            fargate_job(cloud, "sleeping", image, "sleep 600")
+            ec2_job(cloud, "quick", image, "true")
+            name = submit(cloud, "again", "sleeping", arrayProperties={"size": 10})
+            until(
+                lambda name=name: job(cloud, name)["arrayProperties"]["statusSummary"]["RUNNING"] == 4,
+                "4 run",
+                60,
+            )
+            succeeded(cloud, submit(cloud, "heavy", "quick"))
+            assert submit(cloud, "again", "sleeping").count("-") == 4, turn
+            reset(cloud)
+            aws = cloud.client("batch")
+            assert not aws.describe_job_queues()["jobQueues"]
+            assert not aws.describe_compute_environments()["computeEnvironments"]
+            assert not cloud.client("ecs").list_clusters()["clusterArns"]
+        assert "Traceback" not in cloud.log.read_text(), cloud.log.read_text()[-5000:]

@@ -196,6 +196,21 @@ def test_a_job_that_is_cancelled_before_it_starts_is_not_started(house, runner) 
     lives(house, day)
 
 
+def test_a_job_that_can_never_start_blocks_its_queue_and_says_why(house, runner) -> None:
+    large = {"resourceRequirements": [{"type": "VCPU", "value": "100"}]}
+
+    async def day(it: House) -> None:
+        await it.submit(overrides={"containerOverrides": large})
+        assert it.job().status == "RUNNABLE"
+        assert it.job().status_reason.startswith("MISCONFIGURATION:")
+        assert [(one.id, one.status_reason) for one in it.blocked] == [("job", it.job().status_reason)]
+        await it.desk.happened(Cancelled("job", "never mind"))
+        await it.submit("small")
+        assert [order.token for order in runner.orders] == ["small/1"]
+
+    lives(house, day)
+
+
 # -- kills ---------------------------------------------------------------------------------------------------
 
 
