@@ -87,8 +87,6 @@ def test_thousands_of_children_end(cloud: Process, image: str) -> None:
     ended(cloud, name, 30 + CHILDREN * SECONDS_EACH)
     summary = job(cloud, name)["arrayProperties"]["statusSummary"]
     assert summary["SUCCEEDED"] == CHILDREN
-    progress = page(cloud, f"batch/job?id={name}")
-    assert progress["counts"] == {"SUCCEEDED": CHILDREN}
     print(f"{CHILDREN} children in {time.monotonic() - began:.1f} s")
 
 
@@ -104,10 +102,6 @@ def test_how_everything_stands_is_shown(cloud: Process, image: str) -> None:
     assert light["jobs"]["PENDING"] == 1
     (fargate,) = (one for one in top["environments"] if one["name"] == "fargate")
     assert (fargate["type"], fargate["vcpus"], fargate["max_vcpus"]) == ("FARGATE", 0.25, 4)
-    assert top["rates"]["submitted"] > 0
-    graph = page(cloud, f"batch/graph?id={second}")
-    assert graph["edges"] == [{"from": first, "to": second, "type": ""}]
-    assert "first RUNNING" in graph["mermaid"]
     cloud.client("batch").terminate_job(jobId=first, reason="seen")
     assert ended(cloud, second)["statusReason"] == "Dependent Job failed"
 
