@@ -1,7 +1,6 @@
-"""Whose the capacity was: usage by queue and share, what Spot saved; and the pages that show how Batch stands."""
+"""Whose the capacity was: usage by queue and share, and what Spot saved."""
 
 import asyncio
-import json
 
 import pytest
 from msgspec.structs import replace
@@ -11,9 +10,6 @@ from cumulo.base.clock import VirtualClock
 from cumulo.base.ports import Usage
 from cumulo.services.batch.metering import JobMeter, Prices
 from cumulo.services.batch.plan_events import Started
-from cumulo.services.batch.resources import Resources
-from cumulo.services.batch.standing import Pulse, Standing
-from cumulo.wire.http import Headers, Request
 
 HOUR = 3600.0
 
@@ -108,33 +104,3 @@ def test_what_never_ran_costs_nothing(tmp_path, ledger) -> None:
 
     day(tmp_path, ledger, work)
     assert not ledger.kept
-
-
-def test_the_pages(tmp_path, ledger) -> None:
-    async def work(it, runner, meter):
-        pulse = Pulse(it.clock)
-        it.desk.listeners.append(pulse.heard)
-        resources = Resources(it.store)
-        standing = Standing(it.records, resources, it.scheduler, meter, pulse, it.clock, desired=lambda _: 0)
-
-        async def page(path: str, query: str = "", method: str = "GET"):
-            answer = await standing.handle(
-                Request(
-                    method=method, path=f"/_cumulo/batch{path}", query=query, headers=Headers([]), body=None
-                )
-            )
-            return answer.status, json.loads(answer.body)
-
-        await it.submit("first")
-        await it.submit("array", array_size=3, counts={"SUBMITTED": 3})
-        runner.ends("array:1/1")
-        status, told = await page("/job", "id=array")
-        assert (status, told["size"], told["counts"]) == (200, 3, {"STARTING": 2, "SUCCEEDED": 1})
-        status, told = await page("/graph", "id=array")
-        assert told["mermaid"].splitlines()[1] == '    j0[["array PENDING 1/3"]]'
-        assert (await page("/job", "id=nobody"))[0] == 404
-        assert (await page("", method="POST"))[0] == 405
-        status, told = await page("")
-        assert told["rates"] == {"submitted": round(4 / 60, 3), "succeeded": round(1 / 60, 3), "failed": 0.0}
-
-    day(tmp_path, ledger, work)
