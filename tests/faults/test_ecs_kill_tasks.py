@@ -182,7 +182,7 @@ def test_a_restart_policy_and_health_checks_go_on(cloud: Process, image: str) ->
     aws = cloud.client("ecs")
     assert task(aws, arn)["healthStatus"] == "HEALTHY", "what was known is not forgotten"
     (pid,) = processes_of("sick2")
-    Path(f"/proc/{pid}/root/tmp/sick").touch()
+    Path("/proc", str(pid), "root", "tmp", "sick").touch()  # as the task sees it
     until(lambda: task(aws, arn)["healthStatus"] == "UNHEALTHY", "it is not healthy", 30)
     aws.stop_task(task=arn)
     assert stopped(aws, arn)["containers"][0]["exitCode"] == 0
