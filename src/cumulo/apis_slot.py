@@ -1,15 +1,11 @@
-"""API Gateway, built when it is first needed: a cloud must start at once and stay small.
-
-A cloud that has used it once builds it at its start from then on: there are stages to publish.
-"""
+"""API Gateway, built when it is first needed (late.py), and what the rest asks of it meanwhile."""
 
 import ssl
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from cumulo.late import Slot
 from cumulo.wire.http import Handler, Headers
-from cumulo.wire.service import Service
 
 if TYPE_CHECKING:
     from cumulo.apis import Apis, ApisGround
@@ -17,48 +13,16 @@ if TYPE_CHECKING:
     from cumulo.gateway.observing.passages import Passage
 
 
-class ApisSlot:
-    """Builds it once.
-
-    ground   what it stands on
-    begin    starts and runs what was built, beside the server
-    marker   a file that says that it was built before
-    """
+class ApisSlot(Slot["Apis", "ApisGround"]):
+    """The slot of API Gateway."""
 
     names = ("apigateway", "apigatewayv2", "apigatewaymanagementapi")
 
-    def __init__(
-        self, ground: "Callable[[], ApisGround]", begin: "Callable[[Apis], None]", marker: Path
-    ) -> None:
-        self._ground = ground
-        self._begin = begin
-        self._marker = marker
-        self.built: Apis | None = None
+    def make(self, ground: "ApisGround") -> "Apis":
+        """Build it."""
+        from cumulo.apis import Apis
 
-    @property
-    def was_used(self) -> bool:
-        """Whether an earlier process has built it."""
-        return self._marker.exists()
-
-    def build(self) -> "Apis":
-        """Build it, and run nothing yet; the one that is there when it is."""
-        if self.built is None:
-            from cumulo.apis import Apis
-
-            self._marker.touch(mode=0o600)
-            self.built = Apis(self._ground())
-        return self.built
-
-    def get(self) -> "Apis":
-        """The one that is there, or one that is built and begun now."""
-        if self.built is None:
-            self._begin(self.build())
-        assert self.built is not None
-        return self.built
-
-    def services(self) -> Mapping[str, Service]:
-        """As the door wants them."""
-        return self.get().services()
+        return Apis(ground)
 
     def handler_for(self, host: str, path: str, headers: Headers) -> Handler | None:
         """Who answers a request to an API; None when it is none."""

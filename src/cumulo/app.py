@@ -26,17 +26,15 @@ from cumulo.base.log import Log
 from cumulo.companions.companions import Companions
 from cumulo.companions.events import EventBridge
 from cumulo.companions.secrets import SecretReader
-from cumulo.compute_slot import ComputeSlot, Services
+from cumulo.compute_slot import ComputeSlot
 from cumulo.containers import Containers
-from cumulo.engines.engine import EngineError
+from cumulo.engine_room import EngineRoom
 from cumulo.engines.functions.launcher import RoutingLauncher
-from cumulo.engines.images import Image
-from cumulo.engines.one_shot import OneShots
-from cumulo.engines.opening import open_and_explain
-from cumulo.engines.slot import EngineSlot, LateImages, LateLauncher, plausible, why_implausible
+from cumulo.engines.slot import LateImages
 from cumulo.functions import Floor, Functions
 from cumulo.gateway.lane import ApiLane
 from cumulo.interruptions import Interruptions
+from cumulo.late import Services
 from cumulo.loops import Loops
 from cumulo.meter.labels import Labels
 from cumulo.meter.meter import Meter
@@ -99,8 +97,7 @@ class Cloud:
         self.endpoint = f"http://{_spelled(self.settings.host)}:{self.port}"
         self._launcher = await self._open_launcher()
         self._build_services()
-        if self.settings.engine in ("local", "docker"):
-            await self._slot.get()  # who names one wants to hear now that it cannot run
+        await self._engines.open_if_named()
         replayed = self.journal.replay()
         await self.journal.fold()
         await self.ecr.start()
@@ -116,11 +113,11 @@ class Cloud:
             self.loops.begin("compute", self.compute.built.run())
         if self.apis.built is not None:
             self.loops.begin("apis", self.apis.built.run())
-        self.loops.begin("engine", self._take_up())
+        self.loops.begin("engine", self._engines.take_up())
         self.loops.begin("fleet", self.fleet.run())
         self.loops.begin("events", self.events.run())
         self._server.handler = self.pages
-        self._server.upgrade = self._upgrade
+        self._server.upgrade = self.compute.upgrade
         self._server.lanes = (ApiLane(self.apis.front), self._lane)  # all at an API's host is its own
         self.pages.is_ready = True
         _log.info("ready", endpoint=self.endpoint, data=str(self.data), replayed=replayed)
@@ -141,7 +138,7 @@ class Cloud:
             last.push_async_callback(self.loops.end, "ecr")
             last.push_async_callback(self.companions.close)
             last.push_async_callback(self.lambda_.close)
-            last.push_async_callback(self._slot.close, remove_pods=self._temporary)
+            last.push_async_callback(self._engines.slot.close, remove_pods=self._temporary)
             last.push_async_callback(self._launcher.close)
             if self.compute.built is not None:
                 last.push_async_callback(self.compute.built.close)
@@ -213,18 +210,8 @@ class Cloud:
             self.notes.append("functions run as plain processes, without isolation (cumulo doctor says why)")
         elif self.isolation != "full":
             self.notes.append("sandboxes are weaker than they could be (cumulo doctor says why)")
-        self._slot = EngineSlot(
-            partial(
-                open_and_explain,
-                self.settings.engine,
-                data=self.data / "engine",
-                instance=instance_of(self.data),
-            )
-        )
-        self._containers = LateLauncher(
-            self._slot, folder=self.data / "engine" / "scratch", cloud_port=CLOUD_PORT_INSIDE
-        )
-        return RoutingLauncher(cells, self._containers)
+        self._engines = EngineRoom(self.settings, self.data, self.ids, lambda: self.ecr)
+        return RoutingLauncher(cells, self._engines.containers)
 
     def _build_services(self) -> None:
         shared = self.settings.mode == "shared"
@@ -299,7 +286,7 @@ class Cloud:
             token=admin_token(self.data),
             shared=shared,
             reset=None if shared else self.reset,
-            containers=Containers(self._shots).handle,
+            containers=Containers(self._engines.shots).handle,
             registry=self.ecr.registry,
             layers=self.ecr.downloads,
             exec_=self.compute.exec,
@@ -327,7 +314,6 @@ class Cloud:
             bus=EventBridge(self.companions),
             principal_of=self._principal_of,
         )
-        self._shots = OneShots(self._slot.get, self._pull, self.ids)
 
     def _build_functions(self) -> None:
         self._functions = Functions(
@@ -343,11 +329,11 @@ class Cloud:
                 logs=self.logs,
                 roles=self.keys,
                 registry=self.ecr.resolver,
-                images=LateImages(self._slot),
+                images=LateImages(self._engines.slot),
                 launcher=self._launcher,
                 cloud=self._server.adopt,
                 secure=lambda sock, peer: self._server.adopt_securely(sock, peer, self.apis),
-                why_not=self._why_no_functions,
+                why_not=self._engines.why_no_functions,
             )
         )
         self.fleet = self._functions.fleet
@@ -385,8 +371,8 @@ class Cloud:
             roles=self.keys,
             registry=self.ecr.resolver,
             invoker=self._functions.caller,
-            engine=self._slot.get,
-            opened=lambda: self._slot.engine,
+            engine=self._engines.slot.get,
+            opened=lambda: self._engines.slot.engine,
             serve=self._server.adopt,
             port=self.port,
             machine=os.uname().machine,
@@ -431,33 +417,6 @@ class Cloud:
             shared=self.settings.mode == "shared",
         )
 
-    def _upgrade(self, request: Request) -> asyncio.Protocol | None:
-        return self.compute.upgrade(request)
-
-    # -- containers --------------------------------------------------------------------------------------
-
-    async def _take_up(self) -> None:
-        """Adopt the containers of an earlier process, and end those that should not have outlived it."""
-        if not any((self.data / "engine").glob("pods/*")) and not self._containers.left_something:
-            return
-        try:
-            await self._containers.open()
-            await self._shots.reap()
-        except EngineError as error:
-            _log.warning("containers of an earlier process are out of reach", error=str(error))
-
-    def _why_no_functions(self) -> str:
-        if plausible(self.settings.engine):
-            return self._slot.why_no_functions()
-        return why_implausible(self.settings.engine)
-
-    async def _pull(self, uri: str) -> Image:
-        """The image that somebody at this machine names: `app` and `app:1` are ours when there is such a repository."""
-        caller = Caller(account=self.settings.account, region=self.settings.region)
-        found = await self.ecr.resolver.resolve(caller, self.ecr.spelled(caller, uri))
-        engine = await self._slot.get()
-        return await engine.images.pull(found.reference, source=found.source, only_missing=True)
-
     # -- small things ------------------------------------------------------------------------------------
 
     def _service_of(self, request: Request) -> str:
@@ -476,7 +435,6 @@ class Cloud:
         return self.door.refuse("lambda", error, caller.request_id)
 
 
-CLOUD_PORT_INSIDE = 4566  # where a function in a container finds the cloud
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LENIENT = (
     ("lambda", "CreateFunction", "Runtime"),  # Lambda has a sentence of its own for these

@@ -1,16 +1,13 @@
-"""ECS, load balancing, scaling and Batch, built when they are first needed: a cloud must start at once and stay small.
-
-A cloud that has used them once builds them at its start from then on: there is something to take up.
-"""
+"""ECS, load balancing, scaling and Batch, built when they are first needed (late.py), and what is asked of them meanwhile."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from cumulo.companions.guards import Call, Form, Guard
+from cumulo.late import Slot
 from cumulo.wire.http import Handler, Request, Response
-from cumulo.wire.service import Service
 
 if TYPE_CHECKING:
     from cumulo.compute import Compute, Ground
@@ -22,15 +19,8 @@ _STARTS_MACHINES = frozenset({"RunInstances", "RequestSpotInstances", "RequestSp
 _READS = ("Describe", "Get", "List")
 
 
-class ComputeSlot:
-    """Builds it once.
-
-    names    of its services
-    ground   what it stands on
-    begin    runs what was built, beside the server
-    marker   a file that says that it was built before
-    pace     how many times quicker than on AWS some things go
-    """
+class ComputeSlot(Slot["Compute", "Ground"]):
+    """The slot of ECS and what goes with it.  `pace`: how many times quicker than on AWS some things go."""
 
     names = ("application-autoscaling", "batch", "ecs", "elbv2")
 
@@ -42,36 +32,14 @@ class ComputeSlot:
         *,
         pace: float = 1.0,
     ) -> None:
+        super().__init__(ground, begin, marker)
         self._pace = pace
-        self._ground = ground
-        self._begin = begin
-        self._marker = marker
-        self.built: Compute | None = None
 
-    @property
-    def was_used(self) -> bool:
-        """Whether an earlier process has built it."""
-        return self._marker.exists()
+    def make(self, ground: "Ground") -> "Compute":
+        """Build it."""
+        from cumulo.compute import Compute
 
-    def build(self) -> "Compute":
-        """Build it, and run nothing yet; the one that is there when it is."""
-        if self.built is None:
-            from cumulo.compute import Compute
-
-            self._marker.touch(mode=0o600)
-            self.built = Compute(self._ground())
-        return self.built
-
-    def get(self) -> "Compute":
-        """The one that is there, or one that is built and begun now."""
-        if self.built is None:
-            self._begin(self.build())
-        assert self.built is not None
-        return self.built
-
-    def services(self) -> Mapping[str, Service]:
-        """As the door wants them."""
-        return self.get().services()
+        return Compute(ground)
 
     async def listener_url(self, arn: str) -> str:
         """Where a load balancer's listener answers; empty when there is none."""
@@ -136,39 +104,3 @@ class LateGuard:
         if self._slot.built is None and not starts:
             return None
         return self._slot.get().guards()[self._service]
-
-
-class Late(Protocol):
-    """Services that are built when they are looked up, and their names."""
-
-    @property
-    def names(self) -> Sequence[str]:
-        """By botocore's names."""
-        ...
-
-    def services(self) -> Mapping[str, Service]:
-        """As the door wants them."""
-        ...
-
-
-class Services(Mapping[str, Service]):
-    """Our services by name; those of the slots are built when they are looked up."""
-
-    def __init__(
-        self, early: Mapping[str, Service], late: Sequence[Late], wrap: Callable[[Service], Service]
-    ) -> None:
-        self._known = dict(early)
-        self._late = {name: slot for slot in late for name in slot.names}
-        self._wrap = wrap
-
-    def __getitem__(self, name: str) -> Service:
-        if name not in self._known and name in self._late:
-            late = self._late[name].services()
-            self._known |= {one: self._wrap(service) for one, service in late.items()}
-        return self._known[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(sorted({*self._known, *self._late}))
-
-    def __len__(self) -> int:
-        return len({*self._known, *self._late})

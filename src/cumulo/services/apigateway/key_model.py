@@ -4,16 +4,13 @@ from collections.abc import Mapping
 
 import msgspec
 
-from cumulo.services.apigateway.model import Tags
+from cumulo.services.apigateway.model import Owned
 from cumulo.state.store import join_key
 
 
-class ApiKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ApiKey(Owned, frozen=True, kw_only=True, omit_defaults=True):
     """A key that clients send.  `stage_keys` are `<api>/<stage>` where it is good without a plan."""
 
-    account: str
-    region: str
-    id: str
     value: str
     created_at: float
     updated_at: float
@@ -22,17 +19,6 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     customer_id: str = ""
     enabled: bool = False
     stage_keys: tuple[str, ...] = ()
-    tags: Tags = {}
-
-    @property
-    def key(self) -> str:
-        """Account, region and id."""
-        return join_key(self.account, self.region, self.id)
-
-    @property
-    def owner(self) -> str:
-        """Account and region."""
-        return join_key(self.account, self.region)
 
     @property
     def by_value(self) -> str:
@@ -63,29 +49,15 @@ class PlanStage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     throttles: Mapping[str, Throttle] = {}
 
 
-class UsagePlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class UsagePlan(Owned, frozen=True, kw_only=True, omit_defaults=True):
     """Who may use which stages, and how much."""
 
-    account: str
-    region: str
-    id: str
     name: str
     description: str | None = None
     stages: tuple[PlanStage, ...] = ()
     throttle: Throttle | None = None
     quota: Quota | None = None
     product_code: str = ""
-    tags: Tags = {}
-
-    @property
-    def key(self) -> str:
-        """Account, region and id."""
-        return join_key(self.account, self.region, self.id)
-
-    @property
-    def owner(self) -> str:
-        """Account and region."""
-        return join_key(self.account, self.region)
 
 
 class PlanKey(msgspec.Struct, frozen=True, kw_only=True):

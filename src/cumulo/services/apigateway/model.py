@@ -10,6 +10,38 @@ from cumulo.state.store import join_key
 Tags = Mapping[str, str]
 
 
+class Owned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an account has in a region, by its id."""
+
+    account: str
+    region: str
+    id: str
+    tags: Tags = {}
+
+    @property
+    def key(self) -> str:
+        """Account, region and id."""
+        return join_key(self.account, self.region, self.id)
+
+    @property
+    def owner(self) -> str:
+        """Account and region."""
+        return join_key(self.account, self.region)
+
+
+class OfApi(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What belongs to an API."""
+
+    account: str
+    region: str
+    api_id: str
+
+    @property
+    def api(self) -> str:
+        """The key of the API."""
+        return join_key(self.account, self.region, self.api_id)
+
+
 class Api(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A REST API as it is being worked on.
 
@@ -43,26 +75,18 @@ class Api(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return join_key(self.definition.account, self.definition.region)
 
 
-class Deployment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Deployment(OfApi, frozen=True, kw_only=True, omit_defaults=True):
     """What an API was at a moment: `snapshot` is its RestDefinition, encoded once and decoded when it is compiled.
 
     The API's name and whether its own host name answers are beside it: publishing decodes nothing.
     """
 
-    account: str
-    region: str
-    api_id: str
     id: str
     created_at: float
     snapshot: bytes
     api_name: str = ""
     disable_execute_api_endpoint: bool = False
     description: str | None = None
-
-    @property
-    def api(self) -> str:
-        """The key of the API."""
-        return join_key(self.account, self.region, self.api_id)
 
     @property
     def key(self) -> str:
@@ -76,59 +100,28 @@ class Setting(MethodSetting, frozen=True, kw_only=True, omit_defaults=True):
     logging_level: str = ""
 
 
-class VpcLink(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class VpcLink(Owned, frozen=True, kw_only=True, omit_defaults=True):
     """A link to a Network Load Balancer in a VPC."""
 
-    account: str
-    region: str
-    id: str
     name: str
     target_arns: tuple[str, ...]
     created_at: float
     description: str | None = None
-    tags: Tags = {}
-
-    @property
-    def key(self) -> str:
-        """Account, region and id."""
-        return join_key(self.account, self.region, self.id)
-
-    @property
-    def owner(self) -> str:
-        """Account and region."""
-        return join_key(self.account, self.region)
 
 
-class ClientCertificate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ClientCertificate(Owned, frozen=True, kw_only=True, omit_defaults=True):
     """What the gateway shows to backends; the private key never leaves."""
 
-    account: str
-    region: str
-    id: str
     pem: str
     private_key: str
     created_at: float
     expires_at: float
     description: str | None = None
-    tags: Tags = {}
-
-    @property
-    def key(self) -> str:
-        """Account, region and id."""
-        return join_key(self.account, self.region, self.id)
-
-    @property
-    def owner(self) -> str:
-        """Account and region."""
-        return join_key(self.account, self.region)
 
 
-class DocumentationPart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class DocumentationPart(OfApi, frozen=True, kw_only=True, omit_defaults=True):
     """What is said of a part of an API: `properties` are JSON text, the location's members are empty where it has none."""
 
-    account: str
-    region: str
-    api_id: str
     id: str
     type: str
     properties: str
@@ -138,31 +131,18 @@ class DocumentationPart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     name: str = ""
 
     @property
-    def api(self) -> str:
-        """The key of the API."""
-        return join_key(self.account, self.region, self.api_id)
-
-    @property
     def key(self) -> str:
         """The API's key and the id."""
         return join_key(self.account, self.region, self.api_id, self.id)
 
 
-class DocumentationVersion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class DocumentationVersion(OfApi, frozen=True, kw_only=True, omit_defaults=True):
     """An API's documentation as it was at a moment."""
 
-    account: str
-    region: str
-    api_id: str
     version: str
     created_at: float
     parts: tuple[DocumentationPart, ...] = ()
     description: str | None = None
-
-    @property
-    def api(self) -> str:
-        """The key of the API."""
-        return join_key(self.account, self.region, self.api_id)
 
     @property
     def key(self) -> str:
@@ -183,16 +163,13 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return join_key(self.account, self.region)
 
 
-class Stage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Stage(OfApi, frozen=True, kw_only=True, omit_defaults=True):
     """A stage of an API.
 
     method_settings  by `<path without its first slash, / as ~1>/<METHOD>`, or `*/*`
     cache_since      when the cache cluster was last changed; it is in progress for a moment after that
     """
 
-    account: str
-    region: str
-    api_id: str
     name: str
     deployment_id: str
     created_at: float
@@ -210,11 +187,6 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tracing_enabled: bool = False
     documentation_version: str = ""
     tags: Tags = {}
-
-    @property
-    def api(self) -> str:
-        """The key of the API."""
-        return join_key(self.account, self.region, self.api_id)
 
     @property
     def key(self) -> str:
