@@ -15,7 +15,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from cumulo.base.ids import Ids
-from cumulo.base.ports import Target, TargetGroup
+from cumulo.base.ports.targets import Target, TargetGroup
 from cumulo.services.ecs.model import ContainerInstance, Service, Task, TaskDefinition, TaskStatus
 from cumulo.services.ecs.records import Records
 from cumulo.services.ecs.scheduling import rollout

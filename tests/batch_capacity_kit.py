@@ -11,7 +11,7 @@ from cumulo.base.clock import VirtualClock
 from cumulo.base.errors import AwsError
 from cumulo.base.ids import Ids
 from cumulo.base.instances import Host, InstanceKind, InstanceOrder, SeenInstance, Template, usable_mib
-from cumulo.base.ports import Subnet
+from cumulo.base.ports.networks import Subnet
 from cumulo.base.task_runner import Room
 from cumulo.services.batch.capacity.house import Around, CapacityHouse
 from cumulo.services.batch.scheduling.facts import Launch, Need, Terminate

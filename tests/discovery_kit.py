@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from cumulo.base.clock import SystemClock
 from cumulo.base.errors import AwsError
-from cumulo.base.ports import DiscoveryService, Namespace
+from cumulo.base.ports.discovery import DiscoveryService, Namespace
 from cumulo.engines.engine import Engine
 from cumulo.engines.fake import FakeEngine
 from cumulo.services.ecs.discovery.connect import Connect

@@ -25,7 +25,9 @@ from cumulo.base.caller import Caller
 from cumulo.base.clock import SystemClock
 from cumulo.base.errors import AwsError
 from cumulo.base.ids import Ids
-from cumulo.base.ports import Certificate, InstanceFact, InvokeResult, Subnet
+from cumulo.base.ports import Certificate
+from cumulo.base.ports.functions import InvokeResult
+from cumulo.base.ports.networks import InstanceFact, Subnet
 from cumulo.companions.certificates import CertificateReader, self_signed
 from cumulo.companions.companions import Companions
 from cumulo.companions.subnets import SubnetBook

@@ -8,7 +8,7 @@ from typing import Any
 from cumulo.base.clock import VirtualClock
 from cumulo.base.errors import AwsError
 from cumulo.base.ids import Ids
-from cumulo.base.ports import InvokeResult
+from cumulo.base.ports.functions import InvokeResult
 from cumulo.gateway.stages import Place
 from cumulo.gateway.tools import Answer, CallFailed, KeyUse, Tools
 from cumulo.gateway.visit import Address, ClientCertificate, Refused, Visit

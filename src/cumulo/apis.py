@@ -14,7 +14,7 @@ from cumulo.apis_reach import Asked, Everybody, OurServices, Reachable, ServiceC
 from cumulo.apis_trying import Trials
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
-from cumulo.base.ports import FunctionStarter, InvokePermissions, Invoker
+from cumulo.base.ports.functions import FunctionStarter, InvokePermissions, Invoker
 from cumulo.companions.certificates import CertificateReader
 from cumulo.companions.companions import Companions
 from cumulo.companions.metrics import CloudWatch

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 from cumulo.base.arn import parse_arn
 from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError
-from cumulo.base.ports import InvokePermissions
+from cumulo.base.ports.functions import InvokePermissions
 from cumulo.companions.calls import call_json
 from cumulo.companions.companions import Companions
 from cumulo.gateway.tools import Answer, CallFailed

@@ -17,7 +17,9 @@ from cumulo.base.carriage import Carriage
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
 from cumulo.base.log import Log
-from cumulo.base.ports import ImageRegistry, Invoker, RoleSessions
+from cumulo.base.ports import RoleSessions
+from cumulo.base.ports.functions import Invoker
+from cumulo.base.ports.images import ImageRegistry
 from cumulo.companions.autoscaling import ScalingGroups
 from cumulo.companions.certificates import CertificateReader
 from cumulo.companions.companions import Companions

@@ -9,7 +9,9 @@ import msgspec
 from cumulo.base.clock import Clock
 from cumulo.base.folders import cache_folder
 from cumulo.base.ids import Ids
-from cumulo.base.ports import ImageRegistry, InvokePermissions, RoleSessions
+from cumulo.base.ports import RoleSessions
+from cumulo.base.ports.functions import InvokePermissions
+from cumulo.base.ports.images import ImageRegistry
 from cumulo.companions.companions import Companions
 from cumulo.companions.s3 import S3Reader
 from cumulo.companions.subnets import SubnetBook

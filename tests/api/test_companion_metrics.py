@@ -6,7 +6,7 @@ import pytest
 from tests.api.test_companions import Cloud
 
 from cumulo.base.clock import SystemClock
-from cumulo.base.ports import Alarm, Datum
+from cumulo.base.ports.metrics import Alarm, Datum
 from cumulo.companions.metrics import CloudWatch
 
 NOW = SystemClock().now()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.gateway_kit import FUNCTION, REGION, World, visit
 
 from cumulo.base.errors import AwsError
-from cumulo.base.ports import InvokeResult
+from cumulo.base.ports.functions import InvokeResult
 from cumulo.gateway.definitions.v2 import Cors, Integration, Route, RouteSetting, V2Definition, V2Stage
 from cumulo.gateway.http.compile import compile_http
 from cumulo.wire.answers import Answers

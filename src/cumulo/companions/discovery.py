@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from cumulo.base.errors import AwsError
-from cumulo.base.ports import DiscoveryService, Namespace
+from cumulo.base.ports.discovery import DiscoveryService, Namespace
 from cumulo.companions.calls import call_json
 from cumulo.companions.companions import Companions
 

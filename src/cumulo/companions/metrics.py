@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import islice, permutations
 from typing import Any, Final
 
-from cumulo.base.ports import Alarm, Datum
+from cumulo.base.ports.metrics import Alarm, Datum
 from cumulo.companions.calls import call_json
 from cumulo.companions.companions import Companions
 

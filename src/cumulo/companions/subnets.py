@@ -7,7 +7,7 @@ from typing import Final
 
 from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError
-from cumulo.base.ports import InstanceFact, Subnet
+from cumulo.base.ports.networks import InstanceFact, Subnet
 from cumulo.companions.companions import Companions
 from cumulo.companions.forms import Node, call_form
 

@@ -8,7 +8,7 @@ import msgspec
 from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
-from cumulo.base.ports import FunctionStarter, Invoker
+from cumulo.base.ports.functions import FunctionStarter, Invoker
 from cumulo.gateway.rest.caches import ResponseCaches
 from cumulo.gateway.security.memory import SecurityMemory
 from cumulo.gateway.stages import Place

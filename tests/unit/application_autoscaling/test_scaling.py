@@ -12,7 +12,7 @@ from cumulo.base.caller import Caller
 from cumulo.base.clock import VirtualClock
 from cumulo.base.errors import AwsError
 from cumulo.base.ids import Ids
-from cumulo.base.ports import Alarm
+from cumulo.base.ports.metrics import Alarm
 from cumulo.services.application_autoscaling.house import ScalingHouse
 from cumulo.services.application_autoscaling.model import ScalableTarget, ScalingPolicy, Subject, Suspended
 from cumulo.services.application_autoscaling.plan import (
@@ -187,7 +187,7 @@ def test_a_policy_survives_a_restart_and_its_cooldown_with_it(kit):
 
 
 def test_steps_act_by_how_far_the_alarm_is_breached(kit):
-    from cumulo.base.ports import Alarm
+    from cumulo.base.ports.metrics import Alarm
 
     async def work():
         await kit.register()
@@ -209,7 +209,7 @@ def test_steps_act_by_how_far_the_alarm_is_breached(kit):
 
 
 def test_an_alarm_that_is_set_by_hand_triggers_its_policy_once(kit):
-    from cumulo.base.ports import Alarm
+    from cumulo.base.ports.metrics import Alarm
 
     async def work():
         await kit.register()

@@ -6,7 +6,7 @@ import pytest
 
 from cumulo.base.clock import VirtualClock
 from cumulo.base.errors import AwsError
-from cumulo.base.ports import Subnet
+from cumulo.base.ports.networks import Subnet
 from cumulo.services.ecs.subnets import REMEMBERED_SECONDS, SubnetZones
 
 PLACE = ("1", "eu-west-1")

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from tests.discovery_kit import ACCOUNT, REGION, REGISTRY, World, bound, container, story, until
 
 from cumulo.base.errors import AwsError
-from cumulo.base.ports import DiscoveryService
+from cumulo.base.ports.discovery import DiscoveryService
 from cumulo.engines.engine import Unsupported
 from cumulo.services.ecs.discovery import names, registry_rules
 from cumulo.services.ecs.discovery.model import Registration

@@ -11,7 +11,7 @@ from cumulo.base.carriage import Carriage
 from cumulo.base.clock import VirtualClock
 from cumulo.base.errors import AwsError
 from cumulo.base.ids import Ids
-from cumulo.base.ports import Subnet
+from cumulo.base.ports.networks import Subnet
 from cumulo.services.ecs import arns
 from cumulo.services.ecs.launching import Launching
 from cumulo.services.ecs.model import (

@@ -10,7 +10,8 @@ from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock, SystemClock
 from cumulo.base.errors import AwsError
 from cumulo.base.ids import Ids
-from cumulo.base.ports import Credentials, LogEvent, ResolvedImage
+from cumulo.base.ports import Credentials, LogEvent
+from cumulo.base.ports.images import ResolvedImage
 from cumulo.engines.engine import Engine
 from cumulo.engines.fake import FakeEngine, FakeHost
 from cumulo.engines.images import Source

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.ecs_running.running_kit import IMAGE, House, a_house, container, definition
 
 from cumulo.base.caller import Caller
-from cumulo.base.ports import ResolvedImage
+from cumulo.base.ports.images import ResolvedImage
 from cumulo.engines.fake import FakeEngine
 from cumulo.engines.images import Source
 from cumulo.services.ecs.model import Task

@@ -12,7 +12,7 @@ from tests.unit.ecs_running.running_kit import House, Registry, a_house, a_task,
 
 from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError
-from cumulo.base.ports import ResolvedImage
+from cumulo.base.ports.images import ResolvedImage
 from cumulo.engines.engine import EngineError, PodSpec, PodStatus
 from cumulo.engines.fake import FakeEngine
 from cumulo.engines.fake_programs import FakeProcess

@@ -16,7 +16,7 @@ from cumulo.base.carriage import Carriage
 from cumulo.base.clock import SystemClock
 from cumulo.base.errors import AwsError
 from cumulo.base.ids import Ids
-from cumulo.base.ports import Subnet
+from cumulo.base.ports.networks import Subnet
 from cumulo.base.task_runner import NotPlaced, RanTask, TaskOrder
 from cumulo.engines.fake import FakeEngine, FakeHost
 from cumulo.services.ecs.clusters import Clusters

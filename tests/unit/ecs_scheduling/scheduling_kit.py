@@ -10,7 +10,8 @@ from cumulo.base.caller import Caller
 from cumulo.base.clock import VirtualClock
 from cumulo.base.errors import AwsError
 from cumulo.base.ids import Ids
-from cumulo.base.ports import Namespace, Target, TargetGroup
+from cumulo.base.ports.discovery import Namespace
+from cumulo.base.ports.targets import Target, TargetGroup
 from cumulo.services.ecs import arns
 from cumulo.services.ecs.discovery.model import DiscoveryRecords
 from cumulo.services.ecs.discovery.namespaces import Namespaces

@@ -16,7 +16,7 @@ from scheduling_kit import (
 )
 
 from cumulo.base.caller import Caller
-from cumulo.base.ports import TargetGroup
+from cumulo.base.ports.targets import TargetGroup
 from cumulo.services.ecs.discovery.model import KnownNamespace
 from cumulo.services.ecs.model import TaskStatus
 from cumulo.services.ecs.scheduling.pins import DeploymentPins

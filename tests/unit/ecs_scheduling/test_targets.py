@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 from scheduling_kit import BALANCER, GROUP, a_definition, an_instance, run
 
-from cumulo.base.ports import Target, TargetGroup
+from cumulo.base.ports.targets import Target, TargetGroup
 
 BRIDGE = {"launchType": "EC2", "networkConfiguration": None, "taskDefinition": "job:1"}
 

@@ -6,7 +6,8 @@ import pytest
 from tests.elb_kit import FUNCTION, NETWORK
 from tests.unit.elbv2.elb_api import ACCOUNT, Cloud, refused
 
-from cumulo.base.ports import InstanceFact, Target
+from cumulo.base.ports.networks import InstanceFact
+from cumulo.base.ports.targets import Target
 
 
 def states(elb, group, **more):

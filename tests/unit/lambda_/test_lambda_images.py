@@ -6,7 +6,7 @@ import pytest
 from tests.unit.lambda_.lambda_control_kit import ARN, CALLER, CODE, OTHER_CODE, Cloud, refused, run
 
 from cumulo.base.errors import AwsError
-from cumulo.base.ports import ResolvedImage
+from cumulo.base.ports.images import ResolvedImage
 from cumulo.engines.engine import EngineError
 from cumulo.engines.images import Config, Image, PullError
 from cumulo.services.lambda_.images import DELETED, DENIED, FunctionImages

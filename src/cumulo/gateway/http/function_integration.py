@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from cumulo.base.ports import InvokeResult
+from cumulo.base.ports.functions import InvokeResult
 from cumulo.gateway.definitions.v2 import Integration, Route, V2Definition, V2Stage
 from cumulo.gateway.http.answers import BadAnswer, Told, answer_1, answer_2
 from cumulo.gateway.http.events import Asked, event_1, event_2

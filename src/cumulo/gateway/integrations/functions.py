@@ -12,7 +12,7 @@ from typing import Final
 from cumulo.base.arn import parse_arn
 from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError
-from cumulo.base.ports import InvokeResult, InvokeStream
+from cumulo.base.ports.functions import InvokeResult, InvokeStream
 from cumulo.gateway.stages import Place
 from cumulo.gateway.tools import Tools
 

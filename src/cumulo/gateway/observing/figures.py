@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from cumulo.base.ports import Datum
+from cumulo.base.ports.metrics import Datum
 from cumulo.gateway.stages import Place
 
 ROUTES_MAX: Final = 1000  # of one stage, with figures of their own

@@ -6,7 +6,7 @@ from typing import Final
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.base.log import Log
-from cumulo.base.ports import Metrics
+from cumulo.base.ports.metrics import Metrics
 from cumulo.gateway.observing.figures import StageFigures, data_of
 from cumulo.gateway.stages import Place
 

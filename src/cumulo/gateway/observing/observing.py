@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 from cumulo.base.clock import Clock
-from cumulo.base.ports import LogSink, Metrics, UsageLedger, UsageSink
+from cumulo.base.ports import LogSink, UsageLedger, UsageSink
+from cumulo.base.ports.metrics import Metrics
 from cumulo.base.recent import Recent
 from cumulo.gateway.definitions.rest import RestDefinition, RestStage
 from cumulo.gateway.definitions.v2 import V2Definition, V2Stage

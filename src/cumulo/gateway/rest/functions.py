@@ -2,7 +2,7 @@
 
 from cumulo.base.arn import parse_arn
 from cumulo.base.clock import Clock
-from cumulo.base.ports import InvokeResult, InvokeStream
+from cumulo.base.ports.functions import InvokeResult, InvokeStream
 from cumulo.gateway.integrations.functions import FunctionCall, function_arn, with_variables
 from cumulo.gateway.rest.call import Call
 from cumulo.gateway.rest.failures import misconfigured

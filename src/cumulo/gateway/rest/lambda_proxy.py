@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from cumulo.base.ports import InvokeStream
+from cumulo.base.ports.functions import InvokeStream
 from cumulo.gateway.definitions.rest import Integration
 from cumulo.gateway.rest.call import Call
 from cumulo.gateway.rest.failures import Failed, misconfigured

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from cumulo.base.ports import InvokeResult
+from cumulo.base.ports.functions import InvokeResult
 from cumulo.gateway.definitions.v2 import Integration
 from cumulo.gateway.integrations.functions import FunctionCall, FunctionFailed, Why, function_arn
 from cumulo.gateway.stages import Place

@@ -9,7 +9,7 @@ from typing import Final
 
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
-from cumulo.base.ports import NetworkFacts
+from cumulo.base.ports.networks import NetworkFacts
 from cumulo.gateway.definitions.v2 import V2Definition
 from cumulo.gateway.stages import Stages as PublishedStages
 from cumulo.services.apigatewayv2.apis import Apis

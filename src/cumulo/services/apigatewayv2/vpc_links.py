@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError
-from cumulo.base.ports import NetworkFacts
+from cumulo.base.ports.networks import NetworkFacts
 from cumulo.services.apigatewayv2 import bounds, tagging
 from cumulo.services.apigatewayv2.desk import Desk
 from cumulo.services.apigatewayv2.paging import page

@@ -2,7 +2,8 @@
 
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
-from cumulo.base.ports import Alarms, Metrics, ScalableServices
+from cumulo.base.ports import ScalableServices
+from cumulo.base.ports.metrics import Alarms, Metrics
 from cumulo.services.application_autoscaling.plan import Patience
 from cumulo.services.application_autoscaling.policies import Policies
 from cumulo.services.application_autoscaling.records import Records

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from cumulo.base.ports import Alarm
+from cumulo.base.ports.metrics import Alarm
 from cumulo.services.application_autoscaling.model import Subject
 from cumulo.services.application_autoscaling.plan import SCALE_IN_SHARE, Patience
 from cumulo.services.application_autoscaling.refusals import invalid

@@ -10,7 +10,7 @@ from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.base.errors import not_implemented
 from cumulo.base.ids import Ids
-from cumulo.base.ports import Alarms
+from cumulo.base.ports.metrics import Alarms
 from cumulo.services.application_autoscaling.metrics import alarms_of, followed
 from cumulo.services.application_autoscaling.model import ECS, ScalingPolicy, Subject
 from cumulo.services.application_autoscaling.plan import Patience

@@ -10,7 +10,8 @@ from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.base.ids import Ids
 from cumulo.base.log import Log
-from cumulo.base.ports import Alarm, Alarms, Metrics, ScalableServices
+from cumulo.base.ports import ScalableServices
+from cumulo.base.ports.metrics import Alarm, Alarms, Metrics
 from cumulo.base.schedules import parse
 from cumulo.services.application_autoscaling.metrics import alarms_of
 from cumulo.services.application_autoscaling.model import (

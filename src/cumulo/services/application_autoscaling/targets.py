@@ -11,7 +11,8 @@ from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.base.ids import Ids
-from cumulo.base.ports import Alarms, ScalableServices
+from cumulo.base.ports import ScalableServices
+from cumulo.base.ports.metrics import Alarms
 from cumulo.services.application_autoscaling.model import (
     ECS,
     ECS_DIMENSION,

@@ -15,7 +15,7 @@ import msgspec
 
 from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError
-from cumulo.base.ports import ResolvedImage
+from cumulo.base.ports.images import ResolvedImage
 from cumulo.engines.images import Descriptor, PullError, Reference, Source
 from cumulo.services.ecr.core import Catalog, Layers
 from cumulo.services.ecr.model import INDEXES, MANIFESTS, Image, Repository, invalid, no_repository

@@ -19,22 +19,12 @@ from cumulo.base.carriage import Carriage
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
 from cumulo.base.instances import Groups, HostEvents, Hosts
-from cumulo.base.ports import (
-    CloudMap,
-    EventBus,
-    ImageRegistry,
-    LogSink,
-    Metrics,
-    Networks,
-    ObjectReader,
-    Parameters,
-    RoleSessions,
-    Secrets,
-    SecurityGroups,
-    SubnetFacts,
-    TargetGroups,
-    UsageLedger,
-)
+from cumulo.base.ports import EventBus, LogSink, ObjectReader, Parameters, RoleSessions, Secrets, UsageLedger
+from cumulo.base.ports.discovery import CloudMap
+from cumulo.base.ports.images import ImageRegistry
+from cumulo.base.ports.metrics import Metrics
+from cumulo.base.ports.networks import Networks, SecurityGroups, SubnetFacts
+from cumulo.base.ports.targets import TargetGroups
 from cumulo.base.task_runner import TaskRunner
 from cumulo.engines.engine import Engine, EngineError
 from cumulo.engines.images import Source

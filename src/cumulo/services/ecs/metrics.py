@@ -13,7 +13,7 @@ from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.base.limits import MIB
 from cumulo.base.log import Log
-from cumulo.base.ports import Datum, Metrics
+from cumulo.base.ports.metrics import Datum, Metrics
 from cumulo.engines.engine import EngineError, Usage
 from cumulo.services.ecs.arns import cluster_name
 from cumulo.services.ecs.model import CPU_UNITS, ContainerInstance, Task, TaskStatus

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from cumulo.base.errors import not_implemented
-from cumulo.base.ports import TargetGroup, TargetGroups
+from cumulo.base.ports.targets import TargetGroup, TargetGroups
 from cumulo.services.ecs.model import Document, Service, TaskDefinition
 from cumulo.services.ecs.places import rules_of
 from cumulo.services.ecs.refusals import invalid

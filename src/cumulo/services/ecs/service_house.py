@@ -10,7 +10,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
-from cumulo.base.ports import CloudMap, Networks, TargetGroups
+from cumulo.base.ports.discovery import CloudMap
+from cumulo.base.ports.networks import Networks
+from cumulo.base.ports.targets import TargetGroups
 from cumulo.engines.engine import Engine
 from cumulo.services.ecs.discovery.connect import Connect
 from cumulo.services.ecs.discovery.model import DiscoveryRecords

@@ -9,7 +9,8 @@ from cumulo.base.arn import Arn, parse_arn, partition_of
 from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
-from cumulo.base.ports import Networks, TargetGroups
+from cumulo.base.ports.networks import Networks
+from cumulo.base.ports.targets import TargetGroups
 from cumulo.services.ecs import service_checks, service_making
 from cumulo.services.ecs.arns import arn, last_part
 from cumulo.services.ecs.clusters import find_cluster

@@ -8,7 +8,7 @@ from typing import Final
 from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
-from cumulo.base.ports import SecurityGroups, SubnetFacts
+from cumulo.base.ports.networks import SecurityGroups, SubnetFacts
 from cumulo.services.ecs.refusals import invalid
 
 REMEMBERED_SECONDS: Final = 60.0

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError
 from cumulo.base.log import Log
-from cumulo.base.ports import Invoker
+from cumulo.base.ports.functions import Invoker
 from cumulo.net.messages import Answer, BodyTooLong, HeaderList, ReadBody, RequestHead
 from cumulo.services.elbv2.function_targets import (
     BODY_BYTES_MAX,

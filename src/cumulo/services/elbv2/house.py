@@ -13,7 +13,11 @@ import msgspec
 
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
-from cumulo.base.ports import Certificates, InstanceAddresses, Invoker, Metrics, NetworkFacts, TargetGroups
+from cumulo.base.ports import Certificates
+from cumulo.base.ports.functions import Invoker
+from cumulo.base.ports.metrics import Metrics
+from cumulo.base.ports.networks import NetworkFacts
+from cumulo.base.ports.targets import InstanceAddresses, TargetGroups
 from cumulo.services.elbv2.checker import Checker
 from cumulo.services.elbv2.counts import Counts, Figures
 from cumulo.services.elbv2.door import Door

@@ -10,7 +10,7 @@ from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError, not_implemented
 from cumulo.base.ids import Ids
-from cumulo.base.ports import NetworkFacts
+from cumulo.base.ports.networks import NetworkFacts
 from cumulo.services.elbv2 import arns, attributes, refusals
 from cumulo.services.elbv2.finding import balancer_of, one_page, place
 from cumulo.services.elbv2.model import Document, LoadBalancer, Zone

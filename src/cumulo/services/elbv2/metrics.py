@@ -12,7 +12,7 @@ from typing import Final
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.base.log import Log
-from cumulo.base.ports import Datum, Metrics
+from cumulo.base.ports.metrics import Datum, Metrics
 from cumulo.services.elbv2.arns import last_part
 from cumulo.services.elbv2.counts import Counts, Figures, Span
 from cumulo.services.elbv2.model import Group, Health, LoadBalancer

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from cumulo.base.clock import Clock
-from cumulo.base.ports import InstanceAddresses
+from cumulo.base.ports.targets import InstanceAddresses
 from cumulo.net.pool import Algorithm, Backend, Mark, Pool
 from cumulo.net.tls import trusting
 from cumulo.services.elbv2 import attributes, cookies

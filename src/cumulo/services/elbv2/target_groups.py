@@ -9,7 +9,7 @@ from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError, not_implemented
 from cumulo.base.ids import Ids
-from cumulo.base.ports import SubnetFacts
+from cumulo.base.ports.networks import SubnetFacts
 from cumulo.services.elbv2 import arns, attributes, refusals
 from cumulo.services.elbv2.checks import changed_check, check_of
 from cumulo.services.elbv2.finding import balancer_of, group_of, one_page, place

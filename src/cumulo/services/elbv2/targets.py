@@ -6,11 +6,12 @@ from typing import Final
 
 import msgspec
 
-from cumulo.base import ports
 from cumulo.base.arn import parse_arn
 from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
+from cumulo.base.ports import targets as ports
+from cumulo.base.ports.networks import NetworkFacts
 from cumulo.services.elbv2 import attributes, refusals
 from cumulo.services.elbv2.finding import group_of
 from cumulo.services.elbv2.health import DRAINING, TIMED_OUT, UNUSED, Told, told
@@ -42,7 +43,7 @@ class Targets:
         records: Records,
         clock: Clock,
         instances: ports.InstanceAddresses,
-        facts: ports.NetworkFacts,
+        facts: NetworkFacts,
         *,
         loopback: bool,
         owns: Owns | None = None,

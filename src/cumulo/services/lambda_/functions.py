@@ -13,7 +13,7 @@ from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.base.ids import Ids
 from cumulo.base.pages import page
-from cumulo.base.ports import Networks
+from cumulo.base.ports.networks import Networks
 from cumulo.services.lambda_ import configuration, errors, states, views
 from cumulo.services.lambda_.account import Account
 from cumulo.services.lambda_.intake import Intake, Taken

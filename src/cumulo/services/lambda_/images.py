@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError
-from cumulo.base.ports import ImageRegistry, ResolvedImage
+from cumulo.base.ports.images import ImageRegistry, ResolvedImage
 from cumulo.engines.engine import EngineError
 from cumulo.engines.images import Image, Images, Platform, PullError, Source
 from cumulo.sandbox.contract import ImageRoot, RuntimeHost

@@ -9,7 +9,7 @@ from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.base.ids import Ids
-from cumulo.base.ports import InvokeResult
+from cumulo.base.ports.functions import InvokeResult
 from cumulo.services.lambda_.calls import PAYLOAD_BYTES_MAX, Call, Outcome
 from cumulo.services.lambda_.events import EventQueue
 from cumulo.services.lambda_.fleet import EnvironmentFleet

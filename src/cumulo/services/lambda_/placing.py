@@ -4,7 +4,7 @@ from typing import Any
 
 from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError
-from cumulo.base.ports import Networks
+from cumulo.base.ports.networks import Networks
 from cumulo.services.lambda_ import errors
 from cumulo.wire.service import Values
 

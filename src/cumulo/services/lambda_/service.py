@@ -11,7 +11,8 @@ from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.base.ids import Ids
-from cumulo.base.ports import Networks, ObjectReader
+from cumulo.base.ports import ObjectReader
+from cumulo.base.ports.networks import Networks
 from cumulo.sandbox.contract import Early, RuntimeHost, Runtimes
 from cumulo.services.lambda_.account import Account
 from cumulo.services.lambda_.code import CodeStore

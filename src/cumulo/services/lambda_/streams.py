@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from cumulo.base.ports import InvokeResult
+from cumulo.base.ports.functions import InvokeResult
 from cumulo.services.lambda_.calls import Outcome
 
 HIGH_BYTES = 256 * 1024

@@ -7,7 +7,7 @@ from tests.gateway_kit import FUNCTION, header_of
 from tests.unit.gateway.http.http_api import HttpApi, function
 
 from cumulo.base.errors import AwsError
-from cumulo.base.ports import InvokeResult
+from cumulo.base.ports.functions import InvokeResult
 
 ERROR = b'{"message":"Internal Server Error"}'
 UNAVAILABLE = b'{"message":"Service Unavailable"}'

@@ -6,7 +6,7 @@ import pytest
 from tests.gateway_kit import ACCOUNT, FUNCTION, World, place
 
 from cumulo.base.errors import AwsError
-from cumulo.base.ports import InvokeResult
+from cumulo.base.ports.functions import InvokeResult
 from cumulo.gateway.integrations.functions import FunctionCall, FunctionFailed, Why, function_arn
 
 PATH = "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions"

@@ -8,7 +8,8 @@ from typing import Any
 from tests.gateway_kit import ACCOUNT, API, REGION, place, visit
 
 from cumulo.base.clock import VirtualClock
-from cumulo.base.ports import Datum, LogEvent, Usage
+from cumulo.base.ports import LogEvent, Usage
+from cumulo.base.ports.metrics import Datum
 from cumulo.gateway.definitions.rest import RestDefinition, RestStage
 from cumulo.gateway.definitions.v2 import V2Definition, V2Stage
 from cumulo.gateway.observing.metering import Cache, Open

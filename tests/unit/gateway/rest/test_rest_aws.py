@@ -7,7 +7,7 @@ import pytest
 from tests.gateway_kit import ACCOUNT, API, FUNCTION, REGION, World
 from tests.rest_kit import LAMBDA_URI, OK, Answered, ask, compiled, method
 
-from cumulo.base.ports import InvokeResult
+from cumulo.base.ports.functions import InvokeResult
 from cumulo.gateway.definitions.rest import Integration, IntegrationResponse
 from cumulo.gateway.rest.aws_actions import json_of_xml
 from cumulo.gateway.rest.uris import AwsUri, aws_uri

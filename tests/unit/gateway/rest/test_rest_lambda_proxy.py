@@ -9,7 +9,7 @@ from tests.gateway_kit import ACCOUNT, API, DOMAIN, FUNCTION, World
 from tests.rest_kit import STREAM_URI, Answered, ask, compiled, method, proxy
 
 from cumulo.base.errors import AwsError
-from cumulo.base.ports import InvokeResult
+from cumulo.base.ports.functions import InvokeResult
 from cumulo.gateway.rest.lambda_proxy import BrokenOff
 
 PATHS = {"/{proxy+}": {"ANY": method(proxy(), "ANY")}}

@@ -7,7 +7,7 @@ from typing import Any
 from tests.gateway_kit import API, FUNCTION, World, visit
 from tests.rest_kit import OK, STAGE, answered, compiled, definition, method, mock, proxy
 
-from cumulo.base.ports import InvokeResult
+from cumulo.base.ports.functions import InvokeResult
 from cumulo.gateway.definitions.rest import Integration, IntegrationResponse, MethodSetting
 from cumulo.gateway.rest.log import cut
 from cumulo.gateway.rest.method_test import MethodTest, MethodTestResult, MethodTests, run_method_test

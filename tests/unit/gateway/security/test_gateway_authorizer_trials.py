@@ -17,7 +17,7 @@ from tests.gateway_security_kit import (
     token_authorizer,
 )
 
-from cumulo.base.ports import InvokeResult
+from cumulo.base.ports.functions import InvokeResult
 from cumulo.gateway.security.authorizer_trial import try_authorizer
 from cumulo.gateway.tools import Answer
 

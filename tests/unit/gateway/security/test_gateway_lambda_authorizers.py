@@ -20,7 +20,7 @@ from tests.gateway_security_kit import (
 )
 
 from cumulo.base.errors import AwsError
-from cumulo.base.ports import InvokeResult
+from cumulo.base.ports.functions import InvokeResult
 from cumulo.gateway.definitions.rest import Resource
 from cumulo.gateway.security.compile import rest_authorization, v2_authorization
 from cumulo.gateway.visit import ClientCertificate, Refused

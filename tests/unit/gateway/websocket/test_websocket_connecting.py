@@ -22,7 +22,7 @@ from tests.unit.gateway.websocket.websocket_kit import (
 from websockets.exceptions import InvalidStatus
 
 from cumulo.base.errors import AwsError
-from cumulo.base.ports import InvokeResult
+from cumulo.base.ports.functions import InvokeResult
 from cumulo.gateway.definitions.v2 import Integration, V2Stage
 from cumulo.gateway.tools import KeyUse
 from cumulo.gateway.websocket.limits import Limits

@@ -19,7 +19,7 @@ from tests.unit.gateway.websocket.websocket_kit import (
 )
 from websockets.exceptions import ConnectionClosed
 
-from cumulo.base.ports import InvokeResult
+from cumulo.base.ports.functions import InvokeResult
 from cumulo.gateway.definitions.v2 import Integration, V2Stage
 from cumulo.gateway.tools import Answer, CallFailed
 from cumulo.gateway.websocket.limits import Limits

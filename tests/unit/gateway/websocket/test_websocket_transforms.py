@@ -9,7 +9,7 @@ from tests.gateway_kit import ACCOUNT, API, FUNCTION, REGION, World
 from tests.unit.gateway.websocket.websocket_kit import SIGNED, STAGE, api, behind, function, run
 from websockets.exceptions import InvalidStatus
 
-from cumulo.base.ports import InvokeResult
+from cumulo.base.ports.functions import InvokeResult
 from cumulo.gateway.definitions.v2 import (
     Authorizer,
     Integration,

@@ -8,7 +8,7 @@ import msgspec
 from cumulo.base.caller import Caller
 from cumulo.base.clock import Clock
 from cumulo.base.instances import Fleet, Host
-from cumulo.base.ports import SecurityGroups, Subnet
+from cumulo.base.ports.networks import SecurityGroups, Subnet
 from cumulo.base.task_runner import TaskRunner
 from cumulo.services.batch.capacity.kinds import KindBook
 from cumulo.services.batch.capacity.machines import Machines

@@ -14,7 +14,7 @@ from typing import Any, Final
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
 from cumulo.base.instances import Groups, Hosts
-from cumulo.base.ports import Metrics
+from cumulo.base.ports.metrics import Metrics
 from cumulo.services.ecs.capacity.attributes import Attributes
 from cumulo.services.ecs.capacity.container_instances import ContainerInstances, Matches
 from cumulo.services.ecs.capacity.joining import DEREGISTERED, Joining

@@ -11,7 +11,7 @@ from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.base.instances import Group, GroupMember, Groups, Hosts
 from cumulo.base.log import Log
-from cumulo.base.ports import Datum, Metrics
+from cumulo.base.ports.metrics import Datum, Metrics
 from cumulo.services.ecs.capacity.joining import is_daemon
 from cumulo.services.ecs.capacity.scaling_plan import (
     Decision,

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.base.log import Log
-from cumulo.base.ports import CloudMap, DiscoveryService
+from cumulo.base.ports.discovery import CloudMap, DiscoveryService
 from cumulo.engines.engine import Engine, Unsupported
 from cumulo.net.listening import Front
 from cumulo.net.pool import Pool

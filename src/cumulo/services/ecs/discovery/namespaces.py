@@ -2,7 +2,7 @@
 
 from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError
-from cumulo.base.ports import CloudMap
+from cumulo.base.ports.discovery import CloudMap
 from cumulo.services.ecs.discovery.model import DiscoveryRecords, KnownNamespace
 from cumulo.state.store import join_key
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from cumulo.base.errors import AwsError
 from cumulo.base.log import Log
-from cumulo.base.ports import CloudMap
+from cumulo.base.ports.discovery import CloudMap
 from cumulo.base.tasks import cancel_all
 from cumulo.services.ecs.discovery import names
 from cumulo.services.ecs.discovery.model import DiscoveryRecords, Registration

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from cumulo.base.arn import parse_arn
 from cumulo.base.errors import AwsError
 from cumulo.base.log import Log
-from cumulo.base.ports import CloudMap, DiscoveryService
+from cumulo.base.ports.discovery import CloudMap, DiscoveryService
 from cumulo.services.ecs.discovery import registry_rules as rules
 from cumulo.services.ecs.discovery.model import Registration
 from cumulo.services.ecs.discovery.registrar import Registrar

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from cumulo.base.errors import AwsError
-from cumulo.base.ports import DiscoveryService
+from cumulo.base.ports.discovery import DiscoveryService
 from cumulo.services.ecs.arns import cluster_name
 from cumulo.services.ecs.discovery.places import Place, address_of, place_of
 from cumulo.services.ecs.model import ContainerInstance, Document, Task, TaskDefinition

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from cumulo.base.errors import AwsError
 from cumulo.base.log import Log
-from cumulo.base.ports import CloudMap
+from cumulo.base.ports.discovery import CloudMap
 from cumulo.base.tasks import cancel_all
 from cumulo.services.ecs.discovery.model import DiscoveryRecords, PlaceNames
 from cumulo.services.ecs.discovery.names import Table

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from cumulo.base.clock import Clock
 from cumulo.base.ids import Ids
-from cumulo.base.ports import ImageRegistry, LogSink, RoleSessions
+from cumulo.base.ports import LogSink, RoleSessions
+from cumulo.base.ports.images import ImageRegistry
 from cumulo.engines.engine import Engine
 from cumulo.engines.images import Source
 from cumulo.services.ecs.records import Records

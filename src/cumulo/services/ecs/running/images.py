@@ -8,7 +8,7 @@ import msgspec
 
 from cumulo.base.caller import Caller
 from cumulo.base.errors import AwsError
-from cumulo.base.ports import ImageRegistry
+from cumulo.base.ports.images import ImageRegistry
 from cumulo.engines.engine import Engine, Unsupported
 from cumulo.engines.images import Image, Login, Platform, PullError, Source
 from cumulo.services.ecs.model import Document, Task, TaskDefinition

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
-from cumulo.base.ports import Target, TargetGroups
+from cumulo.base.ports.targets import Target, TargetGroups
 from cumulo.services.ecs.model import ContainerInstance, Document, Service, Task, TaskDefinition, TaskStatus
 from cumulo.services.ecs.records import Records, service_key
 from cumulo.services.ecs.scheduling.decisions import NEVER, Facts

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
-from cumulo.base.ports import Target
+from cumulo.base.ports.targets import Target
 from cumulo.services.ecs.model import Document, Health, Task, TaskDefinition, TaskStatus
 from cumulo.services.ecs.scheduling import sentences
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from cumulo.base.clock import Clock
 from cumulo.base.errors import AwsError
 from cumulo.base.log import Log
-from cumulo.base.ports import TargetGroups
+from cumulo.base.ports.targets import TargetGroups
 from cumulo.services.ecs.arns import arn, last_part
 from cumulo.services.ecs.model import ContainerInstance, Service, StopCode, Task
 from cumulo.services.ecs.records import Records, service_key

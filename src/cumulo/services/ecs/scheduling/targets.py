@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from cumulo.base.clock import Clock
 from cumulo.base.log import Log
-from cumulo.base.ports import Target, TargetGroups
+from cumulo.base.ports.targets import Target, TargetGroups
 from cumulo.services.ecs.model import Document, Task
 from cumulo.services.ecs.records import Records, service_key
 from cumulo.services.ecs.scheduling.health import targets_of
