@@ -7,6 +7,7 @@ The runtime makes those of containers; we make those of slices and pods, read fi
 import errno
 import os
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TypeVar
 
@@ -54,7 +55,7 @@ class Figures(msgspec.Struct, frozen=True):
     written_bytes: int = 0
 
 
-class _Groups:
+class _Groups(ABC):
     """What both versions have in common.  `name` is <pod> or <pod>/<container>."""
 
     def __init__(self, root: Path, instance: str) -> None:
@@ -71,19 +72,19 @@ class _Groups:
         slice_ = self._slice_of.get(name.partition("/")[0])
         return f"{SLICE}{slice_}/{name}" if slice_ else name
 
+    @abstractmethod
     def bases(self) -> list[Path]:
         """Where our parent is, in each hierarchy."""
-        raise NotImplementedError
 
-    def _freezing(self, name: str) -> tuple[Path, str, str]:
-        raise NotImplementedError
+    @abstractmethod
+    def _freezing(self, name: str) -> tuple[Path, str, str]: ...
 
-    def _hold(self, name: str) -> None:
+    def _hold(self, name: str) -> None:  # noqa: B027 - nothing, unless a version needs it
         """Keep processes from seeing one another die, and from going on with that; where a kill is not one for all."""
 
+    @abstractmethod
     def frozen(self, name: str) -> bool:
         """Whether its processes are held."""
-        raise NotImplementedError
 
     def names(self) -> set[str]:
         """The pods that have groups."""
@@ -162,8 +163,8 @@ class _Groups:
         self._slice_of.pop(name, None)
         return True
 
-    def _where_monitors_live(self) -> Path | None:
-        raise NotImplementedError
+    @abstractmethod
+    def _where_monitors_live(self) -> Path | None: ...
 
     def take_monitor(self, pid: int) -> None:
         """Put a monitor where a service manager that stops the server does not stop it, too."""
