@@ -216,13 +216,12 @@ def test_usage_of_one_key_alone(gate):
     assert gate.client.get_usage(**asked, keyId="other").get("items", {}) == {}
 
 
-def test_who_asks_for_usage_leaves_it_to_be_written_down(gate):
+def test_what_is_shown_of_usage_is_written_down(gate):
     plan = gate.plan(quota={"limit": 3, "period": "DAY"})
     gate.passed(2)
     assert gate.usage(plan, "2023-11-15") == {gate.key: [[2, 1]]}
-    counting = gate.cloud.house._counting
-    assert counting.flush(), "what was only shown still waits"
-    assert not counting.flush()
+    assert [one.used for one in gate.cloud.house.records.uses.all()] == [2]
+    assert not gate.cloud.house._counting.flush(), "nothing is left to be written"
     assert gate.usage(plan, "2023-11-14", "2023-11-16") == {gate.key: [[0, 3], [2, 1], [0, 3]]}
 
 

@@ -88,12 +88,10 @@ class Counting:
         return any_changed
 
     def days(self, plan: UsagePlan, key_id: str, first: date, last: date) -> list[tuple[int, int]]:
-        """Used and left, day by day."""
+        """Used and left, day by day, as far as it is written down."""
         counter = self._current(plan, key_id, self._clock.now())
         uses = self._records.uses.by("plan_key", counter.link.key)
         shown = {one.day: (one.used, one.left) for one in uses}
-        if counter.changed:  # not written here: whoever only asks commits nothing
-            shown[counter.day] = (counter.today, _left(plan, counter))
         limit = plan.quota.limit if plan.quota is not None else 0
         asked = ((first + timedelta(days=day)).isoformat() for day in range((last - first).days + 1))
         return [shown.get(day, (0, limit)) for day in asked]

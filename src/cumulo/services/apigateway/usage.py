@@ -1,5 +1,6 @@
 """How much of their plans keys have used."""
 
+import contextlib
 from datetime import date
 from typing import Final
 
@@ -14,7 +15,7 @@ from cumulo.services.apigateway.key_model import UsagePlan
 from cumulo.services.apigateway.patches import Table, value, whole
 from cumulo.services.apigateway.quotas import PAGE_DEFAULT, PAGE_MAX
 from cumulo.services.apigateway.records import Records
-from cumulo.state.store import join_key
+from cumulo.state.store import StoreError, join_key
 from cumulo.wire.service import Operation, Values
 
 _DAYS_MAX: Final = 90
@@ -38,7 +39,7 @@ class Usage:
         return {"GetUsage": Operation(self.get), "UpdateUsage": Operation(self.update)}
 
     async def get(self, caller: Caller, values: Values) -> Values | None:
-        """GetUsage: of each key, day by day, what was used and what was left."""
+        """GetUsage: of each key, day by day, what was used and what was left.  What is shown is written down first."""
         plan = plan_of(self._records, caller, values)
         first, last = _day(values["startDate"]), _day(values["endDate"])
         if first > last:
@@ -56,6 +57,9 @@ class Usage:
             size=min(max(1, values.get("limit", PAGE_DEFAULT)), PAGE_MAX),
             error="BadRequestException",
         )
+        if self._counting.flush():
+            with contextlib.suppress(StoreError):  # it is kept as soon as there is space
+                await self._records.store.commit()
         return {
             "usagePlanId": plan.id,
             "startDate": values["startDate"],
